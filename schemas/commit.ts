@@ -1,0 +1,145 @@
+/**
+ * What a shard writes: one commit per JetStream message on `if.log.<shard>`, msgpack, never re-encoded.
+ * A commit holds everything that a fold needs: inputs with their cause, and what they made (mail, effects, timers).
+ */
+import type { WireError } from './fabric-error.ts';
+
+export const COMMIT_FORMAT = 1;
+
+/** Why an entry happened. */
+export type Cause =
+  | { readonly kind: 'ask'; readonly id?: string; readonly from?: string }
+  | { readonly kind: 'inbox'; readonly seq: number; readonly id?: string; readonly from?: string }
+  /** Mail of commit `index` of shard `shard`, its `n`th item. */
+  | { readonly kind: 'mail'; readonly shard: number; readonly index: number; readonly n: number; readonly from: string }
+  | { readonly kind: 'timer'; readonly id: string; readonly dueAt: number }
+  | { readonly kind: 'effect'; readonly key: string }
+  /** The kernel or an operator: spawning the root supervisor, migrating an actor. */
+  | { readonly kind: 'admin'; readonly id?: string; readonly by: string };
+
+/** What an entry did to its actor. `event` is the default and is left out of the stored bytes. */
+export type Operation =
+  | 'event'
+  | 'spawn'
+  | 'stop'
+  | 'migrate'
+  /** Refused before a machine saw it, or its machine threw: the state did not change. */
+  | 'dead'
+  /** An effect without a listener finished, or a late input met nobody: recorded, no state change. */
+  | 'note';
+
+export type Severity = 'INFO' | 'WARN' | 'HIGH';
+
+/** Who hears of an actor's end. */
+export interface Parent {
+  readonly address: string;
+  /** The id the parent knows the child by. */
+  readonly childId: string;
+  /** True for supervisors: they hear of starts and stops too. */
+  readonly supervised?: boolean;
+}
+
+/** What a machine logged during a step. */
+export interface LogLine {
+  readonly message: unknown;
+  readonly severity: Severity;
+}
+
+export interface Entry {
+  readonly cause: Cause;
+  readonly actor: string;
+  readonly op?: Operation;
+  /** Machine name and version that made the step, `counter@1`. */
+  readonly machine?: string;
+  readonly event?: unknown;
+  /** State value before; absent where the actor began with this entry. */
+  readonly before?: unknown;
+  readonly after?: unknown;
+  /** Input of a spawn. */
+  readonly input?: unknown;
+  readonly parent?: Parent;
+  readonly reply?: unknown;
+  readonly error?: WireError;
+  /** INFO where absent. */
+  readonly severity?: Severity;
+  readonly log?: readonly LogLine[];
+  /** Hash of the body in the blob store, where it was too big for the log; `event` then holds only its type. */
+  readonly blob?: string;
+  /** W3C traceparent of the cause. */
+  readonly trace?: string;
+  /** Key id and sequence of a verified envelope. */
+  readonly signed?: { readonly kid: string; readonly from: string; readonly seq: number };
+}
+
+/** An operation on an actor that may live in any shard. */
+export interface Mail {
+  readonly to: string;
+  readonly from: string;
+  readonly op?: 'event' | 'spawn' | 'stop' | 'migrate';
+  readonly event?: unknown;
+  readonly machine?: string;
+  readonly input?: unknown;
+  readonly parent?: Parent;
+  readonly trace?: string;
+}
+
+export interface RetryPolicy {
+  /** Attempts in all, the first included. */
+  readonly attempts: number;
+  readonly firstDelayMs: number;
+  readonly maxDelayMs: number;
+  readonly factor: number;
+  /** Share of the delay that is random, 0–1. */
+  readonly jitter: number;
+}
+
+/** An effect to run, or one to cancel. */
+export type EffectRecord =
+  | {
+      readonly key: string;
+      readonly actor: string;
+      /** Invocation id in the machine; absent for fire-and-forget actions. */
+      readonly invokeId?: string;
+      readonly driver: string;
+      readonly input?: unknown;
+      readonly retry?: Partial<RetryPolicy>;
+      readonly timeoutMs?: number;
+      readonly trace?: string;
+    }
+  | { readonly key: string; readonly cancel: true };
+
+/** A timer to set, or one to cancel. `to` is set where it delivers mail instead of an event to its own actor. */
+export type TimerRecord =
+  | {
+      readonly actor: string;
+      readonly id: string;
+      readonly dueAt: number;
+      readonly event: unknown;
+      readonly to?: string;
+    }
+  | { readonly actor: string; readonly id: string; readonly cancel: true };
+
+export interface Commit {
+  readonly format: number;
+  readonly shard: number;
+  /** From 0, +1 each. */
+  readonly index: number;
+  /** SHA-256 of the previous commit's stored bytes; 32 zero bytes before the first. */
+  readonly prev: Uint8Array;
+  /** ms since the epoch; never less than the previous commit's. */
+  readonly at: number;
+  /** Grows by one with each owner. */
+  readonly epoch: number;
+  /** Node that wrote it; only in an epoch record. */
+  readonly node?: string;
+  /** Sequence in the inbox stream up to which everything is consumed. */
+  readonly consumed: number;
+  /** Every outside act (cross-shard mail, dead letters) of commits up to this index is known to be done. */
+  readonly acted: number;
+  readonly entries: readonly Entry[];
+  readonly mail?: readonly Mail[];
+  readonly effects?: readonly EffectRecord[];
+  readonly timers?: readonly TimerRecord[];
+  /** SHA-256 over the encoded states of the actors this commit touched, in order of first touch. */
+  readonly digest?: Uint8Array;
+}
