@@ -1,0 +1,250 @@
+/**
+ * The realm config: the one YAML file that an operator writes. Types are inferred from the schemas; the JSON Schema in
+ * docs/schemas and the reference in docs/config.md are generated from them.
+ */
+import { z } from 'zod';
+import { limitsSchema } from './limits.ts';
+import {
+  CHILDREN_MAX,
+  INTENSITY_DEFAULT,
+  INTENSITY_MAX,
+  PERIOD_MS_DEFAULT,
+  RESTARTS,
+  STRATEGIES,
+} from './supervisor.ts';
+import { duration, formatDuration } from './units.ts';
+
+/** Shards of a realm: a few single-writer logs are enough for one machine, and the number can never change. */
+export const SHARDS_DEFAULT = 4;
+/** Each shard is a consumer and a lease; past this a realm wants more realms. */
+export const SHARDS_MAX = 256;
+/** Age up to which a signed message is taken: five minutes forgive clocks and queues, not a replay. */
+export const MESSAGE_MAX_AGE_MS_DEFAULT = 300_000;
+/** Config files one realm may include, nested ones counted. */
+export const INCLUDES_MAX = 64;
+
+const TYPE_NAME = /^[a-z][a-z0-9-]{0,30}$/;
+const ID = /^[A-Za-z0-9][A-Za-z0-9._@+=~:-]{0,199}$/;
+const MACHINE = /^(?:[A-Za-z][A-Za-z0-9_-]*|(?:\.{1,2}\/|\/)[^#]+(?:#[A-Za-z_$][\w$]*)?)$/;
+
+const typeName = z.string().regex(TYPE_NAME, { error: 'expected a type name: a-z, 0-9 and "-", 31 at most' });
+const machineName = z.string().regex(MACHINE, {
+  error: 'expected the name of a machine, or a file of yours such as ./machines/mine.ts#mine',
+});
+
+export const kindSchema = z
+  .strictObject({
+    machine: machineName.describe('A built-in machine (`counter`), or `file#export` relative to the config.'),
+    version: z
+      .int()
+      .min(1)
+      .optional()
+      .describe('Machine version that new actors begin on; the newest when absent.'),
+    spawnOnMessage: z
+      .boolean()
+      .default(false)
+      .describe('A first message brings an actor of this kind to life.'),
+    door: z
+      .enum(['signed', 'open', 'closed'])
+      .default('signed')
+      .describe(
+        '`signed`: only verified IFMessages; `open`: plain events too; `closed`: only mail from inside and the kernel.',
+      ),
+    input: z.unknown().optional().describe('Input of actors spawned by a first message.'),
+    onThrow: z
+      .enum(['keep', 'fail'])
+      .default('keep')
+      .describe(
+        'A machine that throws: keep the last good state, or fail the actor so that its supervisor acts.',
+      ),
+  })
+  .describe('How actors of one type run.');
+
+const childFields = {
+  id: z.string().regex(ID, { error: 'expected an id: letters, digits and . _ @ + = ~ : -' }).optional(),
+  kind: typeName.optional().describe('Type of the actor, from `kinds`; its address is `<kind>/<id>`.'),
+  restart: z
+    .enum(RESTARTS)
+    .default('permanent')
+    .describe('When an ended child is started again: always, after an error only, never.'),
+  input: z.unknown().optional().describe('Input of the machine.'),
+  from: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('A YAML or JSON file with a list: one child per item, the item is its input.'),
+  list: z.string().min(1).optional().describe('Key of the list in `from`; absent when the file is a list.'),
+  idField: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Field of an item that gives the child its id (`id` when absent).'),
+};
+
+export interface ChildConfig {
+  readonly id?: string | undefined;
+  readonly kind?: string | undefined;
+  readonly restart: (typeof RESTARTS)[number];
+  readonly input?: unknown;
+  readonly from?: string | undefined;
+  readonly list?: string | undefined;
+  readonly idField?: string | undefined;
+  readonly supervisor?: SupervisorConfig | undefined;
+}
+
+export interface SupervisorConfig {
+  readonly strategy: (typeof STRATEGIES)[number];
+  readonly intensity: number;
+  readonly periodMs: number;
+  readonly children: readonly ChildConfig[];
+}
+
+export const childSchema: z.ZodType<ChildConfig> = z
+  .strictObject({
+    ...childFields,
+    get supervisor(): z.ZodOptional<z.ZodType<SupervisorConfig>> {
+      return supervisorSchema.optional();
+    },
+  })
+  .meta({ id: 'Child' })
+  .describe(
+    'An actor (`id`, `kind`), a nested supervisor (`id`, `supervisor`), or a list of actors (`from`, `kind`).',
+  );
+
+export const supervisorSchema: z.ZodType<SupervisorConfig> = z
+  .strictObject({
+    strategy: z
+      .enum(STRATEGIES)
+      .default('one_for_one')
+      .describe('Which children are restarted when one ends: only it, all, or it and those after it.'),
+    intensity: z
+      .int()
+      .min(0)
+      .max(INTENSITY_MAX)
+      .default(INTENSITY_DEFAULT)
+      .describe('Restarts allowed within `period`; one more and the supervisor itself fails.'),
+    period: duration(1, 7 * 86_400_000)
+      .prefault(formatDuration(PERIOD_MS_DEFAULT))
+      .describe('Window in which restarts are counted.'),
+    children: z
+      .array(childSchema)
+      .max(CHILDREN_MAX)
+      .default([])
+      .describe('Started in this order, stopped in reverse.'),
+  })
+  .transform(({ period, ...rest }) => ({ ...rest, periodMs: period }))
+  .meta({ id: 'Supervisor' })
+  .describe('A supervisor and its children.');
+
+const natsSchema = z
+  .strictObject({
+    url: z.string().min(1).optional().describe('An existing NATS server; absent: the realm runs its own.'),
+    port: z
+      .int()
+      .min(0)
+      .max(65_535)
+      .optional()
+      .describe('Port of the realm’s own server; a free one when absent or 0.'),
+    websocketPort: z
+      .int()
+      .min(0)
+      .max(65_535)
+      .optional()
+      .describe('Opens a WebSocket door for browsers on this port.'),
+  })
+  .describe('Where messages and logs live.');
+
+const keySchema = z
+  .strictObject({
+    kid: z.string().min(1).max(200).describe('Key id, as messages name it.'),
+    owner: z.string().min(1).describe('Address that may sign with it, `session/ndi`.'),
+    publicKey: z.string().min(1).describe('Ed25519 public key, 32 bytes in base64url.'),
+  })
+  .describe('A public key of the realm’s registry.');
+
+const edgeSchema = z
+  .strictObject({
+    unsignedTypes: z
+      .array(typeName)
+      .default([])
+      .describe('Sender types that may send IFMessages without a signature.'),
+    maxAge: duration(1_000, 86_400_000)
+      .prefault(formatDuration(MESSAGE_MAX_AGE_MS_DEFAULT))
+      .describe('Older IFMessages are refused, whatever their own ttl.'),
+    keys: z.array(keySchema).max(10_000).default([]).describe('Keys entered into the registry at start.'),
+  })
+  .transform(({ maxAge, ...rest }) => ({ ...rest, maxAgeMs: maxAge }))
+  .describe('What may come in.');
+
+const driversSchema = z
+  .object({
+    http: z
+      .strictObject({
+        allowHosts: z
+          .array(z.string().min(1))
+          .default([])
+          .describe('Hosts that effects may call; `*.name` for subdomains.'),
+      })
+      .optional()
+      .describe('Requests over HTTP.'),
+    process: z
+      .strictObject({
+        allow: z.array(z.string().min(1)).default([]).describe('Programs that effects may run.'),
+      })
+      .optional()
+      .describe('Child processes.'),
+  })
+  .catchall(z.unknown())
+  .describe(
+    'Options of the drivers that perform effects, by driver name. A driver allows nothing by default.',
+  );
+
+export const realmConfigSchema = z
+  .strictObject({
+    realm: z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, { error: 'expected a name: a-z, 0-9 and "-", 63 at most' })
+      .describe('Name of the realm.'),
+    prefix: z
+      .string()
+      .regex(/^[a-z][a-z0-9-]{0,15}$/, { error: 'expected a-z, 0-9 and "-", 16 at most' })
+      .default('if')
+      .describe('First token of every subject.'),
+    data: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'Data folder, relative to the config; `.infrafabric/<realm>` when absent. `INFRAFABRIC_DATA` wins.',
+      ),
+    durability: z
+      .enum(['strict', 'relaxed'])
+      .default('strict')
+      .describe('`strict`: what was acknowledged survives power loss. `relaxed` is for development.'),
+    shards: z
+      .int()
+      .min(1)
+      .max(SHARDS_MAX)
+      .default(SHARDS_DEFAULT)
+      .describe('Single-writer logs; fixed for the life of a realm.'),
+    nats: natsSchema.prefault({}),
+    limits: limitsSchema.prefault({}),
+    edge: edgeSchema.prefault({}),
+    drivers: driversSchema.prefault({}),
+    include: z
+      .array(z.string().min(1))
+      .max(INCLUDES_MAX)
+      .default([])
+      .describe(
+        'Further config files; their `kinds` and the children of their supervisors are added to these.',
+      ),
+    kinds: z.record(typeName, kindSchema).default({}).describe('Actor types: the first part of an address.'),
+    supervisor: supervisorSchema.prefault({}),
+  })
+  .describe('Config of an InfraFabric realm.');
+
+export type KindConfig = z.infer<typeof kindSchema>;
+export type KeyConfig = z.infer<typeof keySchema>;
+export type RealmConfig = z.infer<typeof realmConfigSchema>;
+/** What may be written in a config, before defaults. */
+export type RealmConfigInput = z.input<typeof realmConfigSchema>;
