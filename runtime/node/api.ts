@@ -1,0 +1,201 @@
+/**
+ * The admin API: requests on `<prefix>.api.…`, JSON both ways. Every reply is `{ok: true, …}` or `{ok: false, error}`.
+ * Nodes implement it, the command line and any other tool use it.
+ */
+import type { Msg, NatsConnection } from '@nats-io/nats-core';
+import { FabricError, type WireError } from '#schemas/fabric-error';
+import type { Plan, SupervisorSpec } from '#schemas/supervisor';
+import { nodeErrors } from './errors.ts';
+
+/** A node answers from memory: longer than this means it is not there. */
+export const API_TIMEOUT_MS = 5_000;
+/** Nodes answer a status request within a round trip; after this pause no further one is awaited. */
+export const STATUS_STALL_MS = 150;
+/** Actors of one page of a list. */
+export const LIST_LIMIT_DEFAULT = 500;
+export const LIST_LIMIT_MAX = 5_000;
+
+export interface ShardStatus {
+  readonly shard: number;
+  readonly epoch: number;
+  /** Index of the last commit; −1 before the first. */
+  readonly index: number;
+  /** Sequence of the last commit in the log stream. */
+  readonly seq: number;
+  readonly actors: number;
+  /** Actors in memory. */
+  readonly resident: number;
+  readonly timers: number;
+  readonly effects: number;
+  /** Messages gathered and not yet committed. */
+  readonly queued: number;
+  /** Sequence in the inbox stream up to which everything is consumed. */
+  readonly consumed: number;
+  /** Messages in the inbox that are not consumed yet. */
+  readonly behind: number;
+}
+
+/** `<prefix>.api.status`: one reply per node. */
+export interface NodeStatus {
+  readonly nodeId: string;
+  readonly realm: string;
+  readonly version: string;
+  readonly pid: number;
+  /** ms since the epoch. */
+  readonly startedAt: number;
+  readonly durability: 'strict' | 'relaxed';
+  readonly shards: readonly ShardStatus[];
+}
+
+export type ActorStatus = 'active' | 'done' | 'error' | 'stopped';
+
+/** `<prefix>.api.shard.<n>.list`, ordered by address. */
+export interface ListRequest {
+  readonly type?: string;
+  /** Addresses after this one: `next` of the previous page. */
+  readonly after?: string;
+  readonly limit?: number;
+}
+
+export interface ActorSummary {
+  readonly address: string;
+  /** `name@version`. */
+  readonly machine: string;
+  readonly status: ActorStatus;
+  readonly value: unknown;
+  readonly parent?: string;
+}
+
+export interface ListReply {
+  readonly actors: readonly ActorSummary[];
+  /** Set where more follow. */
+  readonly next?: string;
+}
+
+/** `<prefix>.api.shard.<n>.show`. */
+export interface ShowRequest {
+  readonly address: string;
+}
+
+export interface ShowReply {
+  readonly address: string;
+  readonly machine: string;
+  readonly status: ActorStatus;
+  readonly value: unknown;
+  readonly context: unknown;
+  readonly parent?: string;
+  readonly output?: unknown;
+  readonly error?: unknown;
+  readonly timers: readonly { readonly id: string; readonly dueAt: number; readonly event: unknown }[];
+  readonly effects: readonly { readonly key: string; readonly driver: string; readonly input?: unknown }[];
+  /** Index of the last commit of its shard. */
+  readonly lastIndex: number;
+}
+
+/** `<prefix>.api.config.get`. */
+export interface ConfigReply {
+  readonly spec: SupervisorSpec;
+  /** Hash of the config it came from. */
+  readonly hash: string;
+  /** ms since the epoch. */
+  readonly appliedAt: number;
+}
+
+/** `<prefix>.api.config.apply`; the reply is the {@link Plan}. */
+export interface ConfigApplyRequest {
+  readonly spec: SupervisorSpec;
+  readonly hash?: string;
+  readonly dryRun?: boolean;
+}
+
+export type { Plan };
+
+/** What stands in `run.json` (mode 0600) in the data folder of a running embedded realm. */
+export interface RunFile {
+  readonly pid: number;
+  readonly nodeId: string;
+  readonly realm: string;
+  readonly prefix: string;
+  readonly url: string;
+  readonly token?: string;
+  readonly websocketUrl?: string;
+  /** ms since the epoch. */
+  readonly startedAt: number;
+}
+
+type Reply<T> = ({ readonly ok: true } & T) | { readonly ok: false; readonly error: WireError };
+
+/**
+ * One admin request and its reply without `ok`.
+ *
+ * Throws `realm_unreachable` when nobody answers, `api_bad_reply` for a reply that is no JSON object, and the node's
+ * own error where it refuses.
+ */
+export async function apiRequest<T>(
+  nc: NatsConnection,
+  subject: string,
+  body: unknown = {},
+  timeoutMs: number = API_TIMEOUT_MS,
+): Promise<T> {
+  let reply: Msg;
+  try {
+    reply = await nc.request(subject, JSON.stringify(body), { timeout: timeoutMs });
+  } catch (cause) {
+    throw new FabricError(nodeErrors.realm_unreachable, `Nobody answered ${subject}`, {
+      details: { subject },
+      cause,
+    });
+  }
+  return readReply<T>(reply);
+}
+
+/** The status of every node that answers, in the order of their ids. Throws what {@link apiRequest} throws. */
+export async function nodeStatuses(
+  nc: NatsConnection,
+  subject: string,
+  timeoutMs: number = API_TIMEOUT_MS,
+): Promise<NodeStatus[]> {
+  const found: NodeStatus[] = [];
+  try {
+    const replies = await nc.requestMany(subject, '{}', {
+      strategy: 'stall',
+      stall: STATUS_STALL_MS,
+      maxWait: timeoutMs,
+    });
+    for await (const reply of replies) found.push(readReply<NodeStatus>(reply));
+  } catch (cause) {
+    if (cause instanceof FabricError) throw cause;
+    throw new FabricError(nodeErrors.realm_unreachable, `No node answered ${subject}`, {
+      details: { subject },
+      cause,
+    });
+  }
+  if (found.length === 0) {
+    throw new FabricError(nodeErrors.realm_unreachable, `No node answered ${subject}`, {
+      details: { subject },
+    });
+  }
+  return found.sort((a, b) => a.nodeId.localeCompare(b.nodeId));
+}
+
+/** Turns an error that crossed the wire back into one that can be thrown. */
+export function fromWireError(error: WireError): FabricError {
+  const { code, message, retryable, help = '', details = {} } = error;
+  return new FabricError({ code, retryable, help }, message, { details });
+}
+
+function readReply<T>(message: Msg): T {
+  let parsed: unknown;
+  try {
+    parsed = message.json();
+  } catch (cause) {
+    throw new FabricError(nodeErrors.api_bad_reply, `${message.subject} answered no JSON`, { cause });
+  }
+  if (typeof parsed !== 'object' || parsed === null || !('ok' in parsed)) {
+    throw new FabricError(nodeErrors.api_bad_reply, `${message.subject} answered without "ok"`);
+  }
+  const reply = parsed as Reply<T>;
+  if (!reply.ok) throw fromWireError(reply.error);
+  const { ok: _, ...rest } = reply;
+  return rest as T;
+}
