@@ -64,7 +64,10 @@ function quantity(
   wanted: string,
 ) {
   return z
-    .union([z.string().regex(pattern), z.number()], { error: `expected ${wanted}` })
+
+    .union([z.string().regex(pattern, { error: `expected ${wanted}` }), z.number()], {
+      error: `expected ${wanted}`,
+    })
     .transform((value, context) => {
       const parsed = parse(value);
       if (parsed !== undefined && parsed >= min && parsed <= max) return parsed;
