@@ -11,7 +11,13 @@ export type Cause =
   | { readonly kind: 'ask'; readonly id?: string; readonly from?: string }
   | { readonly kind: 'inbox'; readonly seq: number; readonly id?: string; readonly from?: string }
   /** Mail of commit `index` of shard `shard`, its `n`th item. */
-  | { readonly kind: 'mail'; readonly shard: number; readonly index: number; readonly n: number; readonly from: string }
+  | {
+      readonly kind: 'mail';
+      readonly shard: number;
+      readonly index: number;
+      readonly n: number;
+      readonly from: string;
+    }
   | { readonly kind: 'timer'; readonly id: string; readonly dueAt: number }
   | { readonly kind: 'effect'; readonly key: string }
   /** The kernel or an operator: spawning the root supervisor, migrating an actor. */
@@ -63,8 +69,12 @@ export interface Entry {
   /** INFO where absent. */
   readonly severity?: Severity;
   readonly log?: readonly LogLine[];
-  /** Hash of the body in the blob store, where it was too big for the log; `event` then holds only its type. */
-  readonly blob?: string;
+  /** The body in the blob store, where it was too big for the log; `event` then holds only its type. */
+  readonly blob?: { readonly hash: string; readonly contentType?: string };
+  /** Body and content type as they came, where no event could be made of them. */
+  readonly raw?: { readonly body: Uint8Array; readonly contentType?: string };
+  /** True where a throw failed the actor (`onThrow: fail`). */
+  readonly failed?: boolean;
   /** W3C traceparent of the cause. */
   readonly trace?: string;
   /** Key id and sequence of a verified envelope. */

@@ -3,6 +3,7 @@
  * implementation; the shard loop knows nothing of XState.
  */
 import type { Address } from '#schemas/address';
+import type { RetryPolicy } from '#schemas/commit';
 
 /** What a machine may know of the moment it runs in; the same at every replay. */
 export interface StepContext {
@@ -28,13 +29,14 @@ export type MachineAction =
   | { readonly kind: 'spawn'; readonly childId: string; readonly machine: string; readonly input?: unknown }
   /** Operates on a supervised actor at an address of its own choosing (supervisors). */
   | { readonly kind: 'start'; readonly to: string; readonly childId: string; readonly machine: string; readonly input?: unknown }
-  | { readonly kind: 'stop'; readonly to: string }
+  | { readonly kind: 'stop'; readonly to: string; readonly childId?: string }
+  | { readonly kind: 'migrate'; readonly to: string; readonly machine: string }
   /** Ends a spawned child or an invoked effect. */
   | { readonly kind: 'stopChild'; readonly childId: string }
   /** A promise-like invocation: its driver's result comes back as `xstate.done.actor.<id>` or `xstate.error.actor.<id>`. */
-  | { readonly kind: 'invoke'; readonly childId: string; readonly driver: string; readonly input?: unknown }
+  | { readonly kind: 'invoke'; readonly childId: string; readonly driver: string; readonly input?: unknown; readonly retry?: Partial<RetryPolicy>; readonly timeoutMs?: number }
   /** A fire-and-forget effect for a driver. */
-  | { readonly kind: 'effect'; readonly driver: string; readonly input?: unknown }
+  | { readonly kind: 'effect'; readonly driver: string; readonly input?: unknown; readonly retry?: Partial<RetryPolicy>; readonly timeoutMs?: number }
   /** Published on `if.ev.<type>.<id>.<event>` after the commit. */
   | { readonly kind: 'emit'; readonly event: EventData }
   | { readonly kind: 'log'; readonly message: unknown; readonly severity: 'INFO' | 'WARN' | 'HIGH' };

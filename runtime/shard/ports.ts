@@ -1,7 +1,8 @@
 /**
  * Everything the shard loop knows of the outside. The real ones speak NATS (runtime/bus); a simulator gives its own.
  */
-import type { EffectRecord, Mail } from '#schemas/commit';
+import type { EventData } from '#runtime/machine/types';
+import type { EffectRecord, Entry, Mail } from '#schemas/commit';
 import type { WireError } from '#schemas/fabric-error';
 
 /** Time. `now` is ms since the epoch; handles are opaque. */
@@ -64,7 +65,10 @@ export interface Subscription {
 
 export interface ShardInbox {
   /** Delivers in stream order everything after `afterSeq` for this shard (sends and cross-shard mail), for ever, through reconnects. `pause`/`resume` bound what is in memory. */
-  open(afterSeq: number, deliver: (message: InboxMessage) => void): Promise<Subscription & { pause(): void; resume(): void }>;
+  open(
+    afterSeq: number,
+    deliver: (message: InboxMessage) => void,
+  ): Promise<Subscription & { pause(): void; resume(): void }>;
   /** Lets go of what is stored up to and including `seq`: it is consumed. */
   release(seq: number): Promise<void>;
 }
@@ -139,4 +143,22 @@ export interface Logger {
   info(fields: object, event: string): void;
   warn(fields: object, event: string): void;
   error(fields: object, event: string): void;
+}
+
+/** Verdict on what came in from outside. */
+export type GateVerdict =
+  | { readonly ok: true; readonly event: EventData; readonly signed?: NonNullable<Entry['signed']> }
+  | { readonly ok: false; readonly error: WireError };
+
+/** Checks envelopes: schema, signature, seq, ttl, addressee. */
+export interface EdgeGate {
+  check(
+    envelope: unknown,
+    at: {
+      readonly actor: string;
+      /** ms since the epoch. */
+      readonly now: number;
+      readonly lastSeq: (from: string) => number;
+    },
+  ): GateVerdict;
 }

@@ -1,0 +1,134 @@
+/** Snapshot pages, and the way from a page back to a live actor. */
+import { decode, encode } from '#runtime/bus/codec';
+import type { MachineRegistry } from '#runtime/machine/types';
+import type { Parent } from '#schemas/commit';
+import { FabricError, type WireError } from '#schemas/fabric-error';
+import { shardErrors } from './errors.ts';
+import type { BlobStore, PendingEffect } from './ports.ts';
+import type { ShardState } from './state.ts';
+import { type Cell, type Location, PAGES_PER_SEGMENT_MAX, type PendingTimer } from './table.ts';
+
+/** Pages kept decoded: a burst of messages to cold actors of one page reads it once. */
+const PAGES_CACHED_MAX = 16;
+
+/** An actor as a page holds it. */
+export interface ActorRecord {
+  readonly address: string;
+  readonly machine: string;
+  readonly state: unknown;
+  readonly failed?: WireError;
+  readonly parent?: Parent;
+  readonly timers?: readonly PendingTimer[];
+  readonly effects?: readonly PendingEffect[];
+  readonly children?: readonly (readonly [string, string])[];
+  readonly touchedAt: number;
+}
+
+export function recordOf(cell: Cell): ActorRecord {
+  return {
+    address: cell.address,
+    machine: cell.machine.ref,
+    state: cell.machine.persist(cell.state),
+    ...(cell.failed !== undefined && { failed: cell.failed }),
+    ...(cell.parent !== undefined && { parent: cell.parent }),
+    ...(cell.timers !== undefined && { timers: [...cell.timers.values()] }),
+    ...(cell.effects !== undefined && { effects: [...cell.effects.values()] }),
+    ...(cell.children !== undefined && { children: [...cell.children] }),
+    touchedAt: cell.touchedAt,
+  };
+}
+
+export function cellOf(record: ActorRecord, location: Location, registry: MachineRegistry): Cell {
+  const machine = registry.byRef(record.machine);
+  return {
+    address: record.address,
+    machine,
+    state: machine.restore(record.state),
+    failed: record.failed,
+    parent: record.parent,
+    timers: record.timers === undefined ? undefined : new Map(record.timers.map((t) => [t.id, t])),
+    effects: record.effects === undefined ? undefined : new Map(record.effects.map((e) => [e.key, e])),
+    children: record.children === undefined ? undefined : new Map(record.children),
+    touchedAt: record.touchedAt,
+    dirty: false,
+    location,
+  };
+}
+
+/** Name of a page, or of the segment's `index`. */
+export function pageName(shard: number, segment: string, page: number | 'index'): string {
+  return `snapshot/${shard}/${segment}/${page}`;
+}
+
+export function encodePage(records: readonly ActorRecord[]): Uint8Array {
+  return encode(records);
+}
+
+export class Hydrator {
+  readonly #shard: number;
+  readonly #blobs: BlobStore;
+  readonly #pages = new Map<Location, Map<string, ActorRecord>>();
+  readonly #segments: string[] = [];
+
+  constructor(shard: number, blobs: BlobStore) {
+    this.#shard = shard;
+    this.#blobs = blobs;
+  }
+
+  /** The number under which locations of a segment are kept in this process. */
+  register(segment: string): number {
+    return this.#segments.push(segment) - 1;
+  }
+
+  /** Brings every passivated actor among the addresses back into the table. Throws `blob_missing`. */
+  async hydrate(state: ShardState, addresses: Iterable<string>): Promise<void> {
+    const byPage = new Map<Location, string[]>();
+    for (const address of addresses) {
+      const slot = state.actors.peek(address);
+      if (typeof slot !== 'number') continue;
+      const wanted = byPage.get(slot);
+      if (wanted === undefined) byPage.set(slot, [address]);
+      else wanted.push(address);
+    }
+    for (const [location, wanted] of byPage) {
+      const page = await this.page(location);
+      for (const address of wanted) {
+        const record = page.get(address);
+        if (record === undefined)
+          throw missing(`${address} is not on its snapshot page`, this.#pageName(location));
+        if (state.actors.peek(address) === location) this.#admit(state, record, location);
+      }
+    }
+  }
+
+  /** The records of one page, by address. */
+  async page(location: Location): Promise<Map<string, ActorRecord>> {
+    const cached = this.#pages.get(location);
+    if (cached !== undefined) return cached;
+    const name = this.#pageName(location);
+    const bytes = await this.#blobs.get(name);
+    if (bytes === undefined) throw missing('A snapshot page is not in the object store', name);
+    const records = decode(bytes) as ActorRecord[];
+    const page = new Map(records.map((r) => [r.address, r]));
+    const oldest = this.#pages.keys().next();
+    if (this.#pages.size >= PAGES_CACHED_MAX && !oldest.done) this.#pages.delete(oldest.value);
+    this.#pages.set(location, page);
+    return page;
+  }
+
+  #admit(state: ShardState, record: ActorRecord, location: Location): void {
+    const cell = cellOf(record, location, state.registry);
+    state.actors.put(cell);
+    for (const timer of cell.timers?.values() ?? []) state.timers.add(timer);
+    for (const effect of cell.effects?.values() ?? []) state.effects.set(effect.key, effect);
+  }
+
+  #pageName(location: Location): string {
+    const segment = this.#segments[Math.floor(location / PAGES_PER_SEGMENT_MAX)] ?? 'unknown';
+    return pageName(this.#shard, segment, location % PAGES_PER_SEGMENT_MAX);
+  }
+}
+
+function missing(what: string, name: string): FabricError {
+  return new FabricError(shardErrors.blob_missing, `${what} (${name})`, { details: { name } });
+}

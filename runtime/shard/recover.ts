@@ -1,0 +1,131 @@
+/**
+ * Recovery: the last snapshot, then the log after it, folded by the same step that wrote it. Every commit's link and
+ * state digest is checked: a changed machine or a damaged log stops the shard instead of going on from a wrong state.
+ */
+import { decodeBody, sha256 } from '#runtime/bus/codec';
+import type { EventData } from '#runtime/machine/types';
+import type { Entry } from '#schemas/commit';
+import { FabricError } from '#schemas/fabric-error';
+import { equalBytes, openCommit, stateDigest } from './commit.ts';
+import { Draft } from './draft.ts';
+import { shardErrors } from './errors.ts';
+import type { Hydrator } from './hydrate.ts';
+import { type Parcel, parcelsOf } from './mailer.ts';
+import type { BlobStore, ShardLog, StoredCommit } from './ports.ts';
+import { settle } from './settle.ts';
+import type { Tables } from './snapshot.ts';
+import type { ShardState } from './state.ts';
+import { applyWork } from './step.ts';
+import { workOf } from './work.ts';
+
+/** Name of a body that was too big for the log. */
+export function bodyName(hash: string): string {
+  return `body/${hash}`;
+}
+
+export function bodyHash(body: Uint8Array): string {
+  return Buffer.from(sha256(body)).toString('hex');
+}
+
+/** Sets the tables of a snapshot; its actors are in the state already. */
+export function applyTables(state: ShardState, tables: Tables): void {
+  state.index = tables.index;
+  state.prev = tables.prev;
+  state.seq = tables.seq;
+  state.at = tables.at;
+  state.epoch = tables.epoch;
+  state.consumed = tables.consumed;
+  state.acted = tables.acted;
+  for (const [key, seq] of tables.dedupe) state.dedupe.add(key, seq);
+  for (const [from, seq] of tables.senders) state.senders.set(from, seq);
+  for (const local of tables.localMail) state.localMail.set(`${local.index}/${local.n}`, local);
+  for (const [shard, mark] of tables.marks) state.marks.set(shard, mark);
+  for (const [shard, index] of tables.sent) state.sent.set(shard, index);
+}
+
+/** Folds the log after the state's position through `throughSeq`. Returns what of it must still be sent outside. */
+export async function foldLog(
+  state: ShardState,
+  log: ShardLog,
+  throughSeq: number,
+  sources: { readonly hydrator: Hydrator; readonly blobs: BlobStore },
+  waiting: readonly Parcel[],
+  progress: (entries: number) => void,
+): Promise<Parcel[]> {
+  let parcels = [...waiting];
+  let entries = 0;
+  if (throughSeq > state.seq) {
+    for await (const stored of log.read(state.seq, throughSeq)) {
+      parcels.push(...(await foldCommit(state, stored, sources)));
+      entries += 1;
+      if (state.acted >= 0 && parcels.length > 1024) parcels = parcels.filter((p) => p.index > state.acted);
+      progress(entries);
+    }
+  }
+  return parcels.filter((p) => p.index > state.acted);
+}
+
+async function foldCommit(
+  state: ShardState,
+  stored: StoredCommit,
+  sources: { readonly hydrator: Hydrator; readonly blobs: BlobStore },
+): Promise<Parcel[]> {
+  const { commit, hash } = openCommit(state, stored);
+  const cold = commit.entries.filter((e) => typeof state.actors.peek(e.actor) === 'number');
+  if (cold.length > 0) await sources.hydrator.hydrate(state, new Set(cold.map((e) => e.actor)));
+  const draft = new Draft(commit.index, commit.at);
+  for (const entry of commit.entries) {
+    const event =
+      entry.blob === undefined || entry.op === 'dead' ? entry.event : await bodyOf(entry, sources.blobs);
+    applyWork(state, draft, workOf(entry, event));
+  }
+  const digest = stateDigest(draft.touched);
+  if (!sameDigest(digest, commit.digest))
+    throw diverged(state, commit.index, stored.seq, draft, commit.entries);
+  const parcels = parcelsOf(commit, state.shardOf, (target) => state.sent.get(target) ?? -1);
+  settle(state, commit, hash, stored.seq);
+  return parcels;
+}
+
+/** The event of an entry whose body lies in the blob store: the body itself, or an envelope's. */
+async function bodyOf(entry: Entry, blobs: BlobStore): Promise<unknown> {
+  const bytes = await blobs.get(bodyName(entry.blob?.hash ?? ''));
+  if (bytes === undefined) {
+    throw new FabricError(shardErrors.blob_missing, `The body of an event of ${entry.actor} is gone`, {
+      details: { actor: entry.actor, blob: entry.blob },
+    });
+  }
+  const value = decodeBody(bytes, entry.blob?.contentType);
+  const isEnvelope = typeof value === 'object' && value !== null && 'performative' in value;
+  return isEnvelope ? { type: (entry.event as EventData).type, message: value } : value;
+}
+
+function sameDigest(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  return a === undefined || b === undefined ? a === b : equalBytes(a, b);
+}
+
+function diverged(
+  state: ShardState,
+  index: number,
+  seq: number,
+  draft: Draft,
+  stored: readonly Entry[],
+): FabricError {
+  const at = stored.findIndex((e, n) => JSON.stringify(e.after) !== JSON.stringify(draft.entries[n]?.after));
+  const entry = stored[Math.max(at, 0)];
+  return new FabricError(
+    shardErrors.diverged,
+    `Replaying commit ${index} of shard ${state.shard} gives another state than it recorded, at ${entry?.actor ?? 'an unknown actor'} (${entry?.machine ?? 'no machine'})`,
+    {
+      details: {
+        shard: state.shard,
+        index,
+        seq,
+        entry: at,
+        actor: entry?.actor,
+        recorded: entry?.after,
+        replayed: draft.entries[Math.max(at, 0)]?.after,
+      },
+    },
+  );
+}

@@ -1,0 +1,75 @@
+/** What a shard is given and what it tells of itself. */
+import type { MachineRegistry } from '#runtime/machine/types';
+import type { Address } from '#schemas/address';
+import type { Commit } from '#schemas/commit';
+import type {
+  AskDoor,
+  BlobStore,
+  Clock,
+  EdgeGate,
+  EffectResult,
+  EffectRunner,
+  InboxMessage,
+  Logger,
+  MailBundle,
+  Outbox,
+  ShardInbox,
+  ShardLog,
+} from './ports.ts';
+
+export interface ShardLimits {
+  /** Asks and inbox messages that may wait. */
+  readonly queueMax: number;
+  /** Works in one commit. */
+  readonly batchMax: number;
+  /** Largest body of an ask or a send. */
+  readonly bodyBytesMax: number;
+  /** Message ids remembered. */
+  readonly dedupeWindow: number;
+  readonly snapshotEveryEntries: number;
+  /** Actors kept in memory before idle ones are passivated early. */
+  readonly residentMax: number;
+  readonly passivateAfterMs: number;
+}
+
+/** Where a test may kill the process or the shard. */
+export type CrashPoint = 'before_commit' | 'after_commit' | 'before_mail' | 'after_mail';
+
+export interface ShardDeps {
+  readonly shard: number;
+  /** Id of this node, for the epoch record. */
+  readonly node: string;
+  readonly registry: MachineRegistry;
+  readonly shardOf: (address: string) => number;
+  /** The actor a subject names by its last two tokens. Throws `bad_subject`. */
+  readonly addressOf: (subject: string) => Address;
+  /** The bundle, where an inbox message is cross-shard mail. */
+  readonly mailOf: (message: InboxMessage) => MailBundle | undefined;
+  readonly log: ShardLog;
+  readonly inbox: ShardInbox;
+  readonly asks: AskDoor;
+  readonly outbox: Outbox;
+  readonly blobs: BlobStore;
+  readonly effects: (deliver: (result: EffectResult) => void) => EffectRunner;
+  readonly gate: EdgeGate;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly limits: ShardLimits;
+  readonly onCommit?: (commit: Commit) => void;
+  readonly probe?: (point: CrashPoint, shard: number) => void;
+}
+
+export interface ShardStatus {
+  readonly shard: number;
+  readonly phase: string;
+  readonly epoch: number;
+  readonly index: number;
+  readonly seq: number;
+  readonly actors: number;
+  readonly resident: number;
+  readonly timers: number;
+  readonly effects: number;
+  readonly queued: number;
+  readonly outbox: number;
+  readonly consumed: number;
+}

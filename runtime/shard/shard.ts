@@ -1,0 +1,819 @@
+/**
+ * A shard: a single-writer log and the actors that live in it. gather → step → commit → act, for ever.
+ *
+ * P1  An accepted message changes state exactly once: its id, inbox position or mail mark is in the commit that holds
+ *     its effect, or in none.
+ * P2  Nothing is answered, mailed, started or emitted before the commit that says so is stored.
+ * P3  Only the owner writes: every append names the sequence of the commit before it. A refused owner drops its
+ *     memory and leaves.
+ * P4  One append is in flight at a time; while it is, the next batch gathers.
+ * P5  Per sender and actor, works are stepped in the order they came.
+ * P6  Nothing is refused silently: an ask gets a typed answer, anything else a dead letter.
+ * P7  What waits is bounded: asks beyond the bound are refused at once, the inbox is paused.
+ */
+import { decodeCommit, sha256 } from '#runtime/bus/codec';
+import { encodeRefusal } from '#runtime/edge/replies';
+import type { EventData } from '#runtime/machine/types';
+import type { Address } from '#schemas/address';
+import type { Commit, Entry } from '#schemas/commit';
+import { type ErrorKind, FabricError, toWireError, type WireError } from '#schemas/fabric-error';
+import { Appender } from './append.ts';
+import { type Positions, type SealedCommit, sealCommit } from './commit.ts';
+import { dedupeKey } from './dedupe.ts';
+import { Draft } from './draft.ts';
+import { shardErrors } from './errors.ts';
+import { type AdminOutcome, type BodyItem, bodyOf, type Item, ItemQueue } from './gather.ts';
+import { Hydrator } from './hydrate.ts';
+import { Mailer, parcelsOf } from './mailer.ts';
+import { passivate } from './passivate.ts';
+import type { Ask, EffectResult, EffectRunner, InboxMessage, ShardInbox, Subscription } from './ports.ts';
+import { applyTables, bodyHash, bodyName, foldLog } from './recover.ts';
+import { answerItem, refuseItem, respond } from './reply.ts';
+import { resolveArrival } from './resolve.ts';
+import { settle } from './settle.ts';
+import type { CrashPoint, ShardDeps, ShardStatus } from './shard-types.ts';
+import { capture, restoreCapture, SnapshotWriter } from './snapshot.ts';
+import { emptyState, type ShardState } from './state.ts';
+import { applyWork } from './step.ts';
+import type { Cell } from './table.ts';
+import { type Work, workOfMail, workOfResult } from './work.ts';
+
+export type { CrashPoint, ShardDeps, ShardLimits, ShardStatus } from './shard-types.ts';
+
+/** After a refused append the shard folds anew and waits this long before it takes anything again, doubling. */
+const STALL_FIRST_MS = 250;
+const STALL_MAX_MS = 5_000;
+/** Longest delay a timer is armed for; later ones are looked at again then. */
+const WAKE_MAX_MS = 60_000;
+/** A batch is cut when it is estimated to fill this share of the largest message the server takes. */
+const BATCH_SHARE = 0.5;
+/** Bodies above this share of the largest message go to the blob store. */
+const INLINE_SHARE = 1 / 8;
+
+type Phase = 'new' | 'recovering' | 'running' | 'stalled' | 'closed';
+
+interface Answer {
+  readonly item: Item;
+  readonly entry: Entry;
+}
+
+export class Shard {
+  readonly #deps: ShardDeps;
+  readonly #appender: Appender;
+  readonly #queue = new ItemQueue();
+  /** Messages with an id that wait or are being committed. */
+  readonly #inflight = new Map<string, BodyItem>();
+  readonly #batchBytesMax: number;
+  readonly #inlineBytesMax: number;
+  #state: ShardState;
+  #hydrator: Hydrator;
+  #snapshots: SnapshotWriter;
+  #mailer: Mailer;
+  #effects: EffectRunner | undefined;
+  #inbox: Awaited<ReturnType<ShardInbox['open']>> | undefined;
+  #asks: Subscription | undefined;
+  #phase: Phase = 'new';
+  #pumping: Promise<void> | undefined;
+  #scheduled = false;
+  #paused = false;
+  #wake: { handle: unknown; dueAt: number } | undefined;
+  #entriesSinceSnapshot = 0;
+  #snapshotting: Promise<void> | undefined;
+  #garbageReady = false;
+  #passivateDue = false;
+  #stallMs = STALL_FIRST_MS;
+  #leave: (reason: FabricError | undefined) => void = () => {};
+  /** Resolves when the shard has left: with the reason, or undefined after `stop`. */
+  readonly left: Promise<FabricError | undefined>;
+
+  constructor(deps: ShardDeps) {
+    this.#deps = deps;
+    this.#appender = new Appender(deps.log, deps.clock, deps.logger);
+    this.#batchBytesMax = deps.log.bytesMax * BATCH_SHARE;
+    this.#inlineBytesMax = deps.log.bytesMax * INLINE_SHARE;
+    this.#state = this.#empty();
+    this.#hydrator = new Hydrator(deps.shard, deps.blobs);
+    this.#snapshots = new SnapshotWriter(deps.shard, deps.blobs, this.#hydrator);
+    this.#mailer = new Mailer(deps.outbox, deps.clock, deps.logger);
+    this.left = new Promise((resolve) => {
+      this.#leave = resolve;
+    });
+  }
+
+  get shard(): number {
+    return this.#deps.shard;
+  }
+
+  /** Fences every earlier owner, recovers, and opens the doors. Throws when the log cannot be read or folded. */
+  async start(): Promise<void> {
+    this.#phase = 'recovering';
+    const { seq, epoch } = await this.#writeEpoch();
+    await this.#recover(seq, epoch);
+    this.#asks = this.#deps.asks.open((ask) => this.offer(ask));
+    this.#run();
+  }
+
+  /** Takes an ask. Answers it after its commit, or at once with a typed refusal. */
+  offer(ask: Ask): void {
+    if (this.#phase !== 'running') {
+      const kind = this.#phase === 'stalled' ? shardErrors.log_refused : shardErrors.not_owner;
+      this.#refuse(ask, kind, `Shard ${this.shard} takes nothing right now (${this.#phase})`);
+      return;
+    }
+    let address: Address;
+    try {
+      address = this.#deps.addressOf(ask.subject);
+    } catch (thrown) {
+      ask.respond(encodeRefusal(toWireError(thrown), ask.contentType));
+      return;
+    }
+    const key = ask.id === undefined ? undefined : dedupeKey(ask.from, ask.id);
+    if (key !== undefined) {
+      const twin = this.#inflight.get(key);
+      if (twin !== undefined) {
+        twin.also ??= [];
+        twin.also.push(ask);
+        return;
+      }
+      const seq = this.#state.dedupe.get(key);
+      if (seq !== undefined) {
+        void this.#answerAgain(ask, seq);
+        return;
+      }
+    }
+    // P7.
+    if (
+      this.#queue.outside >= this.#deps.limits.queueMax ||
+      this.#state.localMail.size >= this.#deps.limits.queueMax
+    ) {
+      this.#refuse(
+        ask,
+        shardErrors.overloaded,
+        `Shard ${this.shard} has ${this.#queue.length} messages waiting`,
+      );
+      return;
+    }
+    const item: Item = { kind: 'ask', ask, address, key, also: undefined };
+    if (key !== undefined) this.#inflight.set(key, item);
+    this.#push(item);
+  }
+
+  /** Operates on an actor on behalf of the kernel or an operator; resolves after the commit. */
+  async admin(work: Work): Promise<AdminOutcome> {
+    if (this.#phase !== 'running') {
+      return {
+        ok: false,
+        error: new FabricError(shardErrors.not_owner, `Shard ${this.shard} is ${this.#phase}`).toWire(),
+      };
+    }
+    return await new Promise((done) => this.#push({ kind: 'admin', work, done }));
+  }
+
+  /** An actor as it is after the last commit; undefined where there is none. */
+  async look(address: string): Promise<Cell | undefined> {
+    await this.#hydrator.hydrate(this.#state, [address]);
+    return this.#state.actors.cell(address);
+  }
+
+  /** Addresses in the table after `after` in table order, passivated ones included. */
+  addresses(): IterableIterator<[string, Cell | number]> {
+    return this.#state.actors.entries();
+  }
+
+  status(): ShardStatus {
+    const s = this.#state;
+    return {
+      shard: this.shard,
+      phase: this.#phase,
+      epoch: s.epoch,
+      index: s.index,
+      seq: s.seq,
+      actors: s.actors.size,
+      resident: s.actors.resident,
+      timers: s.timers.size,
+      effects: s.effects.size,
+      queued: this.#queue.length,
+      outbox: this.#mailer.size,
+      consumed: s.consumed,
+    };
+  }
+
+  /** Finishes what is being committed, closes the doors and leaves. What waits is refused with `shard_moved`. */
+  async stop(): Promise<void> {
+    await this.#shut(undefined);
+  }
+
+  #empty(): ShardState {
+    const { shard, registry, shardOf, limits } = this.#deps;
+    return emptyState({ shard, registry, shardOf, dedupeWindow: limits.dedupeWindow });
+  }
+
+  /** P3: from this record on the expectation of every earlier owner is stale. */
+  async #writeEpoch(): Promise<{ seq: number; epoch: number }> {
+    const { log, clock, node } = this.#deps;
+    for (;;) {
+      const head = await log.head();
+      const state = this.#empty();
+      if (head !== undefined) {
+        const last = decodeCommit(head.bytes);
+        state.index = last.index;
+        state.prev = sha256(head.bytes);
+        state.at = last.at;
+        state.epoch = last.epoch;
+        state.consumed = last.consumed;
+        state.acted = last.acted;
+      }
+      const epoch = state.epoch + 1;
+      const draft = new Draft(state.index + 1, Math.max(state.at, clock.now()));
+      const sealed = sealCommit(state, draft, { consumed: state.consumed, acted: state.acted, epoch, node });
+      const result = await this.#appender.append(sealed.bytes, head?.seq ?? 0);
+      if (result.kind === 'appended') return { seq: result.seq, epoch };
+      if (result.kind === 'refused') {
+        throw new FabricError(
+          shardErrors.log_refused,
+          `The log of shard ${this.shard} takes no epoch record: ${result.error.message}`,
+        );
+      }
+    }
+  }
+
+  async #recover(throughSeq: number, epoch: number): Promise<void> {
+    const { shard, blobs, log, logger, clock } = this.#deps;
+    const startedAt = clock.now();
+    const state = this.#empty();
+    this.#state = state;
+    this.#hydrator = new Hydrator(shard, blobs);
+    this.#snapshots = new SnapshotWriter(shard, blobs, this.#hydrator);
+    const tables = await this.#snapshots.load(state, epoch);
+    if (tables !== undefined) {
+      if (tables.seq > throughSeq) {
+        throw new FabricError(
+          shardErrors.log_corrupt,
+          `The snapshot of shard ${shard} is at message ${tables.seq} of the log, but the log ends at ${throughSeq}: its tail is lost`,
+          { details: { shard, snapshotSeq: tables.seq, logSeq: throughSeq } },
+        );
+      }
+      applyTables(state, tables);
+    }
+    const from = state.index;
+    const sources = { hydrator: this.#hydrator, blobs };
+    const waiting = tables?.parcels ?? [];
+    const parcels = await foldLog(state, log, throughSeq, sources, waiting, () => {});
+    logger.info(
+      { shard, epoch, commits: state.index - from, actors: state.actors.size, ms: clock.now() - startedAt },
+      'shard_recovered',
+    );
+    this.#entriesSinceSnapshot = 0;
+    this.#mailer = new Mailer(this.#deps.outbox, clock, logger);
+    this.#mailer.add(parcels);
+    this.#effects = this.#deps.effects((result) => this.#effectDone(result));
+    for (const effect of state.effects.values()) this.#effects.start(effect);
+    for (const local of state.localMail.values()) this.#queue.push({ kind: 'mail', local });
+    this.#inbox = await this.#deps.inbox.open(state.consumed, (message) => this.#receive(message));
+    this.#paused = false;
+  }
+
+  #run(): void {
+    this.#phase = 'running';
+    this.#armTimer();
+    this.#schedule();
+  }
+
+  #push(item: Item): void {
+    this.#queue.push(item);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#pumping !== undefined || this.#phase !== 'running') return;
+    this.#scheduled = true;
+    // Everything that one read of the socket brought is gathered before the first step.
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      if (this.#pumping !== undefined || this.#phase !== 'running') return;
+      this.#pumping = this.#pump().finally(() => {
+        this.#pumping = undefined;
+        if (this.#queue.length > 0) this.#schedule();
+        else if (this.#wake === undefined && this.#phase === 'running') this.#armTimer();
+      });
+    });
+  }
+
+  #receive(message: InboxMessage): void {
+    const { seq } = message;
+    const mail = this.#deps.mailOf(message);
+    if (mail !== undefined) {
+      this.#push({ kind: 'bundle', seq, bundle: mail, cursor: 0, accepted: undefined });
+    } else {
+      let address: Address;
+      try {
+        address = this.#deps.addressOf(message.subject);
+      } catch (thrown) {
+        // No actor can ever have this name: there is nobody to step, only a position to consume and a refusal to keep.
+        this.#deps.logger.warn(
+          { subject: message.subject, error: toWireError(thrown) },
+          'inbox_subject_refused',
+        );
+        this.#mailer.add([this.#badSubject(message, toWireError(thrown))]);
+        this.#push({ kind: 'skip', seq });
+        return;
+      }
+      const key = message.id === undefined ? undefined : dedupeKey(message.from, message.id);
+      if (key !== undefined && (this.#inflight.has(key) || this.#state.dedupe.get(key) !== undefined)) {
+        this.#push({ kind: 'skip', seq });
+      } else {
+        const item: Item = { kind: 'inbox', message, address, key, also: undefined };
+        if (key !== undefined) this.#inflight.set(key, item);
+        this.#push(item);
+      }
+    }
+    if (!this.#paused && this.#queue.outside >= this.#deps.limits.queueMax) {
+      this.#paused = true;
+      this.#inbox?.pause();
+    }
+  }
+
+  #badSubject(message: InboxMessage, error: WireError): Parameters<Mailer['add']>[0][number] {
+    const { index, at } = this.#state;
+    const letter = {
+      actor: 'unknown/unknown',
+      id: `inbox.${message.seq}`,
+      error,
+      body: message.body,
+      contentType: message.contentType,
+      from: message.from,
+      at,
+      shard: this.shard,
+      index,
+    };
+    return { kind: 'dead', index: index + 1, letter };
+  }
+
+  #effectDone(result: EffectResult): void {
+    if (this.#phase === 'closed') return;
+    this.#push({ kind: 'effect', result });
+  }
+
+  /** One gather, step, commit, act after the other until nothing waits. */
+  async #pump(): Promise<void> {
+    try {
+      while (this.#phase === 'running') {
+        this.#passivateIfDue();
+        const batch = this.#gather();
+        if (batch.length === 0) return;
+        const prepared = this.#prepare(batch);
+        if (prepared !== undefined) await prepared;
+        if (!(await this.#commitBatch(batch))) return;
+      }
+    } catch (thrown) {
+      await this.#fault(thrown);
+    }
+  }
+
+  #gather(): Item[] {
+    const { batchMax } = this.#deps.limits;
+    const items: Item[] = [];
+    const now = this.#deps.clock.now();
+    while (items.length < batchMax / 2) {
+      const timer = this.#state.timers.takeDue(now);
+      if (timer === undefined) break;
+      items.push({ kind: 'timer', timer });
+    }
+    return items.length === 0
+      ? this.#queue.take(batchMax)
+      : [...items, ...this.#queue.take(batchMax - items.length)];
+  }
+
+  /** Brings in passivated actors and puts away big bodies; undefined where the batch needs neither. */
+  #prepare(batch: readonly Item[]): Promise<void> | undefined {
+    let cold: string[] | undefined;
+    let big: BodyItem[] | undefined;
+    for (const item of batch) {
+      for (const address of this.#addressesOf(item)) {
+        if (typeof this.#state.actors.peek(address) !== 'number') continue;
+        cold ??= [];
+        cold.push(address);
+      }
+      if ((item.kind === 'ask' || item.kind === 'inbox') && bodyOf(item).byteLength > this.#inlineBytesMax) {
+        big ??= [];
+        big.push(item);
+      }
+    }
+    if (cold === undefined && big === undefined) return undefined;
+    return this.#fetch(cold ?? [], big ?? []);
+  }
+
+  async #fetch(cold: readonly string[], big: readonly BodyItem[]): Promise<void> {
+    await this.#hydrator.hydrate(this.#state, cold);
+    for (const item of big) {
+      const body = bodyOf(item);
+      await this.#deps.blobs.put(bodyName(bodyHash(body)), body);
+    }
+  }
+
+  #addressesOf(item: Item): readonly string[] {
+    switch (item.kind) {
+      case 'ask':
+      case 'inbox':
+        return [item.address];
+      case 'mail':
+        return [item.local.mail.to];
+      case 'timer':
+        return [item.timer.actor];
+      case 'admin':
+        return [item.work.actor];
+      case 'bundle':
+        return item.bundle.items.map((i) => i.mail.to);
+      case 'effect': {
+        const actor = this.#state.effects.get(item.result.key)?.actor;
+        return actor === undefined ? [] : [actor];
+      }
+      case 'skip':
+        return [];
+    }
+  }
+
+  /** Steps a batch and commits it. False when the shard has to leave the loop. */
+  async #commitBatch(batch: readonly Item[]): Promise<boolean> {
+    const state = this.#state;
+    const draft = new Draft(state.index + 1, Math.max(state.at, this.#deps.clock.now()));
+    const answers: Answer[] = [];
+    let consumed = state.consumed;
+    let taken = 0;
+    for (const item of batch) {
+      if (draft.bytes > this.#batchBytesMax) break;
+      if (!this.#stepItem(draft, item, answers)) break;
+      if (item.kind === 'inbox') consumed = item.message.seq;
+      else if (item.kind === 'bundle' || item.kind === 'skip') consumed = item.seq;
+      taken += 1;
+    }
+    if (taken < batch.length) this.#queue.unshift(batch.slice(taken));
+    if (draft.entries.length === 0 && consumed === state.consumed) return true;
+    const acted = this.#mailer.actedThrough(state.index);
+    const sealed = this.#seal(draft, { consumed, acted, epoch: state.epoch });
+    if (sealed instanceof FabricError) {
+      for (const { item } of answers) this.#refuseItem(item, sealed.toWire());
+      await this.#stall(sealed.toWire(), true);
+      return false;
+    }
+    this.#probe('before_commit');
+    const collectable = this.#garbageReady;
+    const result = await this.#appender.append(sealed.bytes, state.seq);
+    this.#probe('after_commit');
+    if (result.kind === 'appended') {
+      this.#act(draft, sealed, result.seq, answers);
+      if (collectable && this.#garbageReady) this.#collectGarbage();
+      this.#stallMs = STALL_FIRST_MS;
+      return true;
+    }
+    if (result.kind === 'fenced') {
+      const reason = new FabricError(
+        shardErrors.shard_moved,
+        `Shard ${this.shard} has another owner since epoch ${state.epoch}`,
+      );
+      for (const { item } of answers) this.#refuseItem(item, reason.toWire());
+      void this.#shut(reason);
+      return false;
+    }
+    for (const { item } of answers) this.#refuseItem(item, result.error);
+    await this.#stall(result.error);
+    return false;
+  }
+
+  /** A machine may put out what no encoder takes (cycles): then the batch is done again, each step checked. */
+  #seal(draft: Draft, positions: Positions): SealedCommit | FabricError {
+    try {
+      return sealCommit(this.#state, draft, positions);
+    } catch (thrown) {
+      const { message } = toWireError(thrown);
+      return new FabricError(
+        shardErrors.not_encodable,
+        `A state or an output of this batch cannot be stored: ${message}`,
+        {
+          details: { shard: this.shard },
+          cause: thrown,
+        },
+      );
+    }
+  }
+
+  /** False when the item is only partly taken: the batch is full. */
+  #stepItem(draft: Draft, item: Item, answers: Answer[]): boolean {
+    const state = this.#state;
+    const step = (work: Work): void => {
+      answers.push({ item, entry: applyWork(state, draft, work) });
+    };
+    switch (item.kind) {
+      case 'skip':
+        return true;
+      case 'ask': {
+        const { ask } = item;
+        const cause = {
+          kind: 'ask' as const,
+          ...(ask.id !== undefined && { id: ask.id }),
+          ...(ask.from !== undefined && { from: ask.from }),
+        };
+        step(this.#resolve(cause, item.address, ask, draft.at));
+        return true;
+      }
+      case 'inbox': {
+        const { message } = item;
+        const cause = {
+          kind: 'inbox' as const,
+          seq: message.seq,
+          ...(message.id !== undefined && { id: message.id }),
+          ...(message.from !== undefined && { from: message.from }),
+        };
+        step(this.#resolve(cause, item.address, message, draft.at));
+        return true;
+      }
+      case 'admin':
+        step(item.work);
+        return true;
+      case 'mail': {
+        const { index, n, mail } = item.local;
+        step(workOfMail(mail, { kind: 'mail', shard: state.shard, index, n, from: mail.from }));
+        return true;
+      }
+      case 'bundle':
+        return this.#stepBundle(draft, item, step);
+      case 'timer': {
+        const { timer } = item;
+        const cell = state.actors.cell(timer.actor);
+        // Cancelled or set anew by an earlier work of this very batch.
+        if (cell?.timers?.get(timer.id) !== timer) return true;
+        const cause = { kind: 'timer' as const, id: timer.id, dueAt: timer.dueAt };
+        const event = timer.event as EventData;
+        const { actor, to } = timer;
+        step(
+          to === undefined
+            ? { cause, actor, op: 'event', event }
+            : { cause, actor, op: 'note', event, forwardTo: to },
+        );
+        return true;
+      }
+      case 'effect': {
+        const effect = state.effects.get(item.result.key);
+        if (effect === undefined) return true;
+        step(workOfResult(effect.actor, effect.invokeId, item.result));
+        return true;
+      }
+    }
+  }
+
+  #stepBundle(draft: Draft, item: Extract<Item, { kind: 'bundle' }>, step: (work: Work) => void): boolean {
+    const { bundle } = item;
+    const mark = this.#state.marks.get(bundle.source) ?? { index: -1, n: -1 };
+    // M2: the same bundle again is a duplicate; one whose predecessor is missing will come again behind it.
+    item.accepted ??=
+      bundle.index === mark.index || (bundle.index > mark.index && bundle.prev === mark.index);
+    if (!item.accepted) {
+      if (bundle.index > mark.index) {
+        this.#deps.logger.warn(
+          { shard: this.shard, source: bundle.source, index: bundle.index, prev: bundle.prev, mark },
+          'mail_gap',
+        );
+      }
+      return true;
+    }
+    while (item.cursor < bundle.items.length) {
+      const next = bundle.items[item.cursor];
+      if (next === undefined) break;
+      if (draft.bytes > this.#batchBytesMax) return false;
+      item.cursor += 1;
+      const current = this.#state.marks.get(bundle.source);
+      if (current !== undefined && current.index === bundle.index && next.n <= current.n) continue;
+      this.#state.marks.set(bundle.source, { index: bundle.index, n: next.n });
+      step(
+        workOfMail(next.mail, {
+          kind: 'mail',
+          shard: bundle.source,
+          index: bundle.index,
+          n: next.n,
+          from: next.mail.from,
+        }),
+      );
+    }
+    return true;
+  }
+
+  #resolve(cause: Entry['cause'], address: string, message: Ask | InboxMessage, now: number): Work {
+    const { body, contentType, trace } = message;
+    const isBig = body.byteLength > this.#inlineBytesMax;
+    const blob = isBig
+      ? { hash: bodyHash(body), ...(contentType !== undefined && { contentType }) }
+      : undefined;
+    const arrival = { cause, address, body, contentType, trace, blob };
+    try {
+      return resolveArrival(this.#state, arrival, this.#deps.gate, this.#deps.limits, now);
+    } catch (thrown) {
+      // A fault of ours must not let one message stop the shard each time it comes.
+      this.#deps.logger.error({ shard: this.shard, address, error: toWireError(thrown) }, 'resolve_fault');
+      const raw = {
+        body: blob === undefined ? body : new Uint8Array(),
+        ...(contentType !== undefined && { contentType }),
+      };
+      return {
+        cause,
+        actor: address,
+        op: 'event',
+        raw,
+        ...(blob !== undefined && { blob }),
+        error: toWireError(thrown),
+      };
+    }
+  }
+
+  /** P2: only what is stored is acted upon. */
+  #act(draft: Draft, sealed: SealedCommit, seq: number, answers: readonly Answer[]): void {
+    const state = this.#state;
+    const { commit } = sealed;
+    const parcels = parcelsOf(commit, state.shardOf, (target) => state.sent.get(target) ?? -1);
+    settle(state, commit, sealed.hash, seq);
+    for (const { item, entry } of answers) this.#answer(item, entry, commit);
+    this.#probe('before_mail');
+    for (const [n, mail] of draft.mail.entries()) {
+      if (state.shardOf(mail.to) === state.shard)
+        this.#queue.push({ kind: 'mail', local: { index: commit.index, n, mail } });
+    }
+    this.#mailer.add(parcels);
+    this.#probe('after_mail');
+    for (const effect of draft.effects) {
+      if ('cancel' in effect) this.#effects?.cancel(effect.key);
+      else if (state.effects.has(effect.key)) this.#effects?.start(effect);
+    }
+    for (const event of draft.events) this.#deps.outbox.event(event.actor, event.name, event.body);
+    if (draft.timers.length > 0 || this.#wake === undefined) this.#armTimer();
+    if (this.#paused && this.#queue.outside < this.#deps.limits.queueMax / 2) {
+      this.#paused = false;
+      this.#inbox?.resume();
+    }
+    this.#deps.onCommit?.(commit);
+    this.#entriesSinceSnapshot += draft.entries.length;
+    if (this.#entriesSinceSnapshot >= this.#deps.limits.snapshotEveryEntries) this.#snapshot();
+  }
+
+  #answer(item: Item, entry: Entry, commit: Commit): void {
+    if ('key' in item && item.key !== undefined) this.#inflight.delete(item.key);
+    answerItem(item, entry, commit);
+  }
+
+  /** The first answer of a message handled before, read back from the log. */
+  async #answerAgain(ask: Ask, seq: number): Promise<void> {
+    try {
+      const stored = await this.#deps.log.get(seq);
+      const commit = stored === undefined ? undefined : decodeCommit(stored.bytes);
+      const entry = commit?.entries.find(
+        (e) =>
+          (e.cause.kind === 'ask' || e.cause.kind === 'inbox') &&
+          e.cause.id === ask.id &&
+          e.cause.from === ask.from,
+      );
+      if (commit === undefined || entry === undefined) {
+        return this.#refuse(
+          ask,
+          shardErrors.duplicate_answered,
+          `Message ${ask.id ?? ''} was handled before`,
+        );
+      }
+      respond(ask, entry, commit);
+    } catch (thrown) {
+      ask.respond(encodeRefusal({ ...toWireError(thrown), retryable: true }, ask.contentType));
+    }
+  }
+
+  #refuse(ask: Ask, kind: ErrorKind, message: string): void {
+    const error = new FabricError(kind, message, { details: { shard: this.shard } });
+    ask.respond(encodeRefusal(error.toWire(), ask.contentType));
+  }
+
+  #refuseItem(item: Item, error: WireError): void {
+    if ('key' in item && item.key !== undefined) this.#inflight.delete(item.key);
+    refuseItem(item, error);
+  }
+
+  #armTimer(): void {
+    const dueAt = this.#state.timers.nextDueAt();
+    if (this.#wake !== undefined) {
+      if (dueAt !== undefined && this.#wake.dueAt <= dueAt) return;
+      this.#deps.clock.clearTimer(this.#wake.handle);
+      this.#wake = undefined;
+    }
+    if (dueAt === undefined) return;
+    const delayMs = Math.min(Math.max(0, dueAt - this.#deps.clock.now()), WAKE_MAX_MS);
+    const handle = this.#deps.clock.setTimer(() => {
+      this.#wake = undefined;
+      this.#armTimerOrRun();
+    }, delayMs);
+    this.#wake = { handle, dueAt };
+  }
+
+  #armTimerOrRun(): void {
+    const dueAt = this.#state.timers.nextDueAt();
+    if (dueAt === undefined || this.#phase !== 'running') return;
+    if (dueAt > this.#deps.clock.now()) this.#armTimer();
+    else this.#schedule();
+  }
+
+  /** Beside the loop; a failed snapshot costs a longer recovery and nothing else. */
+  #snapshot(): void {
+    if (this.#snapshotting !== undefined) return;
+    this.#entriesSinceSnapshot = 0;
+    const state = this.#state;
+    const writer = this.#snapshots;
+    const taken = capture(state, this.#mailer.pending());
+    this.#snapshotting = writer
+      .write(state, taken)
+      .then(async () => {
+        if (this.#state !== state) return;
+        this.#garbageReady = writer.hasGarbage;
+        this.#passivateDue = true;
+        await this.#deps.inbox.release(taken.tables.consumed);
+      })
+      .catch((thrown: unknown) => {
+        if (this.#state === state) restoreCapture(state, taken);
+        this.#deps.logger.warn({ shard: this.shard, error: toWireError(thrown) }, 'snapshot_failed');
+      })
+      .finally(() => {
+        this.#snapshotting = undefined;
+      });
+  }
+
+  /** Between two batches only: a batch relies on what it brought in. */
+  #passivateIfDue(): void {
+    if (!this.#passivateDue) return;
+    this.#passivateDue = false;
+    const { residentMax, passivateAfterMs } = this.#deps.limits;
+    passivate(this.#state.actors, { residentMax, idleBefore: this.#deps.clock.now() - passivateAfterMs });
+  }
+
+  #collectGarbage(): void {
+    this.#garbageReady = false;
+    void this.#snapshots.collectGarbage().catch((thrown: unknown) => {
+      this.#deps.logger.warn({ shard: this.shard, error: toWireError(thrown) }, 'snapshot_garbage_left');
+    });
+  }
+
+  /** The log refused a commit that is certainly not stored: forget what was stepped, fold anew, go on later. */
+  async #stall(error: WireError, careful = false): Promise<void> {
+    const { seq, epoch } = this.#state;
+    this.#phase = 'stalled';
+    this.#deps.logger.error(
+      { shard: this.shard, error, waitMs: careful ? 0 : this.#stallMs },
+      'batch_refused',
+    );
+    await this.#closeInside(error);
+    if (!careful) {
+      await new Promise<void>((resolve) => this.#deps.clock.setTimer(resolve, this.#stallMs));
+      this.#stallMs = Math.min(this.#stallMs * 2, STALL_MAX_MS);
+    }
+    if (this.#phase !== 'stalled') return;
+    await this.#recover(seq, epoch);
+    this.#state.careful = careful;
+    this.#run();
+  }
+
+  /** A fault that no message caused (storage unreadable, an invariant broken): leave, so that recovery starts clean. */
+  async #fault(thrown: unknown): Promise<void> {
+    const { code, message } = toWireError(thrown);
+    const reason =
+      thrown instanceof FabricError
+        ? thrown
+        : new FabricError({ code, retryable: true, help: 'See the log of the node.' }, message, {
+            cause: thrown,
+          });
+    this.#deps.logger.error(
+      { shard: this.shard, error: reason.toWire(), stack: (thrown as Error).stack },
+      'shard_fault',
+    );
+    void this.#shut(reason);
+  }
+
+  async #shut(reason: FabricError | undefined): Promise<void> {
+    if (this.#phase === 'closed') return;
+    this.#phase = 'closed';
+    await this.#asks?.close();
+    await this.#pumping;
+    const why =
+      reason ?? new FabricError(shardErrors.shard_moved, `Shard ${this.shard} is leaving this node`);
+    await this.#closeInside(why.toWire());
+    await this.#snapshotting;
+    this.#leave(reason);
+  }
+
+  async #closeInside(error: WireError): Promise<void> {
+    if (this.#wake !== undefined) this.#deps.clock.clearTimer(this.#wake.handle);
+    this.#wake = undefined;
+    await this.#inbox?.close();
+    this.#inbox = undefined;
+    this.#mailer.close();
+    for (const item of this.#queue.clear()) this.#refuseItem(item, error);
+    this.#inflight.clear();
+    await this.#effects?.close();
+    this.#effects = undefined;
+  }
+
+  #probe(point: CrashPoint): void {
+    this.#deps.probe?.(point, this.shard);
+  }
+}

@@ -1,0 +1,610 @@
+/**
+ * Step: one work, one entry. No I/O, no clock, no randomness: the same works over the same state give the same
+ * entries, which is what recovery and replay rely on.
+ *
+ * S1  A work changes at most the actor it names; other actors hear by mail.
+ * S2  A step that throws changes nothing: the entry is `dead` and the last good state stays.
+ * S3  Ids, effect keys and due times come from the commit's index and time only.
+ * S4  An actor that ends leaves no timer, no effect and no child behind.
+ */
+
+import { encode } from '#runtime/bus/codec';
+import type { EventData, Machine, MachineAction, Step, StepContext } from '#runtime/machine/types';
+import type { Address } from '#schemas/address';
+import { childAddress } from '#schemas/address';
+import type { Entry, Mail, Severity } from '#schemas/commit';
+import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
+import type { Draft } from './draft.ts';
+import { shardErrors } from './errors.ts';
+import type { PendingEffect } from './ports.ts';
+import { estimateBytes } from './size.ts';
+import type { ShardState } from './state.ts';
+import { type Cell, NOWHERE, type PendingTimer, statusOf } from './table.ts';
+import { senderOf, type Work } from './work.ts';
+
+/** What one step may add to a commit (entry, mail, effects, timers), bytes. More is refused as `output_too_big`. */
+export const STEP_BYTES_MAX = 256 * 1024;
+/** Fixed cost of an entry beside its payload, bytes. */
+const ENTRY_OVERHEAD_BYTES = 256;
+
+/** Applies one work and appends its entry to the draft. Never throws for what a machine or a sender did. */
+export function applyWork(state: ShardState, draft: Draft, work: Work): Entry {
+  const entry = entryFor(state, draft, work);
+  draft.entries.push(entry);
+  draft.bytes +=
+    ENTRY_OVERHEAD_BYTES +
+    estimateBytes(entry.event) +
+    estimateBytes(entry.reply) +
+    estimateBytes(entry.input);
+  return entry;
+}
+
+function entryFor(state: ShardState, draft: Draft, work: Work): Entry {
+  if (work.error !== undefined) return applyDead(state, draft, work, work.error);
+  switch (work.op) {
+    case 'event':
+      return applyEvent(state, draft, work);
+    case 'spawn':
+      return applySpawn(state, draft, work);
+    case 'stop':
+      return applyStop(state, draft, work);
+    case 'migrate':
+      return applyMigrate(state, draft, work);
+    case 'note':
+    case 'dead':
+      consumeCause(state, draft, work, state.actors.cell(work.actor));
+      if (work.forwardTo !== undefined)
+        mail(draft, { to: work.forwardTo, from: work.actor, event: work.event });
+      return noteOf(work);
+  }
+}
+
+/** Refused at a door, or (at replay) by a machine that threw. */
+function applyDead(state: ShardState, draft: Draft, work: Work, error: WireError): Entry {
+  const cell = state.actors.cell(work.actor);
+  consumeCause(state, draft, work, cell);
+  if (work.failed === true && cell !== undefined) fail(state, draft, cell, error);
+  return dead(work, error);
+}
+
+function applyEvent(state: ShardState, draft: Draft, work: Work): Entry {
+  const present = state.actors.cell(work.actor);
+  consumeCause(state, draft, work, present);
+  // A finished effect whose action has no listener, or whose actor is gone, is recorded and that is all.
+  if (work.event === undefined) return noteOf(work);
+  if (present === undefined) return applyFirst(state, draft, work, work.event);
+  const status = statusOf(present);
+  if (status !== 'active') {
+    if (isNotice(work.event.type)) return noteOf(work);
+    const kind = status === 'done' ? shardErrors.actor_done : shardErrors.actor_failed;
+    return dead(work, new FabricError(kind, `${work.actor} is ${status}: it takes no more events`).toWire());
+  }
+  const before = present.state.value;
+  try {
+    const step = present.machine.step(present.state, work.event, contextOf(draft, work));
+    checkOutput(state, present.machine, step, work);
+    present.state = step.state;
+    state.actors.touch(present, draft.at);
+    draft.touched.add(present);
+    return settleStep(state, draft, work, present, step, before);
+  } catch (thrown) {
+    return threw(state, draft, work, present, thrown);
+  }
+}
+
+/** The first event of an actor that comes to life by it. */
+function applyFirst(state: ShardState, draft: Draft, work: Work, event: EventData): Entry {
+  if (work.machine === undefined) {
+    if (isNotice(event.type)) return noteOf(work);
+    return dead(
+      work,
+      new FabricError(shardErrors.unknown_actor, `No actor lives at ${work.actor}`, {
+        details: { actor: work.actor },
+      }).toWire(),
+    );
+  }
+  try {
+    const machine = state.registry.byRef(work.machine);
+    const context = contextOf(draft, work);
+    const first = machine.initial(work.input, context);
+    const second = first.state.status === 'active' ? machine.step(first.state, event, context) : undefined;
+    const last: Step = second ?? first;
+    const step: Step = {
+      state: last.state,
+      actions: second === undefined ? first.actions : [...first.actions, ...second.actions],
+    };
+    checkOutput(state, machine, step, work);
+    const cell = newCell(work, machine, step);
+    state.actors.put(cell);
+    state.actors.touch(cell, draft.at);
+    draft.touched.add(cell);
+    return settleStep(state, draft, work, cell, step, undefined);
+  } catch (thrown) {
+    return dead(work, threwError(work, thrown));
+  }
+}
+
+function applySpawn(state: ShardState, draft: Draft, work: Work): Entry {
+  const present = state.actors.cell(work.actor);
+  if (present !== undefined && statusOf(present) === 'active') {
+    if (work.parent !== undefined) {
+      present.parent = work.parent;
+      state.actors.touch(present, draft.at);
+    }
+    tellStarted(draft, work, true);
+    return {
+      ...base(work),
+      op: 'spawn',
+      machine: present.machine.ref,
+      before: present.state.value,
+      after: present.state.value,
+    };
+  }
+  try {
+    const machine = state.registry.byRef(work.machine ?? '');
+    const step = machine.initial(work.input, contextOf(draft, work));
+    checkOutput(state, machine, step, work);
+    if (present !== undefined) {
+      discard(state, draft, present);
+      draft.touched.delete(present);
+    }
+    const cell = newCell(work, machine, step);
+    cell.location = present?.location ?? NOWHERE;
+    state.actors.put(cell);
+    state.actors.touch(cell, draft.at);
+    draft.touched.add(cell);
+    tellStarted(draft, work, false);
+    draft.emit(work.actor, { type: 'spawned', machine: machine.ref });
+    const entry = settleStep(state, draft, work, cell, step, undefined);
+    return { ...entry, op: 'spawn' };
+  } catch (thrown) {
+    const error = threwError(work, thrown);
+    if (work.parent !== undefined) {
+      const { address, childId } = work.parent;
+      mail(draft, {
+        to: address,
+        from: work.actor,
+        event: { type: `xstate.error.actor.${childId}`, actorId: childId, error },
+      });
+    }
+    return dead(work, error);
+  }
+}
+
+function applyStop(state: ShardState, draft: Draft, work: Work): Entry {
+  const cell = state.actors.cell(work.actor);
+  const parent = cell?.parent?.supervised === true ? cell.parent : work.parent;
+  if (cell !== undefined) {
+    discard(state, draft, cell);
+    state.actors.remove(cell);
+    draft.touched.delete(cell);
+    draft.emit(work.actor, { type: 'stopped' });
+  }
+  if (parent?.supervised === true) {
+    mail(draft, {
+      to: parent.address,
+      from: work.actor,
+      event: { type: 'child.stopped', childId: parent.childId, address: work.actor },
+    });
+  }
+  return {
+    ...base(work),
+    op: 'stop',
+    ...(cell !== undefined && { machine: cell.machine.ref, before: cell.state.value }),
+  };
+}
+
+function applyMigrate(state: ShardState, draft: Draft, work: Work): Entry {
+  const cell = state.actors.cell(work.actor);
+  if (cell === undefined) {
+    return dead(work, new FabricError(shardErrors.unknown_actor, `No actor lives at ${work.actor}`).toWire());
+  }
+  const before = cell.state.value;
+  try {
+    const next = state.registry.byRef(work.machine ?? '');
+    if (next.ref !== cell.machine.ref) {
+      const data = cell.machine.persist(cell.state);
+      const moved = state.registry.migrate(next.name, cell.machine.version, next.version, data);
+      cell.state = next.restore(moved);
+      cell.machine = next;
+    }
+    state.actors.touch(cell, draft.at);
+    draft.touched.add(cell);
+    if (cell.parent?.supervised === true) {
+      const { address, childId } = cell.parent;
+      const event = { type: 'child.migrated', childId, address: work.actor, machine: next.ref };
+      mail(draft, { to: address, from: work.actor, event });
+    }
+    return { ...base(work), op: 'migrate', machine: next.ref, before, after: cell.state.value };
+  } catch (thrown) {
+    return dead(work, threwError(work, thrown));
+  }
+}
+
+/** Carries a step's actions into the draft and ends the actor where the step ended it. */
+function settleStep(
+  state: ShardState,
+  draft: Draft,
+  work: Work,
+  cell: Cell,
+  step: Step,
+  before: unknown,
+): Entry {
+  let reply: unknown;
+  let log: { message: unknown; severity: Severity }[] | undefined;
+  for (const action of step.actions) {
+    if (action.kind === 'reply') reply = action.body;
+    else if (action.kind === 'log') {
+      log ??= [];
+      log.push({ message: action.message, severity: action.severity });
+    } else carry(state, draft, work, cell, action);
+  }
+  const status = step.state.status;
+  if (status !== 'active') finish(state, draft, cell);
+  return {
+    ...base(work),
+    machine: cell.machine.ref,
+    ...(before !== undefined && { before }),
+    after: step.state.value,
+    ...(reply !== undefined && { reply }),
+    ...(log !== undefined && { log }),
+    ...(status === 'error' && { severity: 'HIGH' as const, error: plainError(step.state.error) }),
+  };
+}
+
+function carry(state: ShardState, draft: Draft, work: Work, cell: Cell, action: MachineAction): void {
+  switch (action.kind) {
+    case 'send':
+      post(state, draft, work, cell, action.to, action);
+      return;
+    case 'sendParent':
+      if (cell.parent !== undefined) post(state, draft, work, cell, cell.parent.address, action);
+      return;
+    case 'sendChild': {
+      const to = cell.children?.get(action.childId);
+      if (to !== undefined) post(state, draft, work, cell, to, action);
+      return;
+    }
+    case 'timer':
+      setTimer(state, draft, cell, action.id, action.delayMs, action.event, undefined);
+      return;
+    case 'cancel':
+      cancelTimer(state, draft, cell, action.id);
+      return;
+    case 'spawn': {
+      const to = childAddress(cell.address as Address, action.childId);
+      cell.children ??= new Map();
+      cell.children.set(action.childId, to);
+      mail(draft, {
+        to,
+        from: cell.address,
+        op: 'spawn',
+        machine: action.machine,
+        ...(action.input !== undefined && { input: action.input }),
+        parent: { address: cell.address, childId: action.childId },
+        ...(work.trace !== undefined && { trace: work.trace }),
+      });
+      return;
+    }
+    case 'start':
+      mail(draft, {
+        to: action.to,
+        from: cell.address,
+        op: 'spawn',
+        machine: action.machine,
+        ...(action.input !== undefined && { input: action.input }),
+        parent: { address: cell.address, childId: action.childId, supervised: true },
+      });
+      return;
+    case 'stop':
+      mail(draft, {
+        to: action.to,
+        from: cell.address,
+        op: 'stop',
+        parent: { address: cell.address, childId: action.childId ?? '', supervised: true },
+      });
+      return;
+    case 'migrate':
+      mail(draft, { to: action.to, from: cell.address, op: 'migrate', machine: action.machine });
+      return;
+    case 'stopChild':
+      stopChild(state, draft, cell, action.childId);
+      return;
+    case 'invoke':
+    case 'effect':
+      startEffect(state, draft, work, cell, action);
+      return;
+    case 'emit':
+      draft.emit(cell.address, action.event);
+      return;
+  }
+}
+
+function post(
+  state: ShardState,
+  draft: Draft,
+  work: Work,
+  cell: Cell,
+  to: string,
+  action: { readonly event: EventData; readonly delayMs?: number; readonly id?: string },
+): void {
+  if (action.delayMs !== undefined) {
+    const id = action.id ?? `send.${draft.index}.${draft.timers.length}`;
+    setTimer(state, draft, cell, id, action.delayMs, action.event, to);
+    return;
+  }
+  mail(draft, {
+    to,
+    from: cell.address,
+    event: action.event,
+    ...(work.trace !== undefined && { trace: work.trace }),
+  });
+}
+
+function mail(draft: Draft, item: Mail): void {
+  draft.mail.push(item);
+  draft.bytes += ENTRY_OVERHEAD_BYTES + estimateBytes(item.event) + estimateBytes(item.input);
+}
+
+function setTimer(
+  state: ShardState,
+  draft: Draft,
+  cell: Cell,
+  id: string,
+  delayMs: number,
+  event: unknown,
+  to: string | undefined,
+): void {
+  cell.timers ??= new Map();
+  const previous = cell.timers.get(id);
+  if (previous !== undefined) state.timers.cancel(previous);
+  const timer: PendingTimer = {
+    actor: cell.address,
+    id,
+    dueAt: draft.at + delayMs,
+    event,
+    ...(to !== undefined && { to }),
+  };
+  cell.timers.set(id, timer);
+  state.timers.add(timer);
+  draft.timers.push(timer);
+  draft.bytes += ENTRY_OVERHEAD_BYTES + estimateBytes(event);
+}
+
+function cancelTimer(state: ShardState, draft: Draft, cell: Cell, id: string): void {
+  const timer = cell.timers?.get(id);
+  if (timer === undefined) return;
+  dropTimer(state, cell, timer);
+  draft.timers.push({ actor: cell.address, id, cancel: true });
+}
+
+function dropTimer(state: ShardState, cell: Cell, timer: PendingTimer): void {
+  cell.timers?.delete(timer.id);
+  if (cell.timers?.size === 0) cell.timers = undefined;
+  state.timers.cancel(timer);
+}
+
+function startEffect(
+  state: ShardState,
+  draft: Draft,
+  work: Work,
+  cell: Cell,
+  action: Extract<MachineAction, { kind: 'invoke' | 'effect' }>,
+): void {
+  const effect: PendingEffect = {
+    // S3: stable across retries, restarts and replays.
+    key: `${state.shard}.${draft.index}.${draft.effects.length}`,
+    actor: cell.address,
+    driver: action.driver,
+    ...(action.kind === 'invoke' && { invokeId: action.childId }),
+    ...(action.input !== undefined && { input: action.input }),
+    ...(action.retry !== undefined && { retry: action.retry }),
+    ...(action.timeoutMs !== undefined && { timeoutMs: action.timeoutMs }),
+    ...(work.trace !== undefined && { trace: work.trace }),
+  };
+  cell.effects ??= new Map();
+  cell.effects.set(effect.key, effect);
+  state.effects.set(effect.key, effect);
+  draft.effects.push(effect);
+  draft.bytes += ENTRY_OVERHEAD_BYTES + estimateBytes(effect.input);
+}
+
+function stopChild(state: ShardState, draft: Draft, cell: Cell, childId: string): void {
+  const child = cell.children?.get(childId);
+  if (child !== undefined) {
+    forgetChild(cell, childId);
+    mail(draft, { to: child, from: cell.address, op: 'stop' });
+    return;
+  }
+  for (const effect of cell.effects?.values() ?? []) {
+    if (effect.invokeId === childId) cancelEffect(state, draft, cell, effect.key);
+  }
+}
+
+function cancelEffect(state: ShardState, draft: Draft, cell: Cell, key: string): void {
+  dropEffect(state, cell, key);
+  draft.effects.push({ key, cancel: true });
+}
+
+function dropEffect(state: ShardState, cell: Cell | undefined, key: string): void {
+  state.effects.delete(key);
+  cell?.effects?.delete(key);
+  if (cell?.effects?.size === 0) cell.effects = undefined;
+}
+
+function forgetChild(cell: Cell, childId: string): void {
+  cell.children?.delete(childId);
+  if (cell.children?.size === 0) cell.children = undefined;
+}
+
+/** A fired timer and a finished effect are pending no more, whatever the step makes of them. */
+function consumeCause(state: ShardState, draft: Draft, work: Work, cell: Cell | undefined): void {
+  const { cause } = work;
+  if (cause.kind === 'timer' && cell !== undefined) {
+    const timer = cell.timers?.get(cause.id);
+    if (timer !== undefined) {
+      dropTimer(state, cell, timer);
+      state.actors.touch(cell, draft.at);
+    }
+  } else if (cause.kind === 'effect') {
+    dropEffect(state, cell, cause.key);
+    if (cell !== undefined) state.actors.touch(cell, draft.at);
+  } else if (cause.kind === 'mail' && cell?.children !== undefined && work.event !== undefined) {
+    const ended = /^xstate\.(?:done|error)\.actor\.(.+)$/s.exec(work.event.type)?.[1];
+    if (ended !== undefined && cell.children.get(ended) === cause.from) forgetChild(cell, ended);
+  }
+}
+
+/** S4, and the parent hears of it. */
+function finish(state: ShardState, draft: Draft, cell: Cell): void {
+  discard(state, draft, cell);
+  const failed = statusOf(cell) === 'error';
+  if (cell.parent !== undefined) {
+    const { address, childId } = cell.parent;
+    const event = failed
+      ? {
+          type: `xstate.error.actor.${childId}`,
+          actorId: childId,
+          error: cell.failed ?? plainError(cell.state.error),
+        }
+      : { type: `xstate.done.actor.${childId}`, actorId: childId, output: cell.state.output };
+    mail(draft, { to: address, from: cell.address, event });
+  }
+  draft.emit(cell.address, { type: failed ? 'failed' : 'done' });
+}
+
+/** S4: cancels all that an actor has running. */
+function discard(state: ShardState, draft: Draft, cell: Cell): void {
+  for (const id of [...(cell.timers?.keys() ?? [])]) cancelTimer(state, draft, cell, id);
+  for (const key of [...(cell.effects?.keys() ?? [])]) cancelEffect(state, draft, cell, key);
+  for (const child of cell.children?.values() ?? [])
+    mail(draft, { to: child, from: cell.address, op: 'stop' });
+  cell.children = undefined;
+}
+
+/** S2, and where its kind says so the actor fails and its supervisor acts. */
+function threw(state: ShardState, draft: Draft, work: Work, cell: Cell, thrown: unknown): Entry {
+  const error = threwError(work, thrown);
+  const type = cell.address.slice(0, cell.address.indexOf('/'));
+  const failed = state.registry.kind(type)?.onThrow === 'fail';
+  if (failed) fail(state, draft, cell, error);
+  return {
+    ...dead(work, error),
+    machine: cell.machine.ref,
+    before: cell.state.value,
+    after: cell.state.value,
+    ...(failed && { failed }),
+  };
+}
+
+function fail(state: ShardState, draft: Draft, cell: Cell, error: WireError): void {
+  cell.failed = error;
+  state.actors.touch(cell, draft.at);
+  draft.touched.add(cell);
+  finish(state, draft, cell);
+}
+
+function tellStarted(draft: Draft, work: Work, adopted: boolean): void {
+  if (work.parent?.supervised !== true) return;
+  const { address, childId } = work.parent;
+  const event = { type: 'child.started', childId, address: work.actor, adopted };
+  mail(draft, { to: address, from: work.actor, event });
+}
+
+function newCell(work: Work, machine: Machine, step: Step): Cell {
+  return {
+    address: work.actor,
+    machine,
+    state: step.state,
+    failed: undefined,
+    parent: work.parent,
+    timers: undefined,
+    effects: undefined,
+    children: undefined,
+    touchedAt: 0,
+    dirty: false,
+    location: NOWHERE,
+  };
+}
+
+function contextOf(draft: Draft, work: Work): StepContext {
+  const from = senderOf(work.cause);
+  return { self: work.actor as Address, at: draft.at, ...(from !== undefined && { from }) };
+}
+
+function base(
+  work: Work,
+): Pick<Entry, 'cause' | 'actor' | 'event' | 'input' | 'parent' | 'trace' | 'signed' | 'blob' | 'raw'> {
+  return {
+    cause: work.cause,
+    actor: work.actor,
+    ...(work.event !== undefined && {
+      event: work.blob === undefined ? work.event : { type: work.event.type },
+    }),
+    ...(work.input !== undefined && { input: work.input }),
+    ...(work.parent !== undefined && { parent: work.parent }),
+    ...(work.trace !== undefined && { trace: work.trace }),
+    ...(work.signed !== undefined && { signed: work.signed }),
+    ...(work.blob !== undefined && { blob: work.blob }),
+    ...(work.raw !== undefined && { raw: work.raw }),
+  };
+}
+
+function dead(work: Work, error: WireError): Entry {
+  return { ...base(work), op: 'dead', error, severity: 'HIGH' };
+}
+
+function noteOf(work: Work): Entry {
+  return { ...base(work), op: 'note' };
+}
+
+/** What the kernel tells supervisors and parents: harmless where nobody listens any more. */
+function isNotice(type: string): boolean {
+  return type.startsWith('child.') || type.startsWith('xstate.');
+}
+
+function threwError(work: Work, thrown: unknown): WireError {
+  if (thrown instanceof FabricError) return thrown.toWire();
+  const { message } = toWireError(thrown);
+  const what = work.event === undefined ? 'starting' : `on ${work.event.type}`;
+  return new FabricError(shardErrors.machine_threw, `${work.actor} threw ${what}: ${message}`, {
+    details: { actor: work.actor, ...(work.event !== undefined && { event: work.event.type }) },
+  }).toWire();
+}
+
+function plainError(error: unknown): WireError {
+  if (
+    typeof error === 'object' &&
+    error !== null &&
+    'code' in error &&
+    'message' in error &&
+    'retryable' in error
+  ) {
+    return error as WireError;
+  }
+  return toWireError(error);
+}
+
+/** Throws where a step puts out too much, or (in careful mode) what cannot be encoded. */
+function checkOutput(state: ShardState, machine: Machine, step: Step, work: Work): void {
+  if (state.careful) {
+    try {
+      encode([machine.persist(step.state), step.actions, step.state.output, step.state.error]);
+    } catch (thrown) {
+      throw new FabricError(
+        shardErrors.not_encodable,
+        `What ${work.actor} holds or puts out cannot be stored: ${toWireError(thrown).message}`,
+        { details: { actor: work.actor } },
+      );
+    }
+  }
+  if (step.actions.length === 0) return;
+  let bytes = 0;
+  for (const action of step.actions) bytes += estimateBytes(action);
+  if (bytes <= STEP_BYTES_MAX) return;
+  throw new FabricError(
+    shardErrors.output_too_big,
+    `One event made ${work.actor} put out about ${bytes} bytes; ${STEP_BYTES_MAX} are allowed`,
+    { details: { actor: work.actor, bytes, bytesMax: STEP_BYTES_MAX } },
+  );
+}

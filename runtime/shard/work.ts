@@ -1,0 +1,78 @@
+/** One operation on one actor: what every door boils down to, and what an entry of the log gives back at replay. */
+
+import type { EventData } from '#runtime/machine/types';
+import type { Cause, Entry, Mail, Operation, Parent } from '#schemas/commit';
+import type { WireError } from '#schemas/fabric-error';
+import type { EffectResult } from './ports.ts';
+
+export interface Work {
+  readonly cause: Cause;
+  readonly actor: string;
+  readonly op: Operation;
+  readonly event?: EventData;
+  readonly machine?: string;
+  readonly input?: unknown;
+  readonly parent?: Parent;
+  readonly trace?: string;
+  readonly signed?: NonNullable<Entry['signed']>;
+  readonly blob?: Entry['blob'];
+  readonly raw?: Entry['raw'];
+  /** Why it is dead before any machine saw it. */
+  readonly error?: WireError;
+  /** A delayed send that is due: its event goes to this address. Not needed at replay, where the mail is in the commit. */
+  readonly forwardTo?: string;
+  /** True where its machine's throw failed the actor (at replay). */
+  readonly failed?: boolean;
+}
+
+/** The work that made an entry. `event` is the full event where the entry holds only a blob's hash. */
+export function workOf(entry: Entry, event: unknown = entry.event): Work {
+  return {
+    cause: entry.cause,
+    actor: entry.actor,
+    op: entry.op ?? 'event',
+    ...(event !== undefined && { event: event as EventData }),
+    ...(entry.machine !== undefined && { machine: entry.machine }),
+    ...(entry.input !== undefined && { input: entry.input }),
+    ...(entry.parent !== undefined && { parent: entry.parent }),
+    ...(entry.trace !== undefined && { trace: entry.trace }),
+    ...(entry.signed !== undefined && { signed: entry.signed }),
+    ...(entry.blob !== undefined && { blob: entry.blob }),
+    ...(entry.raw !== undefined && { raw: entry.raw }),
+    // A step that ended its actor with an error is an event; only a dead one is refused again.
+    ...(entry.op === 'dead' && entry.error !== undefined && { error: entry.error }),
+    ...(entry.failed === true && { failed: true }),
+  };
+}
+
+/** Names the sender of a cause, where there is one. */
+export function senderOf(cause: Cause): string | undefined {
+  return 'from' in cause ? cause.from : undefined;
+}
+
+/** The work that a mail asks for. */
+export function workOfMail(mail: Mail, cause: Entry['cause']): Work {
+  return {
+    cause,
+    actor: mail.to,
+    op: mail.op ?? 'event',
+    ...(mail.event !== undefined && { event: mail.event as EventData }),
+    ...(mail.machine !== undefined && { machine: mail.machine }),
+    ...(mail.input !== undefined && { input: mail.input }),
+    ...(mail.parent !== undefined && { parent: mail.parent }),
+    ...(mail.trace !== undefined && { trace: mail.trace }),
+  };
+}
+
+/** The work that an effect's result asks for. */
+export function workOfResult(actor: string, invokeId: string | undefined, result: EffectResult): Work {
+  const cause = { kind: 'effect' as const, key: result.key };
+  if (invokeId === undefined) {
+    // Nobody listens: a success is noted, a failure is dead.
+    return result.ok ? { cause, actor, op: 'note' } : { cause, actor, op: 'event', error: result.error };
+  }
+  const event = result.ok
+    ? { type: `xstate.done.actor.${invokeId}`, actorId: invokeId, output: result.output }
+    : { type: `xstate.error.actor.${invokeId}`, actorId: invokeId, error: result.error };
+  return { cause, actor, op: 'event', event };
+}
