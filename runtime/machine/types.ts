@@ -18,9 +18,26 @@ export interface StepContext {
 /** What a step wants done, as data; carried out only after the commit. */
 export type MachineAction =
   | { readonly kind: 'reply'; readonly body: unknown }
-  | { readonly kind: 'send'; readonly to: string; readonly event: EventData; readonly delayMs?: number; readonly id?: string }
-  | { readonly kind: 'sendParent'; readonly event: EventData; readonly delayMs?: number; readonly id?: string }
-  | { readonly kind: 'sendChild'; readonly childId: string; readonly event: EventData; readonly delayMs?: number; readonly id?: string }
+  | {
+      readonly kind: 'send';
+      readonly to: string;
+      readonly event: EventData;
+      readonly delayMs?: number;
+      readonly id?: string;
+    }
+  | {
+      readonly kind: 'sendParent';
+      readonly event: EventData;
+      readonly delayMs?: number;
+      readonly id?: string;
+    }
+  | {
+      readonly kind: 'sendChild';
+      readonly childId: string;
+      readonly event: EventData;
+      readonly delayMs?: number;
+      readonly id?: string;
+    }
   /** A delayed raise (`after`, `raise` with delay). */
   | { readonly kind: 'timer'; readonly id: string; readonly event: EventData; readonly delayMs: number }
   /** Cancels a timer or a delayed send of this actor by id; unknown ids are ignored. */
@@ -28,15 +45,34 @@ export type MachineAction =
   /** A child actor with an address of its own. */
   | { readonly kind: 'spawn'; readonly childId: string; readonly machine: string; readonly input?: unknown }
   /** Operates on a supervised actor at an address of its own choosing (supervisors). */
-  | { readonly kind: 'start'; readonly to: string; readonly childId: string; readonly machine: string; readonly input?: unknown }
+  | {
+      readonly kind: 'start';
+      readonly to: string;
+      readonly childId: string;
+      readonly machine: string;
+      readonly input?: unknown;
+    }
   | { readonly kind: 'stop'; readonly to: string; readonly childId?: string }
   | { readonly kind: 'migrate'; readonly to: string; readonly machine: string }
   /** Ends a spawned child or an invoked effect. */
   | { readonly kind: 'stopChild'; readonly childId: string }
   /** A promise-like invocation: its driver's result comes back as `xstate.done.actor.<id>` or `xstate.error.actor.<id>`. */
-  | { readonly kind: 'invoke'; readonly childId: string; readonly driver: string; readonly input?: unknown; readonly retry?: Partial<RetryPolicy>; readonly timeoutMs?: number }
+  | {
+      readonly kind: 'invoke';
+      readonly childId: string;
+      readonly driver: string;
+      readonly input?: unknown;
+      readonly retry?: Partial<RetryPolicy>;
+      readonly timeoutMs?: number;
+    }
   /** A fire-and-forget effect for a driver. */
-  | { readonly kind: 'effect'; readonly driver: string; readonly input?: unknown; readonly retry?: Partial<RetryPolicy>; readonly timeoutMs?: number }
+  | {
+      readonly kind: 'effect';
+      readonly driver: string;
+      readonly input?: unknown;
+      readonly retry?: Partial<RetryPolicy>;
+      readonly timeoutMs?: number;
+    }
   /** Published on `if.ev.<type>.<id>.<event>` after the commit. */
   | { readonly kind: 'emit'; readonly event: EventData }
   | { readonly kind: 'log'; readonly message: unknown; readonly severity: 'INFO' | 'WARN' | 'HIGH' };

@@ -1,0 +1,96 @@
+/** Every machine and kind of a node; several versions of a machine live side by side. */
+import type { AnyStateMachine } from 'xstate';
+import { FabricError } from '#schemas/fabric-error';
+import { machineErrors } from './errors.ts';
+import { hostMachine } from './host.ts';
+import { checkMachine } from './load.ts';
+import type { ActorKind, Machine, MachineRegistry } from './types.ts';
+
+export interface MachineDefinition {
+  readonly name: string;
+  /** From 1. */
+  readonly version: number;
+  readonly machine: AnyStateMachine;
+  /** Persisted data of `version - 1`, as data of this version. Pure. */
+  readonly migrate?: (persisted: unknown) => unknown;
+}
+
+export interface Registry extends MachineRegistry {
+  /** Checks and adds a machine with the machines it spawns. Throws `bad_machine`. Again the same: no effect. */
+  define(definition: MachineDefinition): Machine;
+  /** Adds or replaces a kind. Throws `unknown_machine` where its machine is not defined. */
+  addKind(kind: ActorKind): void;
+}
+
+/** An empty registry; `drivers` are the names that effects and invocations may use. */
+export function createRegistry(drivers: Iterable<string> = []): Registry {
+  const driverNames = new Set(drivers);
+  const machines = new Map<string, Map<number, { definition: MachineDefinition; machine: Machine }>>();
+  const kinds = new Map<string, ActorKind>();
+
+  const define = (definition: MachineDefinition): Machine => {
+    const { name, version } = definition;
+    const versions = machines.get(name) ?? new Map();
+    const present = versions.get(version);
+    if (present !== undefined) {
+      if (present.definition.machine === definition.machine) return present.machine;
+      throw new FabricError(
+        machineErrors.bad_machine,
+        `Machine ${name}@${version} is defined twice with different content; give the newer one version ${version + 1}`,
+        { details: { machine: name, version } },
+      );
+    }
+    const checked = checkMachine(name, version, definition.machine, driverNames);
+    const machine = hostMachine({ name, version, machine: definition.machine, children: checked.children });
+    versions.set(version, { definition, machine });
+    machines.set(name, versions);
+    for (const [child, childMachine] of checked.machines)
+      define({ name: child, version, machine: childMachine });
+    return machine;
+  };
+
+  const machine = (name: string, version?: number): Machine => {
+    const versions = machines.get(name);
+    const wanted = version ?? Math.max(...(versions?.keys() ?? []));
+    const found = versions?.get(wanted);
+    if (found !== undefined) return found.machine;
+    const known =
+      versions === undefined ? [...machines.keys()] : [...versions.keys()].map((v) => `${name}@${v}`);
+    throw new FabricError(
+      machineErrors.unknown_machine,
+      `No machine is named ${name}${version === undefined ? '' : `@${version}`}; known: ${known.join(', ') || 'none'}`,
+      { details: { machine: name, ...(version !== undefined && { version }) } },
+    );
+  };
+
+  return {
+    define,
+    machine,
+    byRef(ref) {
+      const at = ref.lastIndexOf('@');
+      return at < 0 ? machine(ref) : machine(ref.slice(0, at), Number(ref.slice(at + 1)));
+    },
+    addKind(kind) {
+      machine(kind.machine, kind.version);
+      kinds.set(kind.type, kind);
+    },
+    kind: (type) => kinds.get(type),
+    kinds: () => [...kinds.values()],
+    migrate(name, from, to, persisted) {
+      let data = persisted;
+      for (let version = from + 1; version <= to; version++) {
+        const step = machines.get(name)?.get(version)?.definition.migrate;
+        if (step === undefined) throw noMigration(name, from, to, `version ${version} declares no migrate`);
+        data = step(data);
+      }
+      if (to < from) throw noMigration(name, from, to, 'migrations only go forward');
+      return data;
+    },
+  };
+}
+
+function noMigration(name: string, from: number, to: number, why: string): FabricError {
+  return new FabricError(machineErrors.no_migration, `${name}@${from} cannot become ${name}@${to}: ${why}`, {
+    details: { machine: name, from, to },
+  });
+}
