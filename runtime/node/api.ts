@@ -44,6 +44,8 @@ export interface NodeStatus {
   /** ms since the epoch. */
   readonly startedAt: number;
   readonly durability: 'strict' | 'relaxed';
+  /** Shards of the realm, wherever they are owned: clients send straight to the owner when they know it. */
+  readonly shardCount?: number;
   readonly shards: readonly ShardStatus[];
 }
 

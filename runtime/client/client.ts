@@ -1,0 +1,270 @@
+/**
+ * The client: asks, sends, watches, over one NATS connection. Runs wherever a NATS connection does; `connect` for
+ * Node stands in node.ts, for browsers in browser.ts.
+ */
+import { type Msg, type NatsConnection, nuid } from '@nats-io/nats-core';
+import type { AnyActorLogic } from 'xstate';
+import { stampMessage } from '#runtime/edge/stamp';
+import { fromWireError, type NodeStatus, nodeStatuses } from '#runtime/node/api';
+import { FabricError, type WireError } from '#schemas/fabric-error';
+import type { IFMessage } from '#schemas/if-message';
+import { RequestDesk } from './desk.ts';
+import { clientErrors } from './errors.ts';
+import type { ActorHandle, EventsOf } from './handle.ts';
+import { memorySequences } from './sequence.ts';
+import { type ClientSubjects, clientSubjects } from './subjects.ts';
+import type {
+  Answer,
+  AskOptions,
+  ClientOptions,
+  EventLike,
+  LiveEvent,
+  MessageSigner,
+  OutgoingMessage,
+  Receipt,
+  SequenceStore,
+  WatchOptions,
+} from './types.ts';
+import { watchSubject } from './watch.ts';
+import { decodeBody, type Encoding, encodeBody, headerHead, headersOf, headerValue } from './wire.ts';
+
+/** Answers come in milliseconds; this covers a failover of the server (5 s). */
+export const ASK_TIMEOUT_MS = 10_000;
+export const ATTEMPT_MS = 2_000;
+export const OUTSTANDING_MAX = 8_192;
+/** Learning the shard count must not hold up a start: without it asks take the short form. */
+const STATUS_TIMEOUT_MS = 500;
+
+export class Client {
+  /** Unique to this client: message ids are `<clientId>.<n>`. */
+  readonly clientId = nuid.next();
+  readonly connection: NatsConnection;
+  readonly #subjects: ClientSubjects;
+  readonly #desk: RequestDesk;
+  readonly #encoding: Encoding;
+  readonly #from: string;
+  readonly #head: string;
+  readonly #signer: MessageSigner | undefined;
+  readonly #sequences: SequenceStore;
+  #nextId = 0;
+  #shards: number | undefined;
+  /** Stamped messages leave in the order of their numbers: a later one first would make the earlier a replay. */
+  #lastStamp: Promise<unknown> = Promise.resolve();
+
+  /** Takes over the connection: closing the client closes it. */
+  constructor(connection: NatsConnection, options: ClientOptions = {}) {
+    this.connection = connection;
+    this.#encoding = options.encoding ?? 'json';
+    this.#from = options.from ?? this.clientId;
+    this.#head = headerHead(this.#encoding, this.#from);
+    this.#signer = options.signer;
+    this.#sequences = options.sequences ?? memorySequences();
+    this.#subjects = clientSubjects(options.prefix ?? 'if');
+    this.#desk = new RequestDesk(connection, {
+      outstandingMax: options.outstandingMax ?? OUTSTANDING_MAX,
+      attemptMs: options.attemptMs ?? ATTEMPT_MS,
+    });
+  }
+
+  /** Shards of the realm, once learned: asks then go straight to their owner. */
+  get shards(): number | undefined {
+    return this.#shards;
+  }
+
+  /** Asks the nodes how many shards there are. False where no node said so: asks then take the short form. */
+  async learnShards(timeoutMs: number = STATUS_TIMEOUT_MS): Promise<boolean> {
+    let statuses: NodeStatus[];
+    try {
+      statuses = await nodeStatuses(this.connection, this.#subjects.status, timeoutMs);
+    } catch (thrown) {
+      if (thrown instanceof FabricError) return false;
+      throw thrown;
+    }
+    this.#shards = statuses.find((status) => status.shardCount !== undefined)?.shardCount;
+    return this.#shards !== undefined;
+  }
+
+  /**
+   * Sends an event and resolves after its commit. Timeouts, absent nodes and retryable refusals are tried again under
+   * the same message id until `timeoutMs` has passed, so the event is applied at most once.
+   *
+   * Throws the server's error under its own code, or `ask_timeout`, `ask_aborted`, `too_many_asks`, `client_closed`.
+   */
+  ask(address: string, event: EventLike | IFMessage, options: AskOptions = {}): Promise<Answer> {
+    return attempt(() => {
+      const short = this.#subjects.ask(address);
+      const long = this.#shards === undefined ? short : this.#subjects.askShard(address, this.#shards);
+      return this.#desk.request<Answer>({
+        // Where the owner does not answer, any node may know better.
+        subject: (n) => (n % 2 === 0 ? long : short),
+        read: readAnswer,
+        ...this.#envelope(event, options),
+      });
+    });
+  }
+
+  /**
+   * Stores an event in the inbox and resolves with its place; the actor, or its node, may be down. Tried again under
+   * the same message id like an ask. Throws `send_refused`, `ask_timeout`, `ask_aborted`, `client_closed`.
+   */
+  send(address: string, event: EventLike | IFMessage, options: AskOptions = {}): Promise<Receipt> {
+    return attempt(() => {
+      const id = options.id ?? this.#newId();
+      const subject = this.#subjects.inbox(address);
+      return this.#desk.request<Receipt>({
+        subject: () => subject,
+        read: (message) => readReceipt(message, id),
+        ...this.#envelope(event, { ...options, id }),
+      });
+    });
+  }
+
+  /**
+   * Stamps, signs and sends a message to every actor in `to`; resolves with the message and a receipt for each.
+   * Throws `no_signer` where the client was opened without a key and the draft names no other way to sign.
+   */
+  async sendMessage(
+    draft: OutgoingMessage,
+    options: Omit<AskOptions, 'id'> = {},
+  ): Promise<{ readonly message: IFMessage; readonly receipts: readonly Receipt[] }> {
+    let message: IFMessage | undefined;
+    const sent = this.#inOrder(async () => {
+      const stamped = await this.#stamp(draft);
+      message = stamped;
+      // Not awaited here: the next message may leave while these are being stored.
+      return {
+        receipts: Promise.all(
+          stamped.to.map((to, n) => this.send(to, stamped, { ...options, id: `${stamped.id}.${n}` })),
+        ),
+      };
+    });
+    const receipts = await (await sent).receipts;
+    if (message === undefined) throw new Error('invariant: a sent message was stamped');
+    return { message, receipts };
+  }
+
+  /** Stamps, signs and asks the one actor in `to`. Throws like {@link ask} and {@link sendMessage}. */
+  async askMessage(draft: OutgoingMessage, options: Omit<AskOptions, 'id'> = {}): Promise<Answer> {
+    const asked = await this.#inOrder(async () => {
+      const message = await this.#stamp(draft);
+      const [to = ''] = message.to;
+      return { answer: this.ask(to, message, { ...options, id: message.id }) };
+    });
+    return asked.answer;
+  }
+
+  /** Live events of the actors that match: `task/P0.1.1`, or a star for any type or any id. Throws `bad_pattern`. */
+  watch(pattern: string, options: WatchOptions = {}): AsyncGenerator<LiveEvent, void, undefined> {
+    const read = (message: Msg): Omit<LiveEvent, 'missed'> | undefined => {
+      const source = this.#subjects.parseEvent(message.subject);
+      return source === undefined ? undefined : { ...source, body: decodeBody(message.data) };
+    };
+    return watchSubject(this.connection, this.#subjects.events(pattern), read, options);
+  }
+
+  /**
+   * A handle whose events are those of a machine.
+   *
+   * @example
+   * const k1 = client.actor<typeof counter>('counter/k1');
+   * await k1.ask({ type: 'add', by: 2 });
+   */
+  actor<M extends AnyActorLogic>(address: string): ActorHandle<EventsOf<M>> {
+    return {
+      address,
+      ask: (event, options) => this.ask(address, event, options),
+      send: (event, options) => this.send(address, event, options),
+    };
+  }
+
+  /** Open asks fail with `client_closed`; what was published is flushed. */
+  async close(): Promise<void> {
+    await this.#desk[Symbol.asyncDispose]();
+    if (!this.connection.isClosed()) await this.connection.drain();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #newId(): string {
+    return `${this.clientId}.${this.#nextId++}`;
+  }
+
+  #envelope(event: EventLike | IFMessage, options: AskOptions) {
+    const id = options.id === undefined ? this.#newId() : headerValue(options.id);
+    return {
+      body: encodeBody(event, this.#encoding),
+      headers: headersOf(this.#head, id, options.traceparent),
+      timeoutMs: options.timeoutMs ?? ASK_TIMEOUT_MS,
+      signal: options.signal,
+    };
+  }
+
+  async #stamp(draft: OutgoingMessage): Promise<IFMessage> {
+    if (this.#signer === undefined) {
+      throw new FabricError(clientErrors.no_signer, 'This client has no key to sign with');
+    }
+    const from = uriOf(draft.from ?? this.#from);
+    const seq = await this.#sequences.next(from);
+    return this.#signer(stampMessage({ ...draft, from }, { id: this.#messageId(), now: Date.now(), seq }));
+  }
+
+  /** Ordered by time, then unique by client and number. */
+  #messageId(): string {
+    return `${Date.now().toString(36).padStart(9, '0')}-${this.#newId()}`;
+  }
+
+  #inOrder<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#lastStamp.then(task);
+    this.#lastStamp = result.catch(() => undefined);
+    return result;
+  }
+}
+
+/** A client that knows the realm's shards where a node is up. */
+export async function clientOver(connection: NatsConnection, options: ClientOptions = {}): Promise<Client> {
+  const client = new Client(connection, options);
+  await client.learnShards();
+  return client;
+}
+
+/** What throws before a promise is there rejects like what fails later. */
+function attempt<T>(start: () => Promise<T>): Promise<T> {
+  try {
+    return start();
+  } catch (thrown) {
+    return Promise.reject(thrown);
+  }
+}
+
+function uriOf(address: string): string {
+  return address.startsWith('if://') ? address : `if://${address}`;
+}
+
+type AnswerBody = ({ readonly ok: true } & Answer) | { readonly ok: false; readonly error: WireError };
+
+function readAnswer(message: Msg) {
+  const body = decodeBody(message.data) as AnswerBody;
+  if (body.ok === true) {
+    return { ok: true, value: { reply: body.reply, value: body.value, commit: body.commit } } as const;
+  }
+  return { ok: false, error: fromWireError(body.error) } as const;
+}
+
+interface PubAck {
+  readonly seq: number;
+  readonly duplicate?: boolean;
+  readonly error?: { readonly code: number; readonly err_code: number; readonly description: string };
+}
+
+function readReceipt(message: Msg, id: string) {
+  const ack = decodeBody(message.data) as PubAck;
+  if (ack.error === undefined) {
+    return { ok: true, value: { id, seq: ack.seq, duplicate: ack.duplicate === true } } as const;
+  }
+  const { code, err_code: errCode, description } = ack.error;
+  // 5xx: the server is short of something that may come back; 4xx: the message itself is refused.
+  const kind = { ...clientErrors.send_refused, retryable: code >= 500 };
+  return { ok: false, error: new FabricError(kind, description, { details: { code, errCode } }) } as const;
+}
