@@ -1,7 +1,10 @@
 /** What a node can run without a line of the user's code. */
 import { counter } from '#machines/counter';
+import { session } from '#machines/session';
+import { supervisor } from '#machines/supervisor';
+import { task } from '#machines/task';
 
 export const builtins = {
-  machines: [counter],
+  machines: [counter, session, supervisor, task],
   drivers: {},
 };

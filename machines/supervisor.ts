@@ -69,8 +69,9 @@ const MODES: readonly Mode[] = [
   'stopped',
 ];
 
-export const supervisor = base.createMachine({
+const machine = base.createMachine({
   id: 'supervisor',
+  version: '1',
   context: ({ input }) => begin(input).state,
   initial: 'starting',
   entry: startFirst,
@@ -95,6 +96,8 @@ export const supervisor = base.createMachine({
     stopped: { type: 'final' },
   },
 });
+
+export const supervisor = { name: 'supervisor', version: 1, machine };
 
 function read(event: SupervisorEvent): Happening | undefined {
   const { type, childId } = event;

@@ -25,7 +25,7 @@ export const INCLUDES_MAX = 64;
 
 const TYPE_NAME = /^[a-z][a-z0-9-]{0,30}$/;
 const ID = /^[A-Za-z0-9][A-Za-z0-9._@+=~:-]{0,199}$/;
-const MACHINE = /^(?:[A-Za-z][A-Za-z0-9_-]*|(?:\.{1,2}\/|\/)[^#]+(?:#[A-Za-z_$][\w$]*)?)$/;
+const MACHINE = /^(?:[A-Za-z][A-Za-z0-9_-]*|(?:\.{1,2}\/|\/)[^#]+#[A-Za-z_$][\w$]*)$/;
 
 const typeName = z.string().regex(TYPE_NAME, { error: 'expected a type name: a-z, 0-9 and "-", 31 at most' });
 const machineName = z.string().regex(MACHINE, {
