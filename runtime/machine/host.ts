@@ -262,9 +262,9 @@ function inert(children: Snapshot['children']): Snapshot['children'] {
   return made ?? children;
 }
 
-/** What the machine hears from others; undefined where it has a wildcard. */
+/** What the machine hears from others; undefined where it hears everything. A descriptor may end in `.*`. */
 function eventsOf(machine: AnyStateMachine): readonly string[] | undefined {
   const events = machine.events as readonly string[];
-  if (events.some((event) => event.endsWith('*'))) return undefined;
+  if (events.includes('*')) return undefined;
   return events.filter((event) => !event.startsWith('xstate.'));
 }

@@ -110,7 +110,7 @@ export interface Machine {
   /** Plain data (msgpack-safe) from which `restore` gives the same state. */
   persist(state: LiveState): unknown;
   restore(persisted: unknown): LiveState;
-  /** Event types the machine reacts to in any state; undefined when it has a wildcard. */
+  /** Event types the machine reacts to in any state (one may end in `.*`); undefined when it hears everything. */
   readonly events: readonly string[] | undefined;
 }
 

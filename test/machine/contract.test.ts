@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import test from 'ava';
 import fc from 'fast-check';
@@ -15,10 +16,11 @@ import {
   transition,
 } from 'xstate';
 import { counter } from '#machines/counter';
+import { loadMachineModule } from '#runtime/machine/module';
 import { createRegistry } from '#runtime/machine/registry';
 import type { EventData, LiveState, MachineAction, Step, StepContext } from '#runtime/machine/types';
 import type { FabricError } from '#schemas/fabric-error';
-import { effectInput, kernelActions, moment } from '#schemas/machine-kit';
+import { effectInput, invocation, kernelActions, moment } from '#schemas/machine-kit';
 import { EVENT_TYPES, randomMachine, randomShape } from '../rig/random-machines.ts';
 
 const at = (self: string): StepContext => ({ self: `random/${self}`, at: 7 });
@@ -289,4 +291,42 @@ test('the counter refuses an amount that is not a number, and stays as it was', 
   const { state } = host.initial(undefined, at('c'));
   t.throws(() => host.step(state, { type: 'add', by: '3' }, at('c')), { code: 'bad_amount' });
   t.deepEqual(host.step(state, { type: 'add', by: 3 }, at('c')).actions, [{ kind: 'reply', body: { n: 3 } }]);
+});
+
+test('an invocation ends by its result after a restore too, and one that is left is stopped', (t) => {
+  const machine = setup({ actors: { http: invocation<number, { url: string }>() } }).createMachine({
+    context: {},
+    initial: 'calling',
+    states: {
+      calling: {
+        invoke: { id: 'call', src: 'http', input: { url: '/' }, onDone: 'done', onError: 'failed' },
+        on: { leave: 'left' },
+      },
+      done: {},
+      failed: {},
+      left: {},
+    },
+  });
+  const host = createRegistry(['http']).define({ name: 'm', version: 1, machine: machine as never });
+  const begun = host.initial(undefined, at('x'));
+  t.deepEqual(begun.actions, [{ kind: 'invoke', childId: 'call', driver: 'http', input: { url: '/' } }]);
+  const stored = host.persist(begun.state);
+  t.deepEqual(stored, { value: 'calling', context: {}, children: { call: 'http' } });
+  const after = (type: string) => host.step(host.restore(stored), { type, output: 1, error: 'no' }, at('x'));
+  t.is(after('xstate.done.actor.call').state.value, 'done');
+  t.is(after('xstate.error.actor.call').state.value, 'failed');
+  const left = after('leave');
+  t.deepEqual(left.actions, [{ kind: 'stopChild', childId: 'call' }]);
+  t.deepEqual(host.persist(left.state), { value: 'left', context: {} });
+});
+
+test('a machine module that cannot be used says which part of its name is wrong', async (t) => {
+  const base = resolve(import.meta.dirname, '../../machines');
+  t.is((await loadMachineModule('./counter.ts#counter', base)).version, 1);
+  const message = async (specifier: string) =>
+    (await t.throwsAsync(loadMachineModule(specifier, base))).message;
+  t.regex(await message('./counter.ts'), /names no export/);
+  t.regex(await message('./absent.ts#counter'), /no such file/);
+  t.regex(await message('./counter.ts#missing'), /exports .*counter.*, not missing/);
+  t.regex(await message('./counter.ts#counterErrors'), /not a machine/);
 });
