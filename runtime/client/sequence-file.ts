@@ -1,13 +1,15 @@
 /**
  * Sequence numbers in the data folder, safe among processes without locks: a number is claimed by creating the file
- * of its name, exclusively, and counts only while it is the highest. Lower ones are removed after a higher one is
- * there, so the highest ever claimed is always there to be seen.
+ * of its name, exclusively. A file is removed only once the highest stands {@link KEPT} above it, so a claim that is
+ * nearer to the highest is the first of its number; a caller that slept longer than that tries again.
  */
 import { mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseAddress } from '#schemas/address';
 import type { SequenceStore } from './types.ts';
 
+/** Numbers kept below the highest. */
+const KEPT = 64;
 const NUMBER = /^[1-9][0-9]*$/;
 
 /** Throws `bad_address` for a sender that is no address. */
@@ -20,12 +22,12 @@ export function fileSequences(folder: string): SequenceStore {
       for (let seq = (await highest(place)) + 1; ; seq += 1) {
         if (!(await claim(join(place, String(seq))))) continue;
         const top = await highest(place);
-        if (top === seq) {
-          await removeBelow(place, seq);
+        if (top - seq < KEPT) {
+          await removeBelow(place, top - KEPT + 1);
           return seq;
         }
         await rm(join(place, String(seq)), { force: true });
-        seq = Math.max(seq, top);
+        seq = top;
       }
     },
   };

@@ -60,7 +60,11 @@ test.before(async (t) => {
 test.after.always((t) => t.context.stop());
 
 /** Answers asks of one actor type. */
-function responder(nc: NatsConnection, type: string, answer: (message: Msg, n: number) => unknown): void {
+function responder(
+  nc: NatsConnection,
+  type: string,
+  answer: (message: Msg, n: number) => unknown,
+): Promise<void> {
   let n = 0;
   const callback = (_: Error | null, message: Msg): void => {
     const body = answer(message, n++);
@@ -68,6 +72,7 @@ function responder(nc: NatsConnection, type: string, answer: (message: Msg, n: n
   };
   nc.subscribe(`if.ask.${type}.*`, { callback });
   nc.subscribe(`if.ask.*.${type}.*`, { callback });
+  return nc.flush();
 }
 
 const answered = (reply: unknown) => ({ ok: true, reply, value: 'on', commit: { shard: 1, index: 2 } });
@@ -87,7 +92,9 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
 
 test('An ask carries id, sender and content type, and gives the reply, the value and the commit', async (t) => {
   const { nc, url } = t.context;
-  responder(nc, 'echo', (m) => answered({ event: decodeBody(m.data), id: m.headers?.get('Nats-Msg-Id') }));
+  await responder(nc, 'echo', (m) =>
+    answered({ event: decodeBody(m.data), id: m.headers?.get('Nats-Msg-Id') }),
+  );
   for (const encoding of ['json', 'msgpack'] as const) {
     await using client = await connect({ url, encoding, from: 'tool' });
     const answer = await client.ask('echo/a.b', { type: 'inc', by: 1 } as { type: string });
@@ -102,7 +109,7 @@ test('An ask carries id, sender and content type, and gives the reply, the value
 test('D1: silence and retryable refusals are tried again under the same message id', async (t) => {
   const { nc, url } = t.context;
   const ids = new Set<string>();
-  responder(nc, 'flaky', (m, n) => {
+  await responder(nc, 'flaky', (m, n) => {
     ids.add(m.headers?.get('Nats-Msg-Id') ?? '');
     return [undefined, refused('overloaded', true), answered(3)][n];
   });
@@ -113,13 +120,13 @@ test('D1: silence and retryable refusals are tried again under the same message 
 
 test('D2: every ask ends: refused, timed out, with nobody there, aborted, closed', async (t) => {
   const { nc, url } = t.context;
-  responder(nc, 'no', () => refused('unknown_event', false));
-  responder(nc, 'busy', () => refused('overloaded', true));
-  responder(nc, 'mute', () => undefined);
-  responder(nc, 'odd', () => 7);
+  await responder(nc, 'no', () => refused('unknown_event', false));
+  await responder(nc, 'busy', () => refused('overloaded', true));
+  await responder(nc, 'mute', () => undefined);
+  await responder(nc, 'odd', () => 7);
   const client = await connect({ url, attemptMs: 40 });
   const event = { type: 'x' };
-  const timeoutMs = 120;
+  const timeoutMs = 400;
   t.is(await codeOf(client.ask('no/a', event)), 'unknown_event');
   t.is(await codeOf(client.ask('busy/a', event, { timeoutMs })), 'overloaded');
   t.is(await codeOf(client.ask('mute/a', event, { timeoutMs })), 'ask_timeout');
@@ -137,7 +144,7 @@ test('D2: every ask ends: refused, timed out, with nobody there, aborted, closed
 
 test('D3: asks past the bound are refused at once', async (t) => {
   const { nc, url } = t.context;
-  responder(nc, 'slow', () => undefined);
+  await responder(nc, 'slow', () => undefined);
   await using client = await connect({ url, outstandingMax: 2 });
   const open = [1, 2].map(() => codeOf(client.ask('slow/a', { type: 'x' }, { timeoutMs: 60 })));
   t.is(await codeOf(client.ask('slow/a', { type: 'x' })), 'too_many_asks');
@@ -146,7 +153,7 @@ test('D3: asks past the bound are refused at once', async (t) => {
 
 test('Ten thousand asks at once are each answered with their own answer', async (t) => {
   const { nc, url } = t.context;
-  responder(nc, 'many', (m) => answered((decodeBody(m.data) as { n: number }).n));
+  await responder(nc, 'many', (m) => answered((decodeBody(m.data) as { n: number }).n));
   await using client = await connect({ url, outstandingMax: 10_000 });
   const asks = Array.from({ length: 10_000 }, (_, n) =>
     client.ask(`many/k${n % 100}`, { type: 'x', n } as { type: string }),
@@ -253,6 +260,7 @@ test('With the shard count known, asks go straight to the shard that the server 
     subjects: ['w.in.*.*'],
     subject_transform: { src: 'w.in.*.*', dest: 'w.q.{{partition(16,1,2)}}.{{wildcard(1)}}.{{wildcard(2)}}' },
   });
+  await nc.flush();
   await using client = await connect({ url, prefix: 'w' });
   for (const address of ['counter/k1', 'task/P0.1.1', 'session/a~b:c', 'h-323/x@y']) {
     await client.ask(address, { type: 'x' });
@@ -293,7 +301,7 @@ const handleIsTyped: Same<HandleOf, ActorHandle<{ type: 'inc' } | { type: 'add';
 
 test('A typed handle asks and sends like its client', async (t) => {
   const { nc, url } = t.context;
-  responder(nc, 'typed', (m) => answered(decodeBody(m.data)));
+  await responder(nc, 'typed', (m) => answered(decodeBody(m.data)));
   await using client = await connect({ url });
   const handle = client.actor<typeof machine>('typed/a');
   t.deepEqual((await handle.ask({ type: 'add', by: 2 })).reply, { type: 'add', by: 2 });
