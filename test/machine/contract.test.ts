@@ -49,9 +49,9 @@ test('the host steps like XState, actors share nothing, and a restored state has
   fc.assert(
     fc.property(randomShape, moves, (made, sequence) => {
       const machine = randomMachine(made);
-      machines++;
       const host = createRegistry(['http']).define({ name: 'random', version: 1, machine });
       const first = attempt(() => initial(machine));
+      if (!('threw' in first) && first.value[0].status === 'active') machines++;
       const states: (LiveState | undefined)[] = [];
       const models: (AnyMachineSnapshot | undefined)[] = [];
       for (const i of [0, 1, 2]) {
@@ -78,9 +78,9 @@ test('the host steps like XState, actors share nothing, and a restored state has
         }
       }
     }),
-    { numRuns: 250 },
+    { numRuns: 400 },
   );
-  t.true(machines >= 200);
+  t.true(machines >= 200, `only ${machines} machines came to life`);
 });
 
 type Result = [AnyMachineSnapshot, { type: string; params: unknown }[]];
