@@ -53,6 +53,10 @@ export const shardErrors = errorKinds({
     retryable: false,
     help: 'The machine code changed under a running actor: give it a new version and a migration, or restore the old code.',
   },
+  wrong_shard: {
+    retryable: false,
+    help: 'Ask on the short form <prefix>.ask.<type>.<id>, or compute the shard as docs/subjects.md says.',
+  },
   shard_moved: { retryable: true, help: 'Another node owns the shard now; retry with the same message id.' },
   not_owner: { retryable: true, help: 'Retry: the shard is moving between nodes.' },
   blob_missing: {

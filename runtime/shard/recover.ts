@@ -37,7 +37,7 @@ export function applyTables(state: ShardState, tables: Tables): void {
   state.consumed = tables.consumed;
   state.acted = tables.acted;
   for (const [key, seq] of tables.dedupe) state.dedupe.add(key, seq);
-  for (const [from, seq] of tables.senders) state.senders.set(from, seq);
+  for (const [key, mark] of tables.senders) state.senders.set(key, mark);
   for (const local of tables.localMail) state.localMail.set(`${local.index}/${local.n}`, local);
   for (const [shard, mark] of tables.marks) state.marks.set(shard, mark);
   for (const [shard, index] of tables.sent) state.sent.set(shard, index);

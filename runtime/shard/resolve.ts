@@ -5,7 +5,7 @@ import type { Cause, Entry } from '#schemas/commit';
 import { type ErrorKind, FabricError, type WireError } from '#schemas/fabric-error';
 import { shardErrors } from './errors.ts';
 import type { EdgeGate } from './ports.ts';
-import { acceptSeq } from './settle.ts';
+import { acceptSeq, lastSeq } from './settle.ts';
 import type { ShardState } from './state.ts';
 import type { Work } from './work.ts';
 
@@ -71,12 +71,15 @@ export function resolveArrival(
   let event = value as EventData;
   let signed: Entry['signed'];
   if ('performative' in value || kind.door === 'signed') {
-    const lastSeq = (from: string): number => state.senders.get(from) ?? 0;
-    const verdict = gate.check(value, { actor: arrival.address, now, lastSeq });
+    const verdict = gate.check(value, {
+      actor: arrival.address,
+      now,
+      lastSeq: (from) => lastSeq(state, from, arrival.address),
+    });
     if (!verdict.ok) return refuse(verdict.error);
     ({ event } = verdict);
     signed = verdict.signed;
-    if (signed !== undefined) acceptSeq(state, signed.from, signed.seq);
+    if (signed !== undefined) acceptSeq(state, signed.from, arrival.address, { seq: signed.seq, at: now });
   } else if (typeof event.type !== 'string' || event.type === '' || event.type.length > 128) {
     return refuse(refusal(shardErrors.bad_event, 'The event has no "type" of 1 to 128 characters'));
   } else if (isReserved(event.type)) {

@@ -1,7 +1,7 @@
 /** What a stored commit means for the positions and door tables of its shard; live and at recovery alike. */
 import type { Commit } from '#schemas/commit';
 import { dedupeKey } from './dedupe.ts';
-import type { ShardState } from './state.ts';
+import type { SenderMark, ShardState } from './state.ts';
 
 export function settle(state: ShardState, commit: Commit, hash: Uint8Array, seq: number): void {
   state.index = commit.index;
@@ -11,8 +11,8 @@ export function settle(state: ShardState, commit: Commit, hash: Uint8Array, seq:
   state.epoch = commit.epoch;
   state.consumed = commit.consumed;
   state.acted = commit.acted;
-  for (const { cause, signed } of commit.entries) {
-    if (signed !== undefined) acceptSeq(state, signed.from, signed.seq);
+  for (const { cause, signed, actor } of commit.entries) {
+    if (signed !== undefined) acceptSeq(state, signed.from, actor, { seq: signed.seq, at: commit.at });
     switch (cause.kind) {
       case 'ask':
       case 'inbox':
@@ -31,6 +31,20 @@ export function settle(state: ShardState, commit: Commit, hash: Uint8Array, seq:
   }
 }
 
-export function acceptSeq(state: ShardState, from: string, seq: number): void {
-  if (seq > (state.senders.get(from) ?? 0)) state.senders.set(from, seq);
+/** Last accepted sequence of a sender at an actor; 0 before the first. */
+export function lastSeq(state: ShardState, from: string, actor: string): number {
+  return state.senders.get(`${from}>${actor}`)?.seq ?? 0;
+}
+
+export function acceptSeq(state: ShardState, from: string, actor: string, mark: SenderMark): void {
+  const key = `${from}>${actor}`;
+  if (mark.seq > (state.senders.get(key)?.seq ?? 0)) state.senders.set(key, mark);
+}
+
+/** Signed messages older than this are refused for their age, so their sequences need no remembering. */
+const SENDER_MEMORY_MS = 2 * 86_400_000;
+
+/** Forgets senders that have been silent for longer than any message may live. */
+export function pruneSenders(state: ShardState): void {
+  for (const [key, { at }] of state.senders) if (at < state.at - SENDER_MEMORY_MS) state.senders.delete(key);
 }

@@ -127,6 +127,10 @@ export class Shard {
       ask.respond(encodeRefusal(toWireError(thrown), ask.contentType));
       return;
     }
+    if (this.#state.shardOf(address) !== this.shard) {
+      this.#refuse(ask, shardErrors.wrong_shard, `${address} lives in shard ${this.#state.shardOf(address)}`);
+      return;
+    }
     const key = ask.id === undefined ? undefined : dedupeKey(ask.from, ask.id);
     if (key !== undefined) {
       const twin = this.#inflight.get(key);

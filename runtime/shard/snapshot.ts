@@ -14,7 +14,8 @@ import { shardErrors } from './errors.ts';
 import { type ActorRecord, encodePage, type Hydrator, pageName, recordOf } from './hydrate.ts';
 import type { Parcel } from './mailer.ts';
 import type { BlobStore } from './ports.ts';
-import type { LocalMail, MailMark, ShardState } from './state.ts';
+import { pruneSenders } from './settle.ts';
+import type { LocalMail, MailMark, SenderMark, ShardState } from './state.ts';
 import { type Cell, type Location, PAGES_PER_SEGMENT_MAX } from './table.ts';
 
 /** Actors a page holds at most: a cold actor costs one page read. */
@@ -46,7 +47,7 @@ export interface Tables {
   readonly consumed: number;
   readonly acted: number;
   readonly dedupe: readonly (readonly [string, number])[];
-  readonly senders: readonly (readonly [string, number])[];
+  readonly senders: readonly (readonly [string, SenderMark])[];
   readonly localMail: readonly LocalMail[];
   readonly marks: readonly (readonly [number, MailMark])[];
   readonly sent: readonly (readonly [number, number])[];
@@ -92,6 +93,7 @@ export interface Capture {
 
 /** N1: call only when no commit is in flight. The dirty set starts anew. */
 export function capture(state: ShardState, parcels: readonly Parcel[]): Capture {
+  pruneSenders(state);
   const cells: { cell: Cell; frozen: Cell }[] = [];
   for (const cell of state.actors.dirty) {
     cell.dirty = false;

@@ -23,6 +23,12 @@ export interface MailMark {
   readonly n: number;
 }
 
+export interface SenderMark {
+  readonly seq: number;
+  /** Time of its commit, ms since the epoch. */
+  readonly at: number;
+}
+
 export interface ShardState {
   readonly shard: number;
   readonly registry: MachineRegistry;
@@ -32,8 +38,8 @@ export interface ShardState {
   /** Effects without a result, by key. */
   readonly effects: Map<string, PendingEffect>;
   readonly dedupe: Dedupe;
-  /** Last accepted `seq` of every sender of signed messages. */
-  readonly senders: Map<string, number>;
+  /** Last accepted `seq` of signed messages, by sender and actor: one message may be for several actors. */
+  readonly senders: Map<string, SenderMark>;
   /** By `index/n`, oldest first. */
   readonly localMail: Map<string, LocalMail>;
   /** High-water mark per source shard. */

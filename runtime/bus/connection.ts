@@ -1,0 +1,103 @@
+/** The connection to NATS: reconnects for ever, says so in the log, and refuses servers that cannot carry a realm. */
+import type { ConnectionOptions, NatsConnection } from '@nats-io/nats-core';
+import { connect } from '@nats-io/transport-node';
+import type { Logger } from '#runtime/shard/ports';
+import { FabricError } from '#schemas/fabric-error';
+import { busErrors } from './errors.ts';
+
+export const SERVER_VERSION_MIN = '2.12.0';
+const RECONNECT_FIRST_MS = 50;
+const RECONNECT_MAX_MS = 2_000;
+const CONNECT_TIMEOUT_MS = 5_000;
+
+export interface BusOptions {
+  readonly url: string;
+  readonly token?: string;
+  /** Shown in the server's connection list. */
+  readonly name: string;
+  readonly logger: Logger;
+}
+
+/** Throws `server_unreachable`, `server_too_old` or `jetstream_missing`. */
+export async function connectBus(options: BusOptions): Promise<NatsConnection> {
+  let nc: NatsConnection;
+  try {
+    nc = await connect(connectionOptions(options));
+  } catch (cause) {
+    const { host } = new URL(options.url.includes('://') ? options.url : `nats://${options.url}`);
+    throw new FabricError(
+      busErrors.server_unreachable,
+      `No NATS server answers at ${host}: ${(cause as Error).message}`,
+      {
+        details: { host },
+        cause,
+      },
+    );
+  }
+  try {
+    checkServer(nc);
+  } catch (thrown) {
+    await nc.close();
+    throw thrown;
+  }
+  void logStatus(nc, options.logger);
+  return nc;
+}
+
+function connectionOptions({ url, token, name }: BusOptions): ConnectionOptions {
+  let attempt = 0;
+  return {
+    servers: url,
+    ...(token !== undefined && { token }),
+    name,
+    timeout: CONNECT_TIMEOUT_MS,
+    maxReconnectAttempts: -1,
+    reconnectDelayHandler: () => {
+      attempt += 1;
+      const delayMs = Math.min(RECONNECT_FIRST_MS * 2 ** Math.min(attempt, 10), RECONNECT_MAX_MS);
+      return delayMs * (0.5 + Math.random() / 2);
+    },
+    pingInterval: 10_000,
+    maxPingOut: 2,
+  };
+}
+
+function checkServer(nc: NatsConnection): void {
+  const { info } = nc;
+  const version = info?.version ?? '0.0.0';
+  if (compareVersions(version, SERVER_VERSION_MIN) < 0) {
+    throw new FabricError(
+      busErrors.server_too_old,
+      `The NATS server has version ${version}; ${SERVER_VERSION_MIN} is needed`,
+      {
+        details: { version },
+      },
+    );
+  }
+  if (info?.jetstream !== true)
+    throw new FabricError(busErrors.jetstream_missing, 'The NATS server runs without JetStream');
+}
+
+/** Negative where `a` is older. Pre-release suffixes count as the release. */
+export function compareVersions(a: string, b: string): number {
+  const parse = (text: string): number[] =>
+    text
+      .replace(/^v/, '')
+      .split(/[.-]/)
+      .slice(0, 3)
+      .map((part) => Number.parseInt(part, 10) || 0);
+  const [left, right] = [parse(a), parse(b)];
+  for (let i = 0; i < 3; i++) {
+    const difference = (left[i] ?? 0) - (right[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+async function logStatus(nc: NatsConnection, logger: Logger): Promise<void> {
+  for await (const status of nc.status()) {
+    if (status.type === 'disconnect') logger.warn({}, 'bus_disconnected');
+    else if (status.type === 'reconnect') logger.info({}, 'bus_reconnected');
+    else if (status.type === 'error') logger.error({ error: String(status.error) }, 'bus_error');
+  }
+}

@@ -1,0 +1,40 @@
+import { errorKinds } from '#schemas/fabric-error';
+
+export const busErrors = errorKinds({
+  bad_subject: {
+    retryable: false,
+    help: 'Address an actor as <type>.<id> in the last two tokens; a "." of the id is written %2E. See docs/subjects.md.',
+  },
+  bad_body: { retryable: false, help: 'Send JSON, or msgpack with Content-Type: application/msgpack.' },
+  bad_commit: {
+    retryable: false,
+    help: 'The log holds a message that is no commit: stop the realm and restore it from a backup.',
+  },
+  server_missing: {
+    retryable: false,
+    help: 'Install nats-server 2.12 or newer on PATH, or set NATS_URL to a running one; `npm start` fetches one by itself.',
+  },
+  server_too_old: { retryable: false, help: 'Use nats-server 2.12 or newer.' },
+  server_failed: {
+    retryable: true,
+    help: 'The lines above are the last that the server wrote; `infrafabric doctor` checks the rest.',
+  },
+  server_unreachable: { retryable: true, help: 'Check the URL, the token and that the server runs.' },
+  jetstream_missing: {
+    retryable: false,
+    help: 'Start nats-server with JetStream (-js, or a jetstream block in its config).',
+  },
+  data_locked: {
+    retryable: false,
+    help: 'Stop the other owner with `infrafabric down`, or choose another data folder.',
+  },
+  stream_drift: {
+    retryable: false,
+    help: 'Set the field back, or move the realm to a new data folder; the fabric does not change a stream it did not make so.',
+  },
+  shards_changed: {
+    retryable: false,
+    help: 'The number of shards is fixed when a realm is made: set shards: back, or start a new realm.',
+  },
+  storage_refused: { retryable: true, help: 'Free disk space or raise the limits of the stream.' },
+});

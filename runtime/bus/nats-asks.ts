@@ -1,0 +1,107 @@
+/** The ask doors: the long form straight to a shard, the short form through any node. */
+import type { Msg, NatsConnection } from '@nats-io/nats-core';
+import { encodeRefusal } from '#runtime/edge/replies';
+import type { Ask, AskDoor } from '#runtime/shard/ports';
+import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
+import { busErrors } from './errors.ts';
+import { addressOfTail, type Subjects } from './subjects.ts';
+
+/** Nodes that share the work of the short form. */
+const ROUTER_QUEUE = 'ask-router';
+
+export function natsAsks(nc: NatsConnection, subjects: Subjects, shard: number): AskDoor {
+  return {
+    open(deliver) {
+      const subscription = nc.subscribe(subjects.wildcards.ask(shard), {
+        callback: (error, m) => {
+          if (error === null) deliver(askOf(m));
+        },
+      });
+      return {
+        async close() {
+          subscription.unsubscribe();
+        },
+      };
+    },
+  };
+}
+
+export interface AskRoute {
+  /** Gives the ask to a shard of this node; false where the shard lives elsewhere. */
+  readonly offer: (shard: number, ask: Ask) => boolean;
+  /** Why no node takes asks of a shard at this moment; undefined where one does. */
+  readonly refusal: (shard: number) => WireError | undefined;
+}
+
+/** Takes the short form `ask.<type>.<id>` and what is no ask at all. */
+export function openAskRouter(nc: NatsConnection, subjects: Subjects, route: AskRoute): { close(): void } {
+  const short = nc.subscribe(subjects.wildcards.askShort(), {
+    queue: ROUTER_QUEUE,
+    callback: (error, m) => {
+      if (error === null) forward(m);
+    },
+  });
+  const malformed = subjects.wildcards.askMalformed().map((subject) =>
+    nc.subscribe(subject, {
+      queue: ROUTER_QUEUE,
+      callback: (error, m) => {
+        if (error === null) refuseSubject(m);
+      },
+    }),
+  );
+
+  function forward(m: Msg): void {
+    let address: string;
+    try {
+      address = addressOfTail(m.subject);
+    } catch (thrown) {
+      askOf(m).respond(encodeRefusal(toWireError(thrown), contentTypeOf(m)));
+      return;
+    }
+    const shard = subjects.shardOf(address);
+    const ask = askOf(m);
+    if (route.offer(shard, ask)) return;
+    const refusal = route.refusal(shard);
+    if (refusal !== undefined) ask.respond(encodeRefusal(refusal, ask.contentType));
+    else nc.publish(subjects.askShard(address), m.data, forwardOptions(m));
+  }
+
+  return {
+    close() {
+      for (const subscription of [short, ...malformed]) subscription.unsubscribe();
+    },
+  };
+}
+
+function refuseSubject(m: Msg): void {
+  const error = new FabricError(busErrors.bad_subject, `"${m.subject.slice(0, 256)}" is no ask subject`, {
+    details: { subject: m.subject.slice(0, 256) },
+  });
+  m.respond(encodeRefusal(error.toWire(), contentTypeOf(m)));
+}
+
+function forwardOptions(m: Msg): { reply?: string; headers?: NonNullable<Msg['headers']> } {
+  return {
+    ...(m.reply !== undefined && m.reply !== '' && { reply: m.reply }),
+    ...(m.headers !== undefined && { headers: m.headers }),
+  };
+}
+
+function contentTypeOf(m: Msg): string | undefined {
+  return m.headers?.get('Content-Type') || undefined;
+}
+
+function askOf(m: Msg): Ask {
+  const { headers } = m;
+  return {
+    subject: m.subject,
+    body: m.data,
+    contentType: headers?.get('Content-Type') || undefined,
+    id: headers?.get('Nats-Msg-Id') || undefined,
+    from: headers?.get('If-From') || undefined,
+    trace: headers?.get('traceparent') || undefined,
+    respond: (body) => {
+      m.respond(body);
+    },
+  };
+}

@@ -1,0 +1,142 @@
+/**
+ * The inbox of a shard: an ordered consumer from a position that the shard's log keeps.
+ *
+ * I1  Every stored message after the position is delivered once and in stream order, through reconnects, server
+ *     restarts and lost consumers: the position is ours, so a new consumer begins right behind it.
+ */
+import { DeliverPolicy, type JetStreamManager, type JsMsg, jetstream } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/nats-core';
+import { decode } from '#runtime/bus/codec';
+import type { Clock, InboxMessage, Logger, MailBundle, ShardInbox } from '#runtime/shard/ports';
+import type { Subjects } from './subjects.ts';
+
+/** Messages the client holds ahead of the shard. */
+const AHEAD_MAX = 1_000;
+const RETRY_FIRST_MS = 50;
+const RETRY_MAX_MS = 2_000;
+
+export interface InboxDeps {
+  readonly nc: NatsConnection;
+  readonly jsm: JetStreamManager;
+  readonly subjects: Subjects;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export function natsInbox(deps: InboxDeps, shard: number): ShardInbox {
+  return {
+    async open(afterSeq, deliver) {
+      const reader = new InboxReader(deps, shard, afterSeq, deliver);
+      reader.start();
+      return reader;
+    },
+
+    async release(seq) {
+      if (seq <= 0) return;
+      for (const filter of deps.subjects.wildcards.inbox(shard)) {
+        await deps.jsm.streams.purge(deps.subjects.streams.inbox, { filter, seq: seq + 1 });
+      }
+    },
+  };
+}
+
+/** The bundle that an inbox message carries, where it is cross-shard mail. */
+export function mailOf(subjects: Subjects, message: InboxMessage): MailBundle | undefined {
+  return subjects.isMail(message.subject) ? (decode(message.body) as MailBundle) : undefined;
+}
+
+class InboxReader {
+  readonly #deps: InboxDeps;
+  readonly #shard: number;
+  readonly #deliver: (message: InboxMessage) => void;
+  #last: number;
+  #closed = false;
+  #stop: (() => void) | undefined;
+  #resumed: PromiseWithResolvers<void> | undefined;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(deps: InboxDeps, shard: number, afterSeq: number, deliver: (message: InboxMessage) => void) {
+    this.#deps = deps;
+    this.#shard = shard;
+    this.#last = afterSeq;
+    this.#deliver = deliver;
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  pause(): void {
+    this.#resumed ??= Promise.withResolvers<void>();
+  }
+
+  resume(): void {
+    this.#resumed?.resolve();
+    this.#resumed = undefined;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#stop?.();
+    this.resume();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    for (let attempt = 0; !this.#closed; ) {
+      try {
+        const before = this.#last;
+        await this.#read();
+        attempt = this.#last > before ? 0 : attempt + 1;
+      } catch (error) {
+        attempt += 1;
+        if (!this.#closed) {
+          this.#deps.logger.warn(
+            { shard: this.#shard, attempt, error: (error as Error).message },
+            'inbox_reopened',
+          );
+        }
+      }
+      if (this.#closed) return;
+      const delayMs = Math.min(RETRY_FIRST_MS * 2 ** Math.min(attempt, 10), RETRY_MAX_MS);
+      await new Promise<void>((resolve) => this.#deps.clock.setTimer(resolve, delayMs));
+    }
+  }
+
+  /** I1: one consumer's life. */
+  async #read(): Promise<void> {
+    const { nc, subjects } = this.#deps;
+    const consumer = await jetstream(nc).consumers.get(subjects.streams.inbox, {
+      filter_subjects: [...subjects.wildcards.inbox(this.#shard)],
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: this.#last + 1,
+    });
+    if (this.#closed) return;
+    const messages = await consumer.consume({ max_messages: AHEAD_MAX });
+    this.#stop = () => messages.stop();
+    try {
+      for await (const m of messages) {
+        if (this.#resumed !== undefined) await this.#resumed.promise;
+        if (this.#closed) return;
+        if (m.seq <= this.#last) continue;
+        this.#last = m.seq;
+        this.#deliver(messageOf(m));
+      }
+    } finally {
+      messages.stop();
+    }
+  }
+}
+
+function messageOf(m: JsMsg): InboxMessage {
+  const { headers } = m;
+  return {
+    seq: m.seq,
+    subject: m.subject,
+    body: m.data,
+    contentType: headers?.get('Content-Type') || undefined,
+    id: headers?.get('Nats-Msg-Id') || undefined,
+    from: headers?.get('If-From') || undefined,
+    trace: headers?.get('traceparent') || undefined,
+  };
+}

@@ -1,0 +1,93 @@
+/** The log of a shard on JetStream. */
+import { DeliverPolicy, type JetStreamManager, jetstream } from '@nats-io/jetstream';
+import { headers, type NatsConnection } from '@nats-io/nats-core';
+import type { AppendResult, ShardLog, StoredCommit } from '#runtime/shard/ports';
+import type { Subjects } from './subjects.ts';
+
+const APPEND_TIMEOUT_MS = 5_000;
+/** Room for headers and subject in the largest message. */
+const HEADER_ROOM_BYTES = 4_096;
+/** Larger commits only get later, not cheaper. */
+const COMMIT_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Another message stands where ours should: a real conflict, or (10164, 10201) one that may be spurious. */
+const CONFLICTS = new Set([10_071, 10_164, 10_201]);
+/** Certainly not stored: out of storage or memory, message too large, stream sealed or full. */
+const REFUSALS = new Set([10_023, 10_028, 10_047, 10_053, 10_054, 10_077, 10_109, 10_122]);
+
+interface PubAck {
+  readonly stream?: string;
+  readonly seq?: number;
+  readonly error?: { readonly code: number; readonly err_code?: number; readonly description: string };
+}
+
+export function natsLog(
+  nc: NatsConnection,
+  jsm: JetStreamManager,
+  subjects: Subjects,
+  shard: number,
+): ShardLog {
+  const subject = subjects.log(shard);
+  const stream = subjects.streams.log;
+  const bytesMax = Math.min((nc.info?.max_payload ?? 1024 * 1024) - HEADER_ROOM_BYTES, COMMIT_BYTES_MAX);
+
+  return {
+    bytesMax,
+
+    async head() {
+      const last = await jsm.streams.getMessage(stream, { last_by_subj: subject });
+      return last === null ? undefined : { seq: last.seq, bytes: last.data };
+    },
+
+    async append(bytes, expectedSeq) {
+      const hdrs = headers();
+      hdrs.set('Nats-Expected-Last-Subject-Sequence', String(expectedSeq));
+      let ack: PubAck;
+      try {
+        const reply = await nc.request(subject, bytes, { headers: hdrs, timeout: APPEND_TIMEOUT_MS });
+        ack = JSON.parse(reply.string()) as PubAck;
+      } catch (error) {
+        return { kind: 'unclear', reason: (error as Error).message };
+      }
+      return resultOf(ack);
+    },
+
+    async *read(afterSeq, throughSeq) {
+      const consumer = await jetstream(nc).consumers.get(stream, {
+        filter_subjects: subject,
+        opt_start_seq: afterSeq + 1,
+        deliver_policy: DeliverPolicy.StartSequence,
+      });
+      const messages = await consumer.consume({ max_messages: 2_000 });
+      try {
+        for await (const m of messages) {
+          if (m.seq > throughSeq) return;
+          yield { seq: m.seq, bytes: m.data };
+          if (m.seq === throughSeq) return;
+        }
+      } finally {
+        messages.stop();
+      }
+    },
+
+    async get(seq): Promise<StoredCommit | undefined> {
+      const found = await jsm.streams.getMessage(stream, { seq });
+      return found === null ? undefined : { seq: found.seq, bytes: found.data };
+    },
+  };
+}
+
+function resultOf(ack: PubAck): AppendResult {
+  if (ack.error === undefined) {
+    return ack.seq === undefined
+      ? { kind: 'unclear', reason: 'no sequence' }
+      : { kind: 'appended', seq: ack.seq };
+  }
+  const code = ack.error.err_code ?? 0;
+  if (CONFLICTS.has(code)) return { kind: 'conflict' };
+  if (REFUSALS.has(code)) {
+    const message = `${ack.error.description} (${code})`;
+    return { kind: 'refused', error: { code: 'storage_refused', message, retryable: true } };
+  }
+  return { kind: 'unclear', reason: `${ack.error.description} (${code})` };
+}

@@ -1,0 +1,42 @@
+/** What a shard stores and tells outside after a commit. */
+import { type JetStreamClient, jetstream } from '@nats-io/jetstream';
+import { headers, type NatsConnection } from '@nats-io/nats-core';
+import { encode } from '#runtime/bus/codec';
+import type { Outbox } from '#runtime/shard/ports';
+import type { Subjects } from './subjects.ts';
+
+const encoder = new TextEncoder();
+
+export function natsOutbox(nc: NatsConnection, subjects: Subjects): Outbox {
+  const js: JetStreamClient = jetstream(nc);
+  return {
+    async mail(target, bundle) {
+      await js.publish(subjects.mail(target, bundle.source), encode(bundle), {
+        msgID: `mail-${bundle.source}-${bundle.index}-${target}`,
+      });
+    },
+
+    async dead(letter) {
+      const hdrs = headers();
+      hdrs.set('Nats-Msg-Id', `dead-${letter.id}`);
+      if (letter.contentType !== undefined) hdrs.set('Content-Type', letter.contentType);
+      if (letter.from !== undefined) hdrs.set('If-From', headerText(letter.from));
+      hdrs.set('If-Dead-Code', letter.error.code);
+      hdrs.set('If-Dead-Reason', headerText(letter.error.message));
+      hdrs.set('If-Dead-Help', headerText(letter.error.help ?? ''));
+      hdrs.set('If-Dead-At', new Date(letter.at).toISOString());
+      hdrs.set('If-Dead-Commit', `${letter.shard}/${letter.index}`);
+      await js.publish(subjects.dead(letter.actor), letter.body, { headers: hdrs });
+    },
+
+    event(actor, name, body) {
+      if (nc.isClosed()) return;
+      nc.publish(subjects.event(actor, name), encoder.encode(JSON.stringify(body) ?? 'null'));
+    },
+  };
+}
+
+/** Header values are one line of printable ASCII. */
+function headerText(text: string): string {
+  return text.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 1_000);
+}

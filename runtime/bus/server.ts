@@ -1,0 +1,234 @@
+/**
+ * The realm's own nats-server, as a child process.
+ *
+ * V1  It listens on loopback only and asks for a token that only the owner of the data folder can read.
+ * V2  It never outlives its parent: a pipe that only the parent holds open ends it, even after SIGKILL.
+ * V3  When it dies by itself it is started again on the same port and data; clients reconnect.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import type { Logger } from '#runtime/shard/ports';
+import { FabricError } from '#schemas/fabric-error';
+import { compareVersions, SERVER_VERSION_MIN } from './connection.ts';
+import { busErrors } from './errors.ts';
+import { writePrivateFile } from './file.ts';
+
+/** Largest message: the server warns above this, and a commit or a body rarely comes near it. */
+export const MAX_PAYLOAD_BYTES = 8 * 1024 * 1024;
+/** A server with gigabytes to check may take this long before it is ready. */
+const READY_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 10_000;
+const RESTART_FIRST_MS = 100;
+const RESTART_MAX_MS = 5_000;
+/** A server that ran this long was well: the next restart is immediate again. */
+const HEALTHY_AFTER_MS = 10_000;
+const LAST_LINES_MAX = 20;
+
+/**
+ * Runs the server and ends it when the pipe on descriptor 3 closes (V2). The shell is the parent that outlives ours.
+ * `$1` binary, `$2` config.
+ */
+const WRAPPER = `
+"$1" -c "$2" 3<&- &
+server=$!
+trap 'kill -TERM $server 2>/dev/null' TERM INT
+( while read -r _; do :; done <&3; kill -TERM $server 2>/dev/null ) &
+watch=$!
+while :; do
+  wait $server; code=$?
+  kill -0 $server 2>/dev/null || break
+done
+kill $watch 2>/dev/null
+exit $code
+`;
+
+export interface EmbeddedServerOptions {
+  readonly dataDir: string;
+  /** Path of the nats-server binary. */
+  readonly binary: string;
+  /** fsync before every acknowledgement. */
+  readonly strict: boolean;
+  /** 0 or absent: a free one. */
+  readonly port?: number;
+  readonly websocketPort?: number;
+  readonly logger: Logger;
+}
+
+export class EmbeddedServer {
+  readonly url: string;
+  readonly token: string;
+  readonly websocketUrl: string | undefined;
+  readonly #options: EmbeddedServerOptions;
+  readonly #config: string;
+  #child: ChildProcess | undefined;
+  #stopping = false;
+  #restartMs = RESTART_FIRST_MS;
+  #restartTimer: NodeJS.Timeout | undefined;
+
+  private constructor(options: EmbeddedServerOptions, port: number, websocketPort: number | undefined) {
+    this.#options = options;
+    this.#config = join(options.dataDir, 'nats-server.conf');
+    this.url = `nats://127.0.0.1:${port}`;
+    this.websocketUrl = websocketPort === undefined ? undefined : `ws://127.0.0.1:${websocketPort}`;
+    this.token = readToken(join(options.dataDir, 'token'));
+    writePrivateFile(this.#config, configText(options, this.token, port, websocketPort));
+  }
+
+  /** Starts the server and waits until it takes connections. Throws `server_missing`, `server_too_old`, `server_failed`. */
+  static async start(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
+    checkBinary(options.binary);
+    mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
+    const port = options.port === undefined || options.port === 0 ? await freePort() : options.port;
+    const websocketPort = options.websocketPort === 0 ? await freePort() : options.websocketPort;
+    const server = new EmbeddedServer(options, port, websocketPort);
+    await server.#spawn();
+    return server;
+  }
+
+  /** Pid of the nats-server itself, while it runs. */
+  get pid(): number | undefined {
+    const file = join(this.#options.dataDir, 'nats-server.pid');
+    return existsSync(file) ? Number(readFileSync(file, 'utf8')) : undefined;
+  }
+
+  /** SIGTERM, and SIGKILL for a server that does not end. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#restartTimer);
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => {
+      const { pid } = this;
+      if (pid !== undefined) process.kill(pid, 'SIGKILL');
+    }, STOP_TIMEOUT_MS);
+    await ended;
+    clearTimeout(timer);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #spawn(): Promise<void> {
+    const { binary, logger } = this.#options;
+    const startedAt = performance.now();
+    const child = spawn('/bin/sh', ['-c', WRAPPER, 'nats-server', binary, this.#config], {
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    const lines: string[] = [];
+    const ready = Promise.withResolvers<void>();
+    createInterface({ input: child.stderr as Readable }).on('line', (line) => {
+      if (line.includes('Server is ready')) ready.resolve();
+      if (/\[(ERR|FTL|WRN)\]/.test(line)) logger.warn({ line: line.slice(0, 500) }, 'server_log');
+      lines.push(line);
+      if (lines.length > LAST_LINES_MAX) lines.shift();
+    });
+    child.once('error', (cause) =>
+      ready.reject(failed(`nats-server cannot be run: ${cause.message}`, lines, cause)),
+    );
+    child.once('exit', (code, signal) => {
+      ready.reject(failed(`nats-server ended with ${signal ?? `code ${code}`}`, lines));
+      if (this.#child === child) this.#ended(performance.now() - startedAt, code, signal);
+    });
+    const timer = setTimeout(
+      () => ready.reject(failed('nats-server is not ready in time', lines)),
+      READY_TIMEOUT_MS,
+    );
+    try {
+      await ready.promise;
+    } catch (thrown) {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+      throw thrown;
+    } finally {
+      clearTimeout(timer);
+    }
+    logger.debug({ ms: Math.round(performance.now() - startedAt) }, 'server_ready');
+  }
+
+  /** V3. */
+  #ended(ranMs: number, code: number | null, signal: string | null): void {
+    if (this.#stopping) return;
+    if (ranMs > HEALTHY_AFTER_MS) this.#restartMs = RESTART_FIRST_MS;
+    this.#options.logger.error({ code, signal, restartMs: this.#restartMs }, 'server_died');
+    this.#restartTimer = setTimeout(() => {
+      this.#spawn().catch((thrown: unknown) => {
+        this.#options.logger.error({ error: String(thrown) }, 'server_restart_failed');
+      });
+    }, this.#restartMs);
+    this.#restartMs = Math.min(this.#restartMs * 2, RESTART_MAX_MS);
+  }
+}
+
+function checkBinary(binary: string): void {
+  let text: string;
+  try {
+    text = execFileSync(binary, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  } catch (cause) {
+    throw new FabricError(busErrors.server_missing, `${binary} cannot be run: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+  const version = /v?(\d+\.\d+\.\d+)/.exec(text)?.[1] ?? '0.0.0';
+  if (compareVersions(version, SERVER_VERSION_MIN) < 0) {
+    throw new FabricError(
+      busErrors.server_too_old,
+      `${binary} has version ${version}; ${SERVER_VERSION_MIN} is needed`,
+      {
+        details: { binary, version },
+      },
+    );
+  }
+}
+
+function readToken(path: string): string {
+  if (existsSync(path)) return readFileSync(path, 'utf8').trim();
+  const token = randomBytes(32).toString('base64url');
+  writePrivateFile(path, `${token}\n`);
+  return token;
+}
+
+/** JSON strings are valid in the server's config language. */
+function configText(
+  { dataDir, strict }: EmbeddedServerOptions,
+  token: string,
+  port: number,
+  websocketPort: number | undefined,
+): string {
+  const quote = (text: string): string => JSON.stringify(text);
+  const websocket =
+    websocketPort === undefined ? '' : `websocket { listen: "127.0.0.1:${websocketPort}", no_tls: true }\n`;
+  return `listen: "127.0.0.1:${port}"
+server_name: "infrafabric"
+pid_file: ${quote(join(dataDir, 'nats-server.pid'))}
+max_payload: ${MAX_PAYLOAD_BYTES}
+authorization { token: ${quote(token)} }
+jetstream {
+  store_dir: ${quote(join(dataDir, 'jetstream'))}
+  ${strict ? 'sync_interval: always' : ''}
+}
+${websocket}`;
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  probe.listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const address = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
+  return address.port;
+}
+
+function failed(what: string, lines: readonly string[], cause?: unknown): FabricError {
+  return new FabricError(busErrors.server_failed, [what, ...lines.slice(-5)].join('\n'), { cause });
+}

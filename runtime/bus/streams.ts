@@ -1,0 +1,132 @@
+/** The streams and buckets of a realm: made where absent, checked for drift where present. */
+import {
+  DiscardPolicy,
+  jetstreamManager,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+} from '@nats-io/jetstream';
+import { Kvm } from '@nats-io/kv';
+import type { NatsConnection } from '@nats-io/nats-core';
+import { Objm } from '@nats-io/obj';
+import { FabricError } from '#schemas/fabric-error';
+import { busErrors } from './errors.ts';
+import type { Subjects } from './subjects.ts';
+
+/** Retries of a send within this time are stored once. */
+const DUPLICATE_WINDOW_NS = 120 * 1e9;
+
+export interface StreamOptions {
+  readonly replicas: number;
+  readonly inboxBytesMax: number;
+  readonly deadBytesMax: number;
+  /** −1: no bound. */
+  readonly logBytesMax: number;
+}
+
+type Wanted = Partial<StreamConfig> & Pick<StreamConfig, 'name' | 'subjects'>;
+
+/** Throws `stream_drift` or `shards_changed`. */
+export async function ensureStreams(
+  nc: NatsConnection,
+  subjects: Subjects,
+  options: StreamOptions,
+): Promise<void> {
+  const jsm = await jetstreamManager(nc);
+  const { streams, buckets, wildcards } = subjects;
+  const common = {
+    storage: StorageType.File,
+    retention: RetentionPolicy.Limits,
+    num_replicas: options.replicas,
+    discard: DiscardPolicy.New,
+    allow_rollup_hdrs: false,
+    allow_msg_ttl: false,
+    allow_msg_schedules: false,
+  };
+  const wanted: Wanted[] = [
+    {
+      ...common,
+      name: streams.log,
+      subjects: [wildcards.log()],
+      max_bytes: options.logBytesMax,
+      deny_delete: true,
+      deny_purge: true,
+    },
+    {
+      ...common,
+      name: streams.inbox,
+      subjects: [wildcards.in(), wildcards.mail()],
+      subject_transform: { src: wildcards.in(), dest: wildcards.queued() },
+      max_bytes: options.inboxBytesMax,
+      duplicate_window: DUPLICATE_WINDOW_NS,
+    },
+    {
+      ...common,
+      name: streams.dead,
+      subjects: [wildcards.dead()],
+      max_bytes: options.deadBytesMax,
+      discard: DiscardPolicy.Old,
+      duplicate_window: DUPLICATE_WINDOW_NS,
+    },
+  ];
+  for (const config of wanted) {
+    let present: StreamConfig | undefined;
+    try {
+      present = (await jsm.streams.info(config.name)).config;
+    } catch (error) {
+      if ((error as { code?: number }).code !== STREAM_NOT_FOUND) throw error;
+    }
+    if (present === undefined) await jsm.streams.add(config);
+    else checkDrift(config, present, subjects);
+  }
+  const kvm = new Kvm(nc);
+  for (const bucket of [buckets.claims, buckets.nodes]) {
+    await kvm.create(bucket, { replicas: options.replicas, history: 1, markerTTL: MARKER_TTL_MS });
+  }
+  await kvm.create(buckets.keys, { replicas: options.replicas, history: 1 });
+  await new Objm(nc).create(buckets.objects, { replicas: options.replicas, storage: StorageType.File });
+}
+
+const STREAM_NOT_FOUND = 10_059;
+/** How long a bucket tells of an expired key. */
+const MARKER_TTL_MS = 60_000;
+
+/** Limits may be changed by an operator; what correctness rests on may not. */
+const CHECKED = [
+  'subjects',
+  'subject_transform',
+  'storage',
+  'retention',
+  'discard',
+  'deny_delete',
+  'deny_purge',
+  'allow_rollup_hdrs',
+  'allow_msg_ttl',
+  'allow_msg_schedules',
+] as const;
+
+function checkDrift(want: Wanted, have: StreamConfig, subjects: Subjects): void {
+  for (const field of CHECKED) {
+    const wanted = want[field];
+    if (wanted === undefined) continue;
+    const [a, b] = [
+      JSON.stringify(wanted),
+      JSON.stringify(have[field] ?? (wanted === false ? false : undefined)),
+    ];
+    if (a === b) continue;
+    const details = { stream: want.name, field, want: wanted, have: have[field] };
+    if (field === 'subject_transform') {
+      const shards = /partition\((\d+),/.exec(have.subject_transform?.dest ?? '')?.[1];
+      throw new FabricError(
+        busErrors.shards_changed,
+        `This realm was made with ${shards ?? 'no'} shards; the config says ${subjects.shards}`,
+        { details },
+      );
+    }
+    throw new FabricError(
+      busErrors.stream_drift,
+      `Stream ${want.name} has ${field} ${b}; the fabric needs ${a}`,
+      { details },
+    );
+  }
+}

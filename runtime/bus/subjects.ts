@@ -1,0 +1,135 @@
+/**
+ * Every subject, stream and bucket name of a realm is built and parsed here and nowhere else.
+ *
+ * An id stands in a subject as it is, but for `.`, which is written `%2E`: one spelling and no other.
+ */
+import { type Address, isActorId, isActorType } from '#schemas/address';
+import { FabricError } from '#schemas/fabric-error';
+import { busErrors } from './errors.ts';
+
+const FNV_OFFSET = 0x811c9dc5;
+const FNV_PRIME = 0x01000193;
+const MAIL = 'mail';
+
+/** FNV-1a, 32 bits, over ASCII text: what the server's `partition` function computes over the joined tokens. */
+export function fnv1a(text: string): number {
+  let hash = FNV_OFFSET;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), FNV_PRIME);
+  return hash >>> 0;
+}
+
+/** An id as a subject token. */
+export function encodeId(id: string): string {
+  return id.includes('.') ? id.replaceAll('.', '%2E') : id;
+}
+
+/** The two last tokens of an actor's subjects, `task.P0%2E1%2E1`. */
+export function addressTokens(address: string): string {
+  const slash = address.indexOf('/');
+  return `${address.slice(0, slash)}.${encodeId(address.slice(slash + 1))}`;
+}
+
+/** The actor that a subject names by its last two tokens. Throws `bad_subject`. */
+export function addressOfTail(subject: string): Address {
+  const idAt = subject.lastIndexOf('.') + 1;
+  const typeAt = subject.lastIndexOf('.', idAt - 2) + 1;
+  const type = subject.slice(typeAt, Math.max(idAt - 1, typeAt));
+  const token = subject.slice(idAt);
+  const id = token.includes('%') ? token.replaceAll('%2E', '.') : token;
+  if (idAt === 0 || !isActorType(type) || !isActorId(id)) {
+    throw new FabricError(busErrors.bad_subject, `"${subject.slice(0, 256)}" names no actor`, {
+      details: { subject: subject.slice(0, 256) },
+    });
+  }
+  return `${type}/${id}`;
+}
+
+export class Subjects {
+  readonly prefix: string;
+  readonly shards: number;
+  readonly streams: { readonly log: string; readonly inbox: string; readonly dead: string };
+  readonly buckets: {
+    readonly claims: string;
+    readonly nodes: string;
+    readonly keys: string;
+    readonly objects: string;
+  };
+
+  constructor(prefix: string, shards: number) {
+    this.prefix = prefix;
+    this.shards = shards;
+    const upper = prefix.toUpperCase();
+    this.streams = { log: `${upper}_LOG`, inbox: `${upper}_IN`, dead: `${upper}_DEAD` };
+    this.buckets = {
+      claims: `${prefix}_claims`,
+      nodes: `${prefix}_nodes`,
+      keys: `${prefix}_keys`,
+      objects: `${prefix}_obj`,
+    };
+  }
+
+  /** The shard an address lives in: what the server computes for a send. */
+  shardOf(address: string): number {
+    const slash = address.indexOf('/');
+    return fnv1a(address.slice(0, slash) + encodeId(address.slice(slash + 1))) % this.shards;
+  }
+
+  /** Short form: any node takes it. */
+  ask(address: string): string {
+    return `${this.prefix}.ask.${addressTokens(address)}`;
+  }
+
+  /** Long form: straight to the owner of the shard. */
+  askShard(address: string): string {
+    return `${this.prefix}.ask.${this.shardOf(address)}.${addressTokens(address)}`;
+  }
+
+  /** Fire and forget; the server rewrites it to `q`. */
+  in(address: string): string {
+    return `${this.prefix}.in.${addressTokens(address)}`;
+  }
+
+  mail(target: number, source: number): string {
+    return `${this.prefix}.${MAIL}.${target}.${source}`;
+  }
+
+  isMail(subject: string): boolean {
+    return subject.startsWith(`${this.prefix}.${MAIL}.`);
+  }
+
+  log(shard: number): string {
+    return `${this.prefix}.log.${shard}`;
+  }
+
+  dead(address: string): string {
+    return `${this.prefix}.dead.${addressTokens(address)}`;
+  }
+
+  /** Event names may hold dots: they are tokens then. Anything else that a subject cannot hold becomes `_`. */
+  event(address: string, name: string): string {
+    return `${this.prefix}.ev.${addressTokens(address)}.${name.replaceAll(/[^A-Za-z0-9_.-]/g, '_').replaceAll(/\.(?=\.|$)|^\./g, '_')}`;
+  }
+
+  api(verb: string): string {
+    return `${this.prefix}.api.${verb}`;
+  }
+
+  /** What to subscribe to. */
+  readonly wildcards = {
+    ask: (shard: number): string => `${this.prefix}.ask.${shard}.*.*`,
+    askShort: (): string => `${this.prefix}.ask.*.*`,
+    /** Asks that can name no actor: too few tokens, too many. */
+    askMalformed: (): readonly string[] => [`${this.prefix}.ask.*`, `${this.prefix}.ask.*.*.*.*.>`],
+    inbox: (shard: number): readonly string[] => [
+      `${this.prefix}.q.${shard}.*.*`,
+      `${this.prefix}.${MAIL}.${shard}.*`,
+    ],
+    log: (): string => `${this.prefix}.log.*`,
+    in: (): string => `${this.prefix}.in.*.*`,
+    queued: (): string =>
+      `${this.prefix}.q.{{partition(${this.shards},1,2)}}.{{wildcard(1)}}.{{wildcard(2)}}`,
+    mail: (): string => `${this.prefix}.${MAIL}.*.*`,
+    dead: (): string => `${this.prefix}.dead.*.*`,
+    events: (): string => `${this.prefix}.ev.>`,
+  };
+}
