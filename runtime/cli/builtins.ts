@@ -1,0 +1,12 @@
+/** What the package brings along; given by the entry, since the runtime knows no concrete actor. */
+import type { MachineDefinition } from '#runtime/machine/registry';
+
+export interface Builtins {
+  readonly machines: readonly MachineDefinition[];
+  /** Drivers by name. */
+  readonly drivers: Readonly<Record<string, unknown>>;
+}
+
+export function machineNames(builtins: Builtins): string[] {
+  return [...new Set(builtins.machines.map(({ name }) => name))];
+}

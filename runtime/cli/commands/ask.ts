@@ -1,0 +1,50 @@
+/** `ask`: one event to one actor, and its answer. */
+import type { Command } from 'commander';
+import { parseAddress } from '#schemas/address';
+import { declare, durationMs, handle, type Shell } from '../command.ts';
+import { parseEvent } from '../events.ts';
+import { EXIT, Refused } from '../exit-codes.ts';
+import { withRealm } from '../realm.ts';
+import { answerLines } from '../render/answer.ts';
+
+const TIMEOUT_MS_DEFAULT = 5_000;
+
+export function askCommand(shell: Shell): Command {
+  const command = declare({
+    name: 'ask',
+    summary: 'send an event to an actor and print its reply',
+    description:
+      'Sends an event to an actor and prints its reply, which comes after the commit: what is printed has happened and stays. Asked again with the same --id, the first answer comes back and nothing changes.',
+    group: 'Talk',
+    examples: [
+      ['infrafabric ask counter/k1 inc', 'an event without fields'],
+      [`infrafabric ask counter/k1 add '{"by":5}'`, 'with fields'],
+      [`infrafabric ask counter/k1 '{"type":"add","by":5}' --id order-17`, 'safe to repeat'],
+      ['infrafabric ask counter/k1 get --json | jq .reply.n', 'one value'],
+    ],
+  })
+    .argument('<address>', 'type/id')
+    .argument('<event>', 'event type, or the event as JSON')
+    .argument('[json]', 'fields of the event')
+    .option('--id <id>', 'message id: the same id is never applied twice')
+    .option('--timeout <time>', 'how long to wait', durationMs, TIMEOUT_MS_DEFAULT);
+  return handle<[string, string, string?], { readonly id?: string; readonly timeout: number }>(
+    shell,
+    command,
+    async ({ io, out, options }, text, eventText, json) => {
+      const { address } = parseAddress(text);
+      const event = parseEvent(eventText, json);
+      const { id, timeout } = options;
+      return withRealm(options, io, async (realm) => {
+        const answer = await realm.ask(address, event, {
+          timeoutMs: timeout,
+          ...(id !== undefined && { id }),
+        });
+        if (!answer.ok) throw new Refused(answer.error);
+        out.data(answer);
+        out.lines(answerLines(answer, out.palette));
+        return EXIT.ok;
+      });
+    },
+  );
+}

@@ -1,0 +1,74 @@
+/** `down`: stops the realm's node cleanly and waits until it has gone. */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { FabricError } from '#schemas/fabric-error';
+import { declare, durationMs, handle, type Shell } from '../command.ts';
+import { cliErrors } from '../errors.ts';
+import { EXIT } from '../exit-codes.ts';
+import { isAlive, locate } from '../locate.ts';
+import { withRealm } from '../realm.ts';
+import { span } from '../render/format.ts';
+
+/** A clean stop writes what is left and ends the server: seconds, even on a slow disk. */
+const TIMEOUT_MS_DEFAULT = 30_000;
+/** Another process cannot be awaited, only looked at. */
+const LOOK_EVERY_MS = 25;
+
+interface Options {
+  readonly timeout: number;
+  readonly force?: boolean;
+}
+
+export function downCommand(shell: Shell): Command {
+  const command = declare({
+    name: 'down',
+    summary: 'stop the realm cleanly',
+    description:
+      'Stops the node that runs in this data folder and waits until it has gone. State stays: `up` goes on from there.',
+    group: 'Run',
+    examples: [
+      ['infrafabric down', 'the realm of this folder'],
+      ['infrafabric down --data .infrafabric/phase0', 'another one'],
+    ],
+  })
+    .option('--timeout <time>', 'how long to wait', durationMs, TIMEOUT_MS_DEFAULT)
+    .option('--force', 'end the process if it does not answer; nothing acknowledged is lost');
+  return handle<[], Options>(shell, command, async ({ io, out, options }) => {
+    const { run, realm: name } = locate(options, io);
+    const startedAt = Date.now();
+    try {
+      await withRealm(options, io, async (realm) => {
+        const nodeId = run?.nodeId ?? (await onlyNode(realm.statuses()));
+        await realm.down(nodeId);
+      });
+    } catch (error) {
+      if (options.force !== true || run === undefined) throw error;
+      process.kill(run.pid, 'SIGKILL');
+    }
+    if (run !== undefined) await gone(run.pid, options.timeout, io.signal);
+    const tookMs = Date.now() - startedAt;
+    out.data({ ok: true, realm: name, ...(run !== undefined && { pid: run.pid }), tookMs });
+    out.lines([`${out.palette.good('✓')} ${name ?? 'node'} stopped in ${span(tookMs)}`]);
+    return EXIT.ok;
+  });
+}
+
+async function onlyNode(found: Promise<readonly { readonly nodeId: string }[]>): Promise<string> {
+  const [only, ...more] = await found;
+  if (only === undefined || more.length > 0) {
+    throw new FabricError(cliErrors.ambiguous_realm, `${more.length + 1} nodes run this realm`);
+  }
+  return only.nodeId;
+}
+
+async function gone(pid: number, timeoutMs: number, signal: AbortSignal): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (isAlive(pid)) {
+    if (Date.now() > deadline) {
+      throw new FabricError(cliErrors.stop_timeout, `Process ${pid} still runs after ${span(timeoutMs)}`, {
+        details: { pid },
+      });
+    }
+    await pause(LOOK_EVERY_MS, undefined, { signal });
+  }
+}

@@ -1,0 +1,77 @@
+/** `init`: a new project from the template that the package carries. */
+import { cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { basename, join, relative, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { FabricError } from '#schemas/fabric-error';
+import { declare, handle, type Shell } from '../command.ts';
+import { cliErrors } from '../errors.ts';
+import { EXIT } from '../exit-codes.ts';
+import { packageRoot } from '../version.ts';
+
+/** Packages leave out files with these names, so the template carries them without the dot. */
+const DOTTED = new Set(['gitignore', 'editorconfig', 'npmrc']);
+/** What may lie in a folder that is still called empty. */
+const HARMLESS = new Set(['.git', '.DS_Store']);
+
+export function initCommand(shell: Shell): Command {
+  const command = declare({
+    name: 'init',
+    summary: 'write a new project: a config, a machine and a test',
+    description:
+      'Writes a new project into a folder, this one unless you name another. Nothing is ever overwritten.',
+    group: 'Set up',
+    examples: [
+      ['infrafabric init', 'in this empty folder'],
+      ['infrafabric init my-realm', 'in a new folder'],
+    ],
+  }).argument('[dir]', 'folder of the new project', '.');
+  return handle(shell, command, async ({ io, out }, dir: string) => {
+    const folder = resolve(io.cwd, dir);
+    const files = writeProject(templateFolder(packageRoot()), folder);
+    out.data({ folder, files });
+    const { name, faint } = out.palette;
+    const here = relative(io.cwd, folder);
+    out.lines([
+      `New project in ${name(folder)}`,
+      ...files.map((file) => `  ${out.palette.good('+')} ${file}`),
+      '',
+      'Next:',
+      ...(here === '' ? [] : [`  ${name(`cd ${here}`)}`]),
+      `  ${name('infrafabric up')}  ${faint('run it')}`,
+    ]);
+    return EXIT.ok;
+  });
+}
+
+/** Copies the template. Gives the files written, relative. Throws `folder_in_use` before it writes anything. */
+export function writeProject(template: string, folder: string): string[] {
+  const present = existsSync(folder) ? readdirSync(folder).filter((name) => !HARMLESS.has(name)) : [];
+  if (present.length > 0) {
+    const shown = present.slice(0, 3).join(', ');
+    throw new FabricError(
+      cliErrors.folder_in_use,
+      `${folder} is not empty: ${shown}${present.length > 3 ? ` and ${present.length - 3} more` : ''}`,
+      { details: { path: folder } },
+    );
+  }
+  const files = readdirSync(template, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(template, join(entry.parentPath, entry.name)))
+    .sort();
+  mkdirSync(folder, { recursive: true });
+  return files.map((file) => {
+    const target = DOTTED.has(basename(file)) ? join(file, '..', `.${basename(file)}`) : file;
+    cpSync(join(template, file), join(folder, target), { errorOnExist: true, force: false });
+    return target;
+  });
+}
+
+function templateFolder(root: string): string {
+  // Compiled, the package keeps deploy/ beside its JavaScript or at its root.
+  const found = [join(root, 'deploy', 'template'), join(root, 'template')].find((folder) =>
+    existsSync(folder),
+  );
+  if (found === undefined)
+    throw new FabricError(cliErrors.template_missing, `There is no template in ${root}`);
+  return found;
+}

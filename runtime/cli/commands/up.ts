@@ -1,0 +1,117 @@
+/** `up`: runs a node in the foreground, or starts one in the background. */
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { hashOf, loadConfig } from '#runtime/supervise/load-config';
+import { realmConfigSchema } from '#schemas/config';
+import { FabricError } from '#schemas/fabric-error';
+import { type Builtins, machineNames } from '../builtins.ts';
+import { declare, handle, type Shell } from '../command.ts';
+import { startDetached } from '../detach.ts';
+import { cliErrors } from '../errors.ts';
+import { EXIT } from '../exit-codes.ts';
+import type { Io } from '../io.ts';
+import { DATA_ROOT, findConfig, missingConfig, readRun } from '../locate.ts';
+
+import { plural, span } from '../render/format.ts';
+import { welcomeLines } from '../render/welcome.ts';
+
+interface Options {
+  readonly data?: string;
+  readonly config?: string;
+  readonly detach?: boolean;
+  readonly join?: string;
+}
+
+/** What a node is started with. */
+export interface Plan {
+  /** Absent for the realm that needs no config. */
+  readonly file?: string;
+  readonly dataDir: string;
+  readonly baseDir: string;
+  readonly config: ReturnType<typeof loadConfig>['config'];
+  readonly spec: ReturnType<typeof loadConfig>['spec'];
+  readonly hash: string;
+}
+
+/** Runs without a config: counters that come to life with their first message. */
+const FIRST_REALM = {
+  realm: 'counter',
+  kinds: { counter: { machine: 'counter', spawnOnMessage: true, door: 'open' as const } },
+};
+
+export function upCommand(shell: Shell): Command {
+  const command = declare({
+    name: 'up',
+    summary: 'run the realm of this folder',
+    description:
+      'Runs a node with the config given, the realm.yaml or infrafabric.yaml of this folder, or, where there is none, a first realm of counters. Shows what lives until Ctrl-C, which stops it cleanly; a second Ctrl-C ends it at once, and nothing that was acknowledged is lost either way.',
+    group: 'Run',
+    examples: [
+      ['infrafabric up', 'the realm of this folder'],
+      ['infrafabric up deploy/examples/phase0.yaml', 'another config'],
+      ['infrafabric up --detach', 'in the background; `infrafabric down` stops it'],
+      ['infrafabric up --join nats://10.0.0.5:4222', 'as one more node of a realm'],
+    ],
+  })
+    .argument('[config]', 'config file')
+    .option('-d, --detach', 'start in the background and return once it answers')
+    .option('--join <url>', 'join the realm on this NATS server instead of running one');
+  return handle<[string?], Options>(shell, command, async ({ io, out, options, builtins }, given) => {
+    const plan = planOf(given ?? options.config, options.data, io, builtins);
+    const running = readRun(plan.dataDir);
+    if (running !== undefined) {
+      throw new FabricError(
+        cliErrors.already_running,
+        `Realm ${running.realm} already runs here, as process ${running.pid} for ${span(Date.now() - running.startedAt)}`,
+        { details: { pid: running.pid, dataDir: plan.dataDir } },
+      );
+    }
+    if (options.detach !== true) {
+      const { runForeground } = await import('../foreground.ts');
+      return runForeground({ plan, join: options.join, io, out, builtins });
+    }
+    const { run, log, tookMs } = await startDetached(plan.dataDir, io);
+    out.data({ ok: true, pid: run.pid, realm: run.realm, dataDir: plan.dataDir, log });
+    const { good, strong, faint, name } = out.palette;
+    out.lines([
+      `${good('✓')} ${strong(run.realm)} runs as process ${run.pid}, started in ${span(tookMs)}`,
+      faint(`  log ${log}`),
+      '',
+      ...welcomeLines(plan.spec, plan.config.kinds, out.palette),
+      `  ${name('infrafabric down')}`,
+    ]);
+    return EXIT.ok;
+  });
+}
+
+/** Finds and loads the config. Throws `config_missing`, `bad_config`. */
+export function planOf(
+  given: string | undefined,
+  data: string | undefined,
+  io: Io,
+  builtins: Builtins,
+): Plan {
+  const env = data === undefined ? io.env : { ...io.env, INFRAFABRIC_DATA: resolve(io.cwd, data) };
+  const file = given === undefined ? findConfig(io.cwd) : resolve(io.cwd, given);
+  if (file === undefined) return firstPlan(env, io.cwd);
+  if (!existsSync(file)) throw missingConfig(file);
+  const loaded = loadConfig(file, { env, machines: machineNames(builtins) });
+  return { ...loaded, baseDir: resolve(file, '..') };
+}
+
+function firstPlan(env: Io['env'], cwd: string): Plan {
+  const config = realmConfigSchema.parse(FIRST_REALM);
+  const { strategy, intensity, periodMs } = config.supervisor;
+  const spec = { strategy, intensity, periodMs, children: [] };
+  const wanted = env['INFRAFABRIC_DATA'];
+  const dataDir =
+    wanted === undefined || wanted === '' ? join(cwd, DATA_ROOT, config.realm) : resolve(cwd, wanted);
+  return { config, spec, dataDir, baseDir: cwd, hash: hashOf({ config, spec }) };
+}
+
+/** What was started, in one line. */
+export function planSummary({ file, config, spec }: Plan): string {
+  const source = file ?? 'no config here: a first realm of counters';
+  return `${config.realm}: ${plural(spec.children.length, 'child', 'children')} under supervisor/root (${source})`;
+}

@@ -1,0 +1,63 @@
+/** Starts a node as a process of its own, and waits until it answers or has failed. */
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { RunFile } from '#runtime/node/api';
+import { FabricError } from '#schemas/fabric-error';
+import { cliErrors } from './errors.ts';
+import type { Io } from './io.ts';
+import { readRun } from './locate.ts';
+
+/** Recovery of a big log takes seconds; a node that takes longer is watched in its log instead. */
+const START_TIMEOUT_MS = 60_000;
+/** The run file of another process cannot be awaited, only looked for. */
+const LOOK_EVERY_MS = 20;
+const LOG_LINES_SHOWN = 15;
+
+export interface Detached {
+  readonly run: RunFile;
+  readonly log: string;
+  readonly tookMs: number;
+}
+
+/** Runs this same command line without --detach. Throws `start_failed`. */
+export async function startDetached(dataDir: string, io: Io): Promise<Detached> {
+  const startedAt = Date.now();
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const log = join(dataDir, 'node.log');
+  const logFd = openSync(log, 'a', 0o600);
+  const args = process.argv.slice(1).filter((arg) => !['--detach', '-d', '--json'].includes(arg));
+  const child = spawn(process.execPath, [...process.execArgv, ...args], {
+    cwd: io.cwd,
+    env: { ...io.env, NO_COLOR: '1' },
+    detached: true,
+    stdio: ['ignore', logFd, logFd],
+  });
+  closeSync(logFd);
+  let ended: string | undefined;
+  child.once('error', (error) => {
+    ended = error.message;
+  });
+  child.once('exit', (code, signal) => {
+    ended = `it ended with ${signal ?? `exit code ${code}`}`;
+  });
+  while (Date.now() - startedAt < START_TIMEOUT_MS) {
+    const run = readRun(dataDir);
+    if (run !== undefined && run.pid === child.pid) {
+      child.unref();
+      return { run, log, tookMs: Date.now() - startedAt };
+    }
+    if (ended !== undefined) throw failed(ended, log);
+    await pause(LOOK_EVERY_MS, undefined, { signal: io.signal });
+  }
+  child.kill('SIGTERM');
+  throw failed(`it does not answer after ${START_TIMEOUT_MS / 1_000} s`, log);
+}
+
+function failed(why: string, log: string): FabricError {
+  const tail = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-LOG_LINES_SHOWN);
+  return new FabricError(cliErrors.start_failed, [`The node did not start: ${why}`, ...tail].join('\n'), {
+    details: { log },
+  });
+}

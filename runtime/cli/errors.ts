@@ -1,0 +1,43 @@
+/** What goes wrong on the command line itself. */
+import { errorKinds } from '#schemas/fabric-error';
+
+export const cliErrors = errorKinds({
+  usage: { retryable: false, help: 'Add --help to see the arguments, options and examples of a command.' },
+  bad_event: {
+    retryable: false,
+    help: 'Give an event type and its fields as JSON, `add \'{"by":5}\'`, or one JSON object with a "type".',
+  },
+  bad_line: {
+    retryable: false,
+    help: 'A line is one JSON object: {"performative","from","to":[…],"conversation","content"}.',
+  },
+  not_running: {
+    retryable: true,
+    help: 'Start it with `infrafabric up`, or name another data folder with --data.',
+  },
+  ambiguous_realm: { retryable: false, help: 'Name one with --data DIR or --config FILE.' },
+  already_running: {
+    retryable: false,
+    help: '`infrafabric ps` shows what lives there, `infrafabric down` stops it, another --data starts a second one.',
+  },
+  config_missing: {
+    retryable: false,
+    help: 'Name one, `infrafabric up my.yaml`, or write a first one with `infrafabric init`.',
+  },
+  file_unreadable: { retryable: false, help: 'Check the path and its permissions.' },
+  folder_in_use: { retryable: false, help: 'Choose an empty folder: nothing is ever overwritten.' },
+  template_missing: { retryable: false, help: 'The installation is incomplete: install the package again.' },
+  start_failed: {
+    retryable: true,
+    help: 'The last lines of its log stand above; `infrafabric doctor` checks the rest.',
+  },
+  stop_timeout: {
+    retryable: true,
+    help: 'It still works on something: try again, or end the process by its pid.',
+  },
+  letter_missing: {
+    retryable: false,
+    help: '`infrafabric dead list` shows the numbers of all that are kept.',
+  },
+  no_key_folder: { retryable: false, help: 'Name the data folder of the realm with --data.' },
+});

@@ -1,0 +1,76 @@
+/** Runs a node in this process and shows what lives until it ends. */
+import type { Builtins } from './builtins.ts';
+import type { Plan } from './commands/up.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import type { Io, Out } from './io.ts';
+import { LiveView } from './live-view.ts';
+import { readRun } from './locate.ts';
+import { logger, logLevel } from './logger.ts';
+import { openRealm } from './nats-realm.ts';
+import { plural, span } from './render/format.ts';
+import { palette, wantsColour } from './render/palette.ts';
+import { welcomeLines } from './render/welcome.ts';
+
+export interface Foreground {
+  readonly plan: Plan;
+  readonly join: string | undefined;
+  readonly io: Io;
+  readonly out: Out;
+  readonly builtins: Builtins;
+}
+
+/** Resolves once the node has stopped: by Ctrl-C, by `down`, or by a fault, which is thrown. */
+export async function runForeground({ plan, join, io, out, builtins }: Foreground): Promise<ExitCode> {
+  const { startNode } = await import('#runtime/node/node');
+  const startedAt = Date.now();
+  const view = new LiveView(io, out);
+  const log = logger({
+    level: logLevel(io.env['INFRAFABRIC_LOG'], out.live ? 'warn' : 'info'),
+    json: out.json,
+    palette: palette(wantsColour(io.env, io.stderr)),
+    write: (line) => view.remark(line),
+    now: Date.now,
+  });
+  const { config, spec, baseDir, dataDir } = plan;
+  await using node = await startNode({
+    config,
+    spec,
+    baseDir,
+    dataDir,
+    builtins,
+    log,
+    ...(join !== undefined && { join }),
+  });
+  out.data({ event: 'up', ...node.status(), dataDir });
+  const kinds = plural(Object.keys(config.kinds).length, 'kind');
+  const { good, strong, faint, warn } = out.palette;
+  out.lines([
+    `${good('✓')} ${strong(config.realm)} is up in ${span(Date.now() - startedAt)}  ${faint(`${kinds} · ${plan.file ?? 'no config here: a first realm of counters'}`)}`,
+    faint(`  data ${dataDir}`),
+    ...(config.durability === 'relaxed'
+      ? [warn('  relaxed durability: a power cut may lose acknowledged work; for development only')]
+      : []),
+    '',
+    ...welcomeLines(spec, config.kinds, out.palette),
+    '',
+  ]);
+  const run = readRun(dataDir);
+  await using realm = run === undefined ? undefined : await openRealm({ ...run, dataDir, run });
+  view.show(node, realm);
+  const interrupted = Promise.withResolvers<void>();
+  io.signal.addEventListener('abort', () => interrupted.resolve(), { once: true });
+  if (io.signal.aborted) interrupted.resolve();
+  try {
+    await Promise.race([node.stopped, interrupted.promise]);
+  } finally {
+    view.stop();
+  }
+  if (io.signal.aborted) out.lines([faint('Stopping; Ctrl-C again ends it at once …')]);
+  const stoppingAt = Date.now();
+  await node.stop();
+  out.data({ event: 'down', nodeId: node.id });
+  out.lines([
+    `${good('✓')} ${strong(config.realm)} stopped in ${span(Date.now() - stoppingAt)}; its state is kept`,
+  ]);
+  return EXIT.ok;
+}

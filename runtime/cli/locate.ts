@@ -1,0 +1,186 @@
+/**
+ * Which realm a command means. In this order: --data, --config, INFRAFABRIC_DATA, the config in this folder, the one
+ * realm that runs under ./.infrafabric, and NATS_URL for realms on a server of their own.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import type { RunFile } from '#runtime/node/api';
+import { interpolate } from '#runtime/supervise/interpolate';
+import { FabricError } from '#schemas/fabric-error';
+import { cliErrors } from './errors.ts';
+
+export const CONFIG_NAMES = ['realm.yaml', 'infrafabric.yaml'] as const;
+export const DATA_ROOT = '.infrafabric';
+const PREFIX_DEFAULT = 'if';
+
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+}
+
+export interface Choice {
+  readonly data?: string | undefined;
+  readonly config?: string | undefined;
+}
+
+/** A realm that can be spoken to. */
+export interface Target {
+  readonly url: string;
+  readonly token?: string;
+  readonly prefix: string;
+  /** Unknown where only a server's address is known. */
+  readonly realm?: string;
+  readonly dataDir?: string;
+  readonly run?: RunFile;
+}
+
+const runFileSchema = z.object({
+  pid: z.int().min(1),
+  nodeId: z.string(),
+  realm: z.string(),
+  prefix: z.string(),
+  url: z.string(),
+  token: z.string().optional(),
+  websocketUrl: z.string().optional(),
+  startedAt: z.number(),
+});
+
+/** Finds a running realm. Throws `not_running` or `ambiguous_realm`. */
+export function locate(choice: Choice, { env, cwd }: Surroundings): Target {
+  if (choice.data !== undefined) return fromData(resolve(cwd, choice.data));
+  const named = choice.config === undefined ? undefined : resolve(cwd, choice.config);
+  if (named !== undefined && !existsSync(named)) throw missingConfig(named);
+  const wanted = env['INFRAFABRIC_DATA'];
+  if (named === undefined && wanted !== undefined && wanted !== '') return fromData(resolve(cwd, wanted));
+  const config = named ?? findConfig(cwd);
+  const server = env['NATS_URL'];
+  const elsewhere = server === undefined || server === '' ? undefined : server;
+  if (config !== undefined) {
+    const peek = peekConfig(config, env);
+    if (peek.url !== undefined) return { url: peek.url, prefix: peek.prefix, ...realmOf(peek.realm) };
+    if (elsewhere === undefined || readRun(peek.dataDir) !== undefined) return fromData(peek.dataDir);
+    return { url: elsewhere, prefix: peek.prefix, ...realmOf(peek.realm) };
+  }
+  const running = runningUnder(join(cwd, DATA_ROOT));
+  const [only, second] = running;
+  if (second !== undefined) {
+    const names = running.map(({ dataDir }) => dataDir).join('\n');
+    throw new FabricError(cliErrors.ambiguous_realm, `Several realms run here:\n${names}`);
+  }
+  if (only !== undefined) return only;
+  if (elsewhere !== undefined) return { url: elsewhere, prefix: env['INFRAFABRIC_PREFIX'] ?? PREFIX_DEFAULT };
+  throw new FabricError(cliErrors.not_running, `No realm runs in ${cwd}`, {
+    details: { dataDir: join(cwd, DATA_ROOT) },
+  });
+}
+
+/** The config of a folder, by its usual names. */
+export function findConfig(folder: string): string | undefined {
+  return CONFIG_NAMES.map((name) => join(folder, name)).find((file) => existsSync(file));
+}
+
+/** What a config says of where its realm is; the rest of it may be wrong. */
+export function peekConfig(
+  file: string,
+  env: Surroundings['env'],
+): { readonly realm?: string; readonly prefix: string; readonly url?: string; readonly dataDir: string } {
+  const raw = readLoosely(file);
+  const text = (value: unknown): string | undefined =>
+    typeof value === 'string' ? interpolate(value, env).text : undefined;
+  const realm = text(raw['realm']);
+  const nats = raw['nats'];
+  const url = typeof nats === 'object' && nats !== null && 'url' in nats ? text(nats.url) : undefined;
+  return {
+    ...realmOf(realm),
+    ...(url !== undefined && { url }),
+    prefix: text(raw['prefix']) ?? PREFIX_DEFAULT,
+    dataDir: resolve(dirname(file), text(raw['data']) ?? join(DATA_ROOT, realm ?? 'realm')),
+  };
+}
+
+/** The run file of a data folder; undefined without one, or where its process has ended. */
+export function readRun(dataDir: string): RunFile | undefined {
+  const run = readRunFile(dataDir);
+  return run !== undefined && isAlive(run.pid) ? run : undefined;
+}
+
+/** True while a process with this id exists, whoever owns it. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+export function missingConfig(file: string): FabricError {
+  return new FabricError(cliErrors.config_missing, `There is no config ${file}`, { details: { file } });
+}
+
+function fromData(dataDir: string): Target {
+  const run = readRunFile(dataDir);
+  if (run === undefined) {
+    throw new FabricError(cliErrors.not_running, `No realm runs in ${dataDir}`, { details: { dataDir } });
+  }
+  if (!isAlive(run.pid)) {
+    throw new FabricError(
+      cliErrors.not_running,
+      `Realm ${run.realm} is not running: process ${run.pid}, which had it, has ended; nothing that was acknowledged is lost`,
+      { details: { dataDir, pid: run.pid } },
+    );
+  }
+  return targetOf(dataDir, run);
+}
+
+function targetOf(dataDir: string, run: RunFile): Target {
+  const { url, token, prefix, realm } = run;
+  return { url, prefix, realm, dataDir, run, ...(token !== undefined && { token }) };
+}
+
+function runningUnder(root: string): Target[] {
+  if (!existsSync(root)) return [];
+  return readdirSync(root, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .flatMap(({ name }) => {
+      const dataDir = join(root, name);
+      const run = readRun(dataDir);
+      return run === undefined ? [] : [targetOf(dataDir, run)];
+    });
+}
+
+function readRunFile(dataDir: string): RunFile | undefined {
+  const file = join(dataDir, 'run.json');
+  if (!existsSync(file)) return undefined;
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    // Half-written by a crash, or not ours to read: nobody can be reached through it.
+    return undefined;
+  }
+  const run = runFileSchema.safeParse(parsed);
+  if (!run.success) return undefined;
+  const { token, websocketUrl, ...rest } = run.data;
+  return {
+    ...rest,
+    ...(token !== undefined && { token }),
+    ...(websocketUrl !== undefined && { websocketUrl }),
+  };
+}
+
+function readLoosely(file: string): Record<string, unknown> {
+  try {
+    const raw: unknown = parse(readFileSync(file, 'utf8'));
+    return typeof raw === 'object' && raw !== null ? { ...raw } : {};
+  } catch {
+    // A config that is being edited must not hide the realm that runs; `up` and `reload` report what is wrong in it.
+    return {};
+  }
+}
+
+function realmOf(realm: string | undefined): { readonly realm?: string } {
+  return realm === undefined ? {} : { realm };
+}

@@ -1,0 +1,87 @@
+/** The command line: parses, runs one command, turns whatever comes of it into lines and an exit code. */
+import { CommanderError } from 'commander';
+import { FabricError } from '#schemas/fabric-error';
+import type { Builtins } from './builtins.ts';
+import type { Shell } from './command.ts';
+import { cliErrors } from './errors.ts';
+import { EXIT, type ExitCode, exitCodeOf, Refused } from './exit-codes.ts';
+import { type Io, outOf } from './io.ts';
+import { program } from './program.ts';
+import { debugLines, errorLines, wireOf } from './render/error.ts';
+import { palette, wantsColour } from './render/palette.ts';
+import { version } from './version.ts';
+
+/**
+ * Runs one command line (without the interpreter and the script) and gives its exit code. Never throws and never
+ * ends the process. A second Ctrl-C while a command stops ends the process at once.
+ */
+export async function main(argv: readonly string[], builtins: Builtins, given?: Io): Promise<ExitCode> {
+  const listening = given === undefined ? listen() : undefined;
+  const io = given ?? processIo(listening?.signal ?? new AbortController().signal);
+  const shell: Shell = { io, builtins, exitCode: EXIT.ok };
+  try {
+    await program(shell, version()).parseAsync([...argv], { from: 'user' });
+    return shell.exitCode;
+  } catch (thrown) {
+    return report(thrown, argv, io);
+  } finally {
+    listening?.close();
+  }
+}
+
+/** The surroundings of this process. */
+export function processIo(signal: AbortSignal): Io {
+  const { stdin, stdout, stderr, env } = process;
+  return { stdin, stdout, stderr, env, cwd: process.cwd(), signal };
+}
+
+function report(thrown: unknown, argv: readonly string[], io: Io): ExitCode {
+  if (io.signal.aborted && io.signal.reason === thrown) return EXIT.interrupted;
+  if (thrown instanceof CommanderError) {
+    if (thrown.exitCode === 0) return EXIT.ok;
+    return report(usageError(thrown), argv, io);
+  }
+  const error = thrown instanceof Refused ? thrown.error : thrown;
+  const wire = wireOf(error);
+  if (argv.includes('--json')) outOf(io, true).data({ ok: false, error: wire });
+  const colours = palette(wantsColour(io.env, io.stderr));
+  const lines = errorLines(wire, colours);
+  if (argv.includes('--debug')) lines.push(...debugLines(error, colours));
+  io.stderr.write(`${lines.join('\n')}\n`);
+  return exitCodeOf(thrown);
+}
+
+/** Commander's own wording, without its prefix. */
+function usageError(error: CommanderError): FabricError {
+  return new FabricError(cliErrors.usage, error.message.replace(/^error: /, ''));
+}
+
+/** Ctrl-C, SIGTERM and a reader that went away, as one signal. */
+function listen(): { readonly signal: AbortSignal; close(): void } {
+  const controller = new AbortController();
+  const interrupt = (): void => {
+    if (controller.signal.aborted) process.exit(EXIT.interrupted);
+    controller.abort(new Interrupted());
+  };
+  const broken = (error: NodeJS.ErrnoException): void => {
+    // `infrafabric log | head`: the reader has what it wanted.
+    if (error.code === 'EPIPE') controller.abort(new Interrupted());
+    else throw error;
+  };
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  process.stdout.on('error', broken);
+  process.stderr.on('error', broken);
+  return {
+    signal: controller.signal,
+    close: () => {
+      process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+    },
+  };
+}
+
+class Interrupted extends Error {
+  constructor() {
+    super('interrupted');
+    this.name = 'Interrupted';
+  }
+}

@@ -1,0 +1,217 @@
+/** A running realm over NATS: asks and sends through the client, questions through the admin API. */
+
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { Kvm } from '@nats-io/kv';
+import { Subjects } from '#runtime/bus/subjects';
+import { clientErrors } from '#runtime/client/errors';
+import { type Client, connect, fileSequences } from '#runtime/client/node';
+import { KeyRegistry } from '#runtime/edge/keys';
+import { natsKeyStore } from '#runtime/edge/nats-keys';
+import { type SenderKeys, senderKeys } from '#runtime/edge/sender-keys';
+import { signMessage } from '#runtime/edge/sign';
+import {
+  type ActorSummary,
+  apiRequest,
+  type ListReply,
+  nodeStatuses,
+  type ShowReply,
+} from '#runtime/node/api';
+import { nodeErrors } from '#runtime/node/errors';
+import { FabricError } from '#schemas/fabric-error';
+import type { Plan } from '#schemas/supervisor';
+import { lastLetters, letterAt, retryLetter } from './dead-stream.ts';
+import { cliErrors } from './errors.ts';
+import { Refused } from './exit-codes.ts';
+import type { Target } from './locate.ts';
+import { readLog } from './log-stream.ts';
+import { merge } from './merge.ts';
+import type { AskOutcome, Realm } from './realm.ts';
+import type { LogItem } from './render/log.ts';
+import { streamsCheck } from './streams-check.ts';
+
+/** A local server answers in milliseconds. */
+const CONNECT_TIMEOUT_MS = 3_000;
+const LIST_PAGE = 500;
+const HANDLED_LOOK_EVERY_MS = 20;
+const LOCAL_CODES: ReadonlySet<string> = new Set([...Object.keys(clientErrors), ...Object.keys(nodeErrors)]);
+
+/** Throws `not_running` where the server cannot be reached. */
+export async function openRealm(target: Target): Promise<Realm> {
+  const subjects = new Subjects(target.prefix, 1);
+  const keys = keyRing();
+  let client: Client;
+  try {
+    client = await connect({
+      url: target.url,
+      prefix: target.prefix,
+      from: 'cli',
+      ...(target.token !== undefined && { token: target.token }),
+      ...(target.dataDir !== undefined && { sequences: fileSequences(join(target.dataDir, 'seq')) }),
+      signer: async (message) => {
+        const ring = await keys(client, target);
+        return signMessage(message, await ring.ensureSenderKey(message.from));
+      },
+      nats: { timeout: CONNECT_TIMEOUT_MS, name: 'infrafabric cli', reconnect: false },
+    });
+  } catch (cause) {
+    throw new FabricError(
+      cliErrors.not_running,
+      `The server of the realm at ${hostOf(target.url)} cannot be reached`,
+      {
+        cause,
+      },
+    );
+  }
+  const nc = client.connection;
+  const statuses = () => nodeStatuses(nc, subjects.api('status'));
+  const shardCount = async (): Promise<number> => {
+    if (client.shards !== undefined) return client.shards;
+    const found = await statuses();
+    const counts = found.map(
+      ({ shardCount: count, shards }) => count ?? Math.max(0, ...shards.map((s) => s.shard + 1)),
+    );
+    return Math.max(1, ...counts);
+  };
+  const located = async (): Promise<Subjects> => new Subjects(target.prefix, await shardCount());
+
+  const realm: Realm = {
+    target,
+    now: Date.now,
+    statuses,
+
+    async *actors({ type }) {
+      const count = await shardCount();
+      const pages = Array.from({ length: count }, (_, shard) => listShard(shard, type));
+      yield* merge(pages, (a, b) => (a.address < b.address ? -1 : 1));
+    },
+
+    show: async (address) => {
+      const shard = (await located()).shardOf(address);
+      return refusing(apiRequest<ShowReply>(nc, subjects.api(`shard.${shard}.show`), { address }));
+    },
+
+    applyConfig: (request) => refusing(apiRequest<Plan>(nc, subjects.api('config.apply'), request)),
+
+    down: async (nodeId) => {
+      await apiRequest(nc, subjects.api(`node.${nodeId}.down`));
+    },
+
+    async ask(address, event, { timeoutMs, id }): Promise<AskOutcome> {
+      try {
+        return {
+          ok: true,
+          ...(await client.ask(address, event, { timeoutMs, ...(id !== undefined && { id }) })),
+        };
+      } catch (error) {
+        if (isLocal(error)) throw error;
+        return { ok: false, error: (error as FabricError).toWire() };
+      }
+    },
+
+    async send(address, event, id) {
+      const { id: used, seq } = await client.send(address, event, id === undefined ? {} : { id });
+      return { id: used, seq };
+    },
+
+    sendDraft: async (draft) => {
+      await client.sendMessage(draft);
+    },
+
+    askDraft: async (draft) => {
+      await client.askMessage(draft);
+    },
+
+    async handled(places) {
+      const where = await located();
+      const wanted = new Map<number, number>();
+      for (const { address, seq } of places) {
+        const shard = where.shardOf(address);
+        wanted.set(shard, Math.max(seq, wanted.get(shard) ?? 0));
+      }
+      for (;;) {
+        const shards = (await statuses()).flatMap((status) => status.shards);
+        if ([...wanted].every(([shard, seq]) => shards.some((s) => s.shard === shard && s.consumed >= seq)))
+          return;
+        await pause(HANDLED_LOOK_EVERY_MS);
+      }
+    },
+
+    log: (query, range) => readLog(nc, subjects, query, range),
+
+    async tail(query, limit) {
+      const items: LogItem[] = [];
+      const range = { limit, follow: false, signal: new AbortController().signal };
+      for await (const item of readLog(nc, subjects, query, range)) items.push(item);
+      return items;
+    },
+
+    letters: (limit) => lastLetters(nc, subjects, limit),
+    letter: (seq) => letterAt(nc, subjects, seq),
+    retry: (letter) => retryLetter(nc, subjects, letter),
+
+    async drift() {
+      return streamsCheck(nc, subjects, await shardCount());
+    },
+
+    async clockSkewMs() {
+      const { ts } = await (await jetstreamManager(nc)).streams.info(subjects.streams.log);
+      return Date.now() - Date.parse(ts);
+    },
+
+    [Symbol.asyncDispose]: () => client.close(),
+  };
+  return realm;
+
+  async function* listShard(shard: number, type: string | undefined): AsyncGenerator<ActorSummary> {
+    let after: string | undefined;
+    do {
+      const page: ListReply = await refusing(
+        apiRequest<ListReply>(nc, subjects.api(`shard.${shard}.list`), {
+          limit: LIST_PAGE,
+          ...(type !== undefined && { type }),
+          ...(after !== undefined && { after }),
+        }),
+      );
+      yield* page.actors;
+      after = page.next;
+    } while (after !== undefined);
+  }
+}
+
+/** The keys of local senders; opened with the first message that is signed. */
+function keyRing(): (client: Client, target: Target) => Promise<SenderKeys> {
+  let ring: Promise<SenderKeys> | undefined;
+  return (client, target) => {
+    ring ??= openKeys(client, target);
+    return ring;
+  };
+}
+
+async function openKeys(client: Client, { dataDir, prefix }: Target): Promise<SenderKeys> {
+  if (dataDir === undefined) {
+    throw new FabricError(cliErrors.no_key_folder, 'There is no data folder to keep the keys of senders in');
+  }
+  const bucket = await new Kvm(client.connection).open(new Subjects(prefix, 1).buckets.keys);
+  const registry = await KeyRegistry.open(natsKeyStore(bucket));
+  return senderKeys({ dataFolder: dataDir, registry, now: Date.now });
+}
+
+/** A refusal of the realm ends with an exit code of its own; what never reached the realm does not. */
+async function refusing<T>(reply: Promise<T>): Promise<T> {
+  try {
+    return await reply;
+  } catch (error) {
+    throw isLocal(error) ? error : new Refused(error);
+  }
+}
+
+function isLocal(error: unknown): boolean {
+  return !(error instanceof FabricError) || LOCAL_CODES.has(error.code);
+}
+
+/** The address without what may be a credential. */
+function hostOf(url: string): string {
+  return URL.parse(url.includes('://') ? url : `nats://${url}`)?.host ?? 'its address';
+}

@@ -1,0 +1,80 @@
+/** All commands. `main` runs them; the command reference and shell completion are made from the same definitions. */
+import { Command } from 'commander';
+import { examplesText, type Shell } from './command.ts';
+import { askCommand } from './commands/ask.ts';
+import { addCompletion } from './commands/completion.ts';
+import { deadCommand } from './commands/dead.ts';
+import { doctorCommand } from './commands/doctor.ts';
+import { downCommand } from './commands/down.ts';
+import { envCommand } from './commands/env.ts';
+import { initCommand } from './commands/init.ts';
+import { logCommand } from './commands/log.ts';
+import { psCommand } from './commands/ps.ts';
+import { reloadCommand } from './commands/reload.ts';
+import { sendCommand } from './commands/send.ts';
+import { showCommand } from './commands/show.ts';
+import { upCommand } from './commands/up.ts';
+import { EXIT } from './exit-codes.ts';
+import { palette, wantsColour } from './render/palette.ts';
+
+const DESCRIPTION = `Durable actors on NATS JetStream, from a supervisor config.
+
+A command finds its realm by --data, --config, INFRAFABRIC_DATA, the realm.yaml of this
+folder, or the one realm running under ./.infrafabric.`;
+
+const FIRST_STEPS: readonly (readonly [string, string])[] = [
+  ['infrafabric up', 'run the realm of this folder, or a first one'],
+  ['infrafabric ask counter/k1 inc', 'ask an actor, from a second terminal'],
+  ['infrafabric ps', 'see what lives'],
+];
+
+export function program(shell: Shell, version: string): Command {
+  const { io } = shell;
+  const colours = palette(wantsColour(io.env, io.stdout));
+  const root = new Command('infrafabric')
+    .description(DESCRIPTION)
+    .version(version, '-V, --version', 'the version')
+    .helpOption('-h, --help', 'this help')
+    .helpCommand('help [command]', 'help on a command')
+    .showSuggestionAfterError(true)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      // Errors are written by main, in the one form that all errors have.
+      writeErr: () => {},
+      getOutHelpWidth: () => io.stdout.columns ?? 100,
+      getOutHasColors: () => colours.enabled,
+    })
+    .configureHelp({
+      styleTitle: (title) => colours.strong(title),
+      styleCommandText: (text) => colours.name(text),
+    });
+  root.addHelpText('after', examplesText(FIRST_STEPS, 'First steps'));
+  const commands = [
+    upCommand,
+    downCommand,
+    reloadCommand,
+    psCommand,
+    showCommand,
+    logCommand,
+    deadCommand,
+    askCommand,
+    sendCommand,
+    envCommand,
+    doctorCommand,
+    initCommand,
+  ];
+  for (const make of commands) root.addCommand(inherit(make(shell), root));
+  addCompletion(root);
+  root.action(() => {
+    root.outputHelp();
+    shell.exitCode = EXIT.ok;
+  });
+  return root;
+}
+
+function inherit(command: Command, root: Command): Command {
+  command.copyInheritedSettings(root);
+  for (const below of command.commands) inherit(below, command);
+  return command;
+}

@@ -1,0 +1,102 @@
+/** A running realm as the commands see it: every question and request they have. `nats-realm.ts` is the real one. */
+
+import type { ActorSummary, ConfigApplyRequest, NodeStatus, ShowReply } from '#runtime/node/api';
+import type { WireError } from '#schemas/fabric-error';
+import type { Plan } from '#schemas/supervisor';
+import type { TypedEvent } from './events.ts';
+import type { Io } from './io.ts';
+import { type Choice, locate, type Target } from './locate.ts';
+import type { Answer } from './render/answer.ts';
+import type { Check } from './render/checks.ts';
+import type { LogItem } from './render/log.ts';
+import type { Draft } from './send-lines.ts';
+
+export type AskOutcome = ({ readonly ok: true } & Answer) | { readonly ok: false; readonly error: WireError };
+
+export interface AskChoice {
+  readonly timeoutMs: number;
+  readonly id?: string;
+}
+
+/** Filters of the log; all must hold. Times are ms since the epoch. */
+export interface LogQuery {
+  readonly actor?: string;
+  readonly type?: string;
+  readonly since?: number;
+  readonly until?: number;
+}
+
+export interface LogRange {
+  /** The last so many matches; 0 for all. */
+  readonly limit: number;
+  readonly follow: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** A dead letter as it is kept. */
+export interface Letter {
+  /** Its number in the stream of dead letters. */
+  readonly seq: number;
+  readonly actor: string;
+  readonly at: number;
+  readonly error: WireError;
+  /** The message as it came: data where it can be read, base64 otherwise. */
+  readonly body: unknown;
+  readonly contentType?: string;
+  readonly from?: string;
+  readonly shard: number;
+  readonly index: number;
+}
+
+export interface Realm {
+  readonly target: Target;
+  /** ms since the epoch. */
+  now(): number;
+  statuses(): Promise<readonly NodeStatus[]>;
+  /** Ordered by address. */
+  actors(filter: { readonly type?: string }): AsyncIterable<ActorSummary>;
+  show(address: string): Promise<ShowReply>;
+  applyConfig(request: ConfigApplyRequest): Promise<Plan>;
+  down(nodeId: string): Promise<void>;
+  ask(address: string, event: TypedEvent, choice: AskChoice): Promise<AskOutcome>;
+  /** Stores an event for an actor; gives its place in the inbox. */
+  send(
+    address: string,
+    event: TypedEvent,
+    id: string | undefined,
+  ): Promise<{ readonly id: string; readonly seq: number }>;
+  /** Stamps, signs and stores a message for each of its receivers. */
+  sendDraft(draft: Draft): Promise<void>;
+  /** Stamps and signs a message, asks its one receiver, and throws what it is refused with. */
+  askDraft(draft: Draft): Promise<void>;
+  /** Resolves once the shards have consumed these places of the inbox. */
+  handled(places: readonly { readonly address: string; readonly seq: number }[]): Promise<void>;
+  log(query: LogQuery, range: LogRange): AsyncIterable<LogItem>;
+  /** The last matches, in the order of the log. */
+  tail(query: LogQuery, limit: number): Promise<readonly LogItem[]>;
+  letters(limit: number): Promise<readonly Letter[]>;
+  letter(seq: number): Promise<Letter | undefined>;
+  /** Sends the original message again under a fresh id. */
+  retry(letter: Letter): Promise<{ readonly id: string; readonly seq: number }>;
+  /** Compares streams and buckets with what they should be. */
+  drift(): Promise<Check>;
+  /** This clock minus the server's. */
+  clockSkewMs(): Promise<number>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Opens the realm that is meant, and lets go of it afterwards. Throws `not_running`, `realm_unreachable`. */
+export async function withRealm<T>(choice: Choice, io: Io, use: (realm: Realm) => Promise<T>): Promise<T> {
+  const target = locate(choice, io);
+  const { openRealm } = await import('./nats-realm.ts');
+  await using realm = await openRealm(target);
+  return await Promise.race([use(realm), aborted(io.signal)]);
+}
+
+/** Rejects with the reason, once the command is interrupted. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}

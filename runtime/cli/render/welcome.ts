@@ -1,0 +1,53 @@
+/** The commands worth trying next, made of what this realm has. */
+import type { KindConfig } from '#schemas/config';
+import type { SupervisorSpec } from '#schemas/supervisor';
+import type { Palette } from './palette.ts';
+
+const FIRST_ID = 'k1';
+
+/** Three commands for a second terminal. */
+export function welcomeLines(
+  spec: SupervisorSpec,
+  kinds: Readonly<Record<string, KindConfig>>,
+  palette: Palette,
+): string[] {
+  const tries = worthTrying(spec, kinds);
+  const width = Math.max(...tries.map(([command]) => command.length));
+  return [
+    'Try next, from another terminal in this folder:',
+    ...tries.map(([command, what]) => `  ${palette.name(command.padEnd(width))}  ${palette.faint(what)}`),
+  ];
+}
+
+export function worthTrying(
+  spec: SupervisorSpec,
+  kinds: Readonly<Record<string, KindConfig>>,
+): readonly (readonly [string, string])[] {
+  const open = Object.entries(kinds).find(([, kind]) => kind.spawnOnMessage && kind.door === 'open');
+  const actor = firstActor(spec);
+  const look = 'infrafabric ps';
+  if (open !== undefined) {
+    const [type, { machine }] = open;
+    const address = `${type}/${FIRST_ID}`;
+    // Of a machine of one's own no event is known; the counter has these.
+    const first = machine === 'counter' ? 'inc' : 'hello';
+    return [
+      [`infrafabric ask ${address} ${first}`, 'the first message brings it to life'],
+      [look, 'what lives'],
+      ['infrafabric log --follow', 'what happens, as it happens'],
+    ];
+  }
+  return [
+    [look, 'what lives'],
+    [`infrafabric show ${actor ?? 'supervisor/root'}`, 'one actor in full'],
+    ['infrafabric log --follow', 'what happens, as it happens'],
+  ];
+}
+
+function firstActor(spec: SupervisorSpec): string | undefined {
+  for (const child of spec.children) {
+    const found = child.supervisor === undefined ? child.address : firstActor(child.supervisor);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
