@@ -12,8 +12,9 @@
  *
  * A start or a stop costs one search for its child; only an end, a strategy or a new spec looks at all of them.
  */
+
+import { diffChildren } from '#schemas/spec-diff';
 import type { ChildSpec, SupervisorSpec } from '#schemas/supervisor';
-import { diffChildren } from './spec-diff.ts';
 
 export type Mode =
   | 'starting'

@@ -1,5 +1,5 @@
 /** What changes between two versions of one supervisor: decided once, used by the supervisor and by plans. */
-import type { ChildSpec, SupervisorSpec } from '#schemas/supervisor';
+import type { ChildSpec, SupervisorSpec } from './supervisor.ts';
 
 export type Change = 'start' | 'stop' | 'restart' | 'migrate' | 'update' | 'nested' | 'unchanged';
 

@@ -5,6 +5,7 @@
  * S2 A file is never executed: no tags of its own, no types beyond JSON's, no `__proto__`.
  */
 import {
+  type Alias,
   type Document,
   isAlias,
   isMap,
@@ -114,6 +115,8 @@ class Reader {
   readonly #placeAt: (offset: number) => Place;
   readonly #options: ReadOptions;
   #nodes = 0;
+  /** A resolution walks the document: once per alias, not once per visit. */
+  readonly #targets = new Map<Alias, Node | undefined>();
 
   constructor(document: Document.Parsed, placeAt: (offset: number) => Place, options: ReadOptions) {
     this.#document = document;
@@ -135,7 +138,7 @@ class Reader {
       return null;
     }
     if (isAlias(node)) {
-      const target = node.resolve(this.#document);
+      const target = this.#target(node);
       if (target !== undefined) return this.#value(target, depth + 1);
       this.#problem(node, `there is no anchor &${node.source} above`);
       return null;
@@ -143,6 +146,11 @@ class Reader {
     if (isMap(node)) return this.#map(node.items, node, depth);
     if (isSeq(node)) return this.#list(node.items, node, depth);
     return isScalar(node) ? this.#scalar(node) : null;
+  }
+
+  #target(alias: Alias): Node | undefined {
+    if (!this.#targets.has(alias)) this.#targets.set(alias, alias.resolve(this.#document));
+    return this.#targets.get(alias);
   }
 
   #map(items: readonly Pair[], node: Node, depth: number): Record<string, unknown> {
