@@ -95,8 +95,12 @@ export function hashOf(data: unknown): string {
     .digest('hex');
 }
 
-function dataDirOf(config: RealmConfig, file: string, env: Environment): string {
-  const wanted = env['INFRAFABRIC_DATA'];
+function dataDirOf(
+  config: RealmConfig,
+  file: string,
+  env: { readonly INFRAFABRIC_DATA?: string | undefined },
+): string {
+  const wanted = env.INFRAFABRIC_DATA;
   if (wanted !== undefined && wanted !== '') return resolve(wanted);
   return resolve(dirname(file), config.data ?? `.infrafabric/${config.realm}`);
 }
