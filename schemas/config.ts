@@ -246,5 +246,3 @@ export const realmConfigSchema = z
 export type KindConfig = z.infer<typeof kindSchema>;
 export type KeyConfig = z.infer<typeof keySchema>;
 export type RealmConfig = z.infer<typeof realmConfigSchema>;
-/** What may be written in a config, before defaults. */
-export type RealmConfigInput = z.input<typeof realmConfigSchema>;

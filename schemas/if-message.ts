@@ -77,7 +77,6 @@ export const ifMessageSchema = z
   .describe('The envelope between workers.');
 
 export type Performative = (typeof PERFORMATIVES)[number];
-export type Hazard = z.infer<typeof hazardSchema>;
 export type IFMessage = z.infer<typeof ifMessageSchema>;
 /** As it is sent: the ttl may be left out. */
 export type IFMessageInput = z.input<typeof ifMessageSchema>;
