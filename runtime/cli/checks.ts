@@ -81,13 +81,12 @@ export async function checkDisk(dataDir: string): Promise<Check> {
       }
     } finally {
       await file.close();
+      await rm(probe, { force: true });
     }
     return diskCheck(dataDir, times.sort((a, b) => a - b)[FSYNC_PROBES / 2] ?? 0);
   } catch (error) {
     const todo = 'Choose a folder that you may write, with --data or INFRAFABRIC_DATA.';
     return { name: 'data folder', state: 'fail', seen: `${dataDir}: ${toWireError(error).message}`, todo };
-  } finally {
-    await rm(probe, { force: true });
   }
 }
 

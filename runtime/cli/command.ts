@@ -1,6 +1,6 @@
 /** How a command is declared: options every one has, examples, and a handler that gives an exit code. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { parseDurationMs } from '#schemas/units';
+import { formatDuration, parseDurationMs } from '#schemas/units';
 import type { Builtins } from './builtins.ts';
 import type { ExitCode } from './exit-codes.ts';
 import { type Io, type Out, outOf } from './io.ts';
@@ -72,6 +72,13 @@ export function handle<A extends readonly unknown[], O>(
       const out = outOf(shell.io, options.json === true);
       shell.exitCode = await handler({ io: shell.io, builtins: shell.builtins, out, options }, ...args);
     });
+}
+
+/** `--timeout`, with its default as a person writes it. */
+export function timeoutOption(defaultMs: number): Option {
+  return new Option('--timeout <time>', 'how long to wait')
+    .argParser(durationMs)
+    .default(defaultMs, formatDuration(defaultMs));
 }
 
 /** Option parser: `5s`, `300ms`, `2m`; gives ms. */

@@ -20,7 +20,9 @@ export async function main(argv: readonly string[], builtins: Builtins, given?: 
   const io = given ?? processIo(listening?.signal ?? new AbortController().signal);
   const shell: Shell = { io, builtins, exitCode: EXIT.ok };
   try {
-    await program(shell, version()).parseAsync([...argv], { from: 'user' });
+    const root = program(shell, version());
+    if (argv.length === 0) root.outputHelp();
+    else await root.parseAsync([...argv], { from: 'user' });
     return shell.exitCode;
   } catch (thrown) {
     return report(thrown, argv, io);

@@ -157,7 +157,8 @@ export async function openRealm(target: Target): Promise<Realm> {
 
     async clockSkewMs() {
       const { ts } = await (await jetstreamManager(nc)).streams.info(subjects.streams.log);
-      return Date.now() - Date.parse(ts);
+      // The server says in each answer when it gave it.
+      return ts === undefined ? 0 : Date.now() - Date.parse(ts);
     },
 
     [Symbol.asyncDispose]: () => client.close(),

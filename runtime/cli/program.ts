@@ -1,5 +1,5 @@
 /** All commands. `main` runs them; the command reference and shell completion are made from the same definitions. */
-import { Command } from 'commander';
+import { type Argument, Command } from 'commander';
 import { examplesText, type Shell } from './command.ts';
 import { askCommand } from './commands/ask.ts';
 import { addCompletion } from './commands/completion.ts';
@@ -14,7 +14,6 @@ import { reloadCommand } from './commands/reload.ts';
 import { sendCommand } from './commands/send.ts';
 import { showCommand } from './commands/show.ts';
 import { upCommand } from './commands/up.ts';
-import { EXIT } from './exit-codes.ts';
 import { palette, wantsColour } from './render/palette.ts';
 
 const DESCRIPTION = `Durable actors on NATS JetStream, from a supervisor config.
@@ -46,6 +45,8 @@ export function program(shell: Shell, version: string): Command {
       getOutHasColors: () => colours.enabled,
     })
     .configureHelp({
+      subcommandTerm: (command) =>
+        [command.name(), ...command.registeredArguments.map(argumentTerm)].join(' '),
       styleTitle: (title) => colours.strong(title),
       styleCommandText: (text) => colours.name(text),
     });
@@ -66,11 +67,11 @@ export function program(shell: Shell, version: string): Command {
   ];
   for (const make of commands) root.addCommand(inherit(make(shell), root));
   addCompletion(root);
-  root.action(() => {
-    root.outputHelp();
-    shell.exitCode = EXIT.ok;
-  });
   return root;
+}
+
+function argumentTerm(argument: Argument): string {
+  return argument.required ? `<${argument.name()}>` : `[${argument.name()}]`;
 }
 
 function inherit(command: Command, root: Command): Command {

@@ -1,7 +1,7 @@
 /** `ask`: one event to one actor, and its answer. */
 import type { Command } from 'commander';
 import { parseAddress } from '#schemas/address';
-import { declare, durationMs, handle, type Shell } from '../command.ts';
+import { declare, handle, type Shell, timeoutOption } from '../command.ts';
 import { parseEvent } from '../events.ts';
 import { EXIT, Refused } from '../exit-codes.ts';
 import { withRealm } from '../realm.ts';
@@ -27,7 +27,7 @@ export function askCommand(shell: Shell): Command {
     .argument('<event>', 'event type, or the event as JSON')
     .argument('[json]', 'fields of the event')
     .option('--id <id>', 'message id: the same id is never applied twice')
-    .option('--timeout <time>', 'how long to wait', durationMs, TIMEOUT_MS_DEFAULT);
+    .addOption(timeoutOption(TIMEOUT_MS_DEFAULT));
   return handle<[string, string, string?], { readonly id?: string; readonly timeout: number }>(
     shell,
     command,

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { FabricError } from '#schemas/fabric-error';
-import { declare, durationMs, handle, type Shell } from '../command.ts';
+import { declare, handle, type Shell, timeoutOption } from '../command.ts';
 import { cliErrors } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
 import { isAlive, locate } from '../locate.ts';
@@ -31,7 +31,7 @@ export function downCommand(shell: Shell): Command {
       ['infrafabric down --data .infrafabric/phase0', 'another one'],
     ],
   })
-    .option('--timeout <time>', 'how long to wait', durationMs, TIMEOUT_MS_DEFAULT)
+    .addOption(timeoutOption(TIMEOUT_MS_DEFAULT))
     .option('--force', 'end the process if it does not answer; nothing acknowledged is lost');
   return handle<[], Options>(shell, command, async ({ io, out, options }) => {
     const { run, realm: name } = locate(options, io);

@@ -21,8 +21,8 @@ const PLACES = [
 export function errorLines(error: WireError, palette: Palette): string[] {
   const [first = '', ...rest] = error.message.split('\n');
   const lines = [`${palette.bad(`error[${error.code}]`)}: ${first}`, ...rest.map((line) => `  ${line}`)];
-  const where = place(error.details ?? {});
-  if (where !== '' && !error.message.includes(where)) lines.push(`  ${palette.faint(`at ${where}`)}`);
+  const where = place(error.details ?? {}, error.message);
+  if (where !== '') lines.push(`  ${palette.faint(`at ${where}`)}`);
   if (error.help !== undefined && error.help !== '') lines.push(`${palette.name('help')}: ${error.help}`);
   return lines;
 }
@@ -43,10 +43,14 @@ export function wireOf(thrown: unknown): WireError {
   return toWireError(thrown);
 }
 
-function place(details: Readonly<Record<string, unknown>>): string {
+/** What the message does not say already. */
+function place(details: Readonly<Record<string, unknown>>, message: string): string {
   const { file, line, column } = details;
-  if (typeof file === 'string') return [file, line, column].filter((part) => part !== undefined).join(':');
-  return PLACES.filter((name) => details[name] !== undefined)
+  if (typeof file === 'string') {
+    const text = [file, line, column].filter((part) => part !== undefined).join(':');
+    return message.includes(text) ? '' : text;
+  }
+  return PLACES.filter((name) => details[name] !== undefined && !message.includes(String(details[name])))
     .map((name) => `${name} ${compact(details[name])}`)
     .join(', ');
 }

@@ -54,7 +54,11 @@ export function table(
     .map((line) => line.trimEnd());
 }
 
-function columnWidths(columns: readonly Column[], rows: readonly (readonly string[])[], width: number): number[] {
+function columnWidths(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  width: number,
+): number[] {
   const widths = columns.map(({ title }, index) =>
     rows.reduce((widest, row) => Math.max(widest, visible(row[index] ?? '')), visible(title)),
   );

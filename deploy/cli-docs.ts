@@ -1,0 +1,105 @@
+/**
+ * Writes docs/cli.md from the definitions of the commands; with --check it only says whether the file is up to date.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import type { Argument, Command, Option } from 'commander';
+import { EXIT_MEANINGS } from '#runtime/cli/exit-codes';
+import { processIo } from '#runtime/cli/main';
+import { program } from '#runtime/cli/program';
+
+const FILE = new URL('../docs/cli.md', import.meta.url);
+const COMMON = new Set(['--json', '--data', '--config', '--debug']);
+
+const text = reference();
+if (!process.argv.includes('--check')) writeFileSync(FILE, text);
+else if (readFileSync(FILE, 'utf8') !== text) {
+  process.stderr.write('docs/cli.md is not what the commands say: run `node deploy/cli-docs.ts`\n');
+  process.exitCode = 1;
+}
+
+function reference(): string {
+  const io = processIo(new AbortController().signal);
+  const root = program({ io, builtins: { machines: [], drivers: {} }, exitCode: 0 }, '');
+  const commands = visible(root);
+  const common = commands[0]?.options.filter(({ long }) => COMMON.has(long ?? '')) ?? [];
+  return `${[
+    '# Commands',
+    '',
+    'Made from the definitions of the commands by `node deploy/cli-docs.ts`; `infrafabric help COMMAND` says the same.',
+    '',
+    root.description(),
+    '',
+    'Every command takes these:',
+    '',
+    ...options(common),
+    '',
+    'Results go to stdout, remarks and errors to stderr. With `--json`, stdout holds JSON only, one object a line, and an error is `{"ok":false,"error":{code,message,retryable,help}}`. Colours are for terminals, and off with `NO_COLOR`.',
+    '',
+    '## Exit codes',
+    '',
+    '| code | meaning |',
+    '|---|---|',
+    ...EXIT_MEANINGS.map(([code, meaning]) => `| ${code} | ${meaning} |`),
+    '',
+    ...commands.flatMap((command) => section(command, 'infrafabric', '##')),
+  ]
+    .join('\n')
+    .trimEnd()}\n`;
+}
+
+function section(command: Command, parent: string, level: string): string[] {
+  const name = `${parent} ${command.name()}`;
+  const args = command.registeredArguments;
+  const own = command.options.filter(({ long }) => !COMMON.has(long ?? ''));
+  return [
+    `${level} ${name}`,
+    '',
+    command.description(),
+    '',
+    '```',
+    [name, ...args.map(argument), ...(own.length > 0 ? ['[options]'] : [])].join(' '),
+    '```',
+    '',
+    ...(args.length > 0 ? [...args.map((a) => `- \`${a.name()}\`: ${a.description}`), ''] : []),
+    ...(own.length > 0 ? [...options(own), ''] : []),
+    ...examples(command),
+    ...visible(command).flatMap((below) => section(below, name, `${level}#`)),
+  ];
+}
+
+function options(list: readonly Option[]): string[] {
+  const rows = list.map((option) => {
+    const byDefault = option.defaultValueDescription ?? option.defaultValue;
+    return `| \`${option.flags}\` | ${option.description}${byDefault === undefined ? '' : ` (default ${byDefault})`} |`;
+  });
+  return ['| option | |', '|---|---|', ...rows];
+}
+
+/** The examples stand in the help text only. */
+function examples(command: Command): string[] {
+  let help = '';
+  command.configureOutput({ writeOut: (part) => (help += part) });
+  command.outputHelp();
+  const [, found] = help.split('\nExamples:\n');
+  if (found === undefined) return [];
+  return [
+    '```sh',
+    ...found
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.slice(2)),
+    '```',
+    '',
+  ];
+}
+
+function argument(given: Argument): string {
+  return given.required ? `<${given.name()}>` : `[${given.name()}]`;
+}
+
+function visible(command: Command): Command[] {
+  return command
+    .createHelp()
+    .visibleCommands(command)
+    .filter((below) => below.name() !== 'help');
+}
