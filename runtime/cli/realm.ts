@@ -1,8 +1,9 @@
 /** A running realm as the commands see it: every question and request they have. `nats-realm.ts` is the real one. */
 
 import type { ActorSummary, ConfigApplyRequest, NodeStatus, ShowReply } from '#runtime/node/api';
-import type { WireError } from '#schemas/fabric-error';
+import { FabricError, type WireError } from '#schemas/fabric-error';
 import type { Plan } from '#schemas/supervisor';
+import { cliErrors } from './errors.ts';
 import type { TypedEvent } from './events.ts';
 import type { Io } from './io.ts';
 import { type Choice, locate, type Target } from './locate.ts';
@@ -10,6 +11,9 @@ import type { Answer } from './render/answer.ts';
 import type { Check } from './render/checks.ts';
 import type { LogItem } from './render/log.ts';
 import type { Draft } from './send-lines.ts';
+
+/** JetStream's code for a stream that is not there. */
+const STREAM_NOT_FOUND = 10_059;
 
 export type AskOutcome = ({ readonly ok: true } & Answer) | { readonly ok: false; readonly error: WireError };
 
@@ -90,7 +94,22 @@ export async function withRealm<T>(choice: Choice, io: Io, use: (realm: Realm) =
   const target = locate(choice, io);
   const { openRealm } = await import('./nats-realm.ts');
   await using realm = await openRealm(target);
-  return await Promise.race([use(realm), aborted(io.signal)]);
+  try {
+    return await Promise.race([use(realm), aborted(io.signal)]);
+  } catch (cause) {
+    if (!isStreamMissing(cause)) throw cause;
+    throw new FabricError(
+      cliErrors.not_running,
+      `No realm with prefix "${target.prefix}" was ever up on this server`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+function isStreamMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === STREAM_NOT_FOUND;
 }
 
 /** Rejects with the reason, once the command is interrupted. */

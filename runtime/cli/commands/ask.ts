@@ -1,5 +1,6 @@
 /** `ask`: one event to one actor, and its answer. */
 import type { Command } from 'commander';
+import { fromWireError } from '#runtime/node/api';
 import { parseAddress } from '#schemas/address';
 import { declare, handle, type Shell, timeoutOption } from '../command.ts';
 import { parseEvent } from '../events.ts';
@@ -40,7 +41,7 @@ export function askCommand(shell: Shell): Command {
           timeoutMs: timeout,
           ...(id !== undefined && { id }),
         });
-        if (!answer.ok) throw new Refused(answer.error);
+        if (!answer.ok) throw new Refused(fromWireError(answer.error));
         out.data(answer);
         out.lines(answerLines(answer, out.palette));
         return EXIT.ok;

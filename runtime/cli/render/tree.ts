@@ -5,6 +5,7 @@ import type { Palette } from './palette.ts';
 import { type Column, table } from './table.ts';
 
 const STATE_WIDTH_MAX = 48;
+const ORDER = new Intl.Collator('en', { numeric: true });
 
 interface Place {
   readonly palette: Palette;
@@ -42,7 +43,7 @@ export function actorTree(actors: readonly ActorSummary[], place: Place, childre
   const seen = new Set<string>();
   const walk = (parent: string, indent: string): void => {
     const children = below.get(parent) ?? [];
-    const sorted = parent === '' ? [...children].sort(rootOrder) : children;
+    const sorted = [...children].sort(parent === '' ? rootOrder : byAddress);
     const shown = sorted.slice(0, childrenMax);
     const hidden = sorted.length - shown.length;
     for (const [index, actor] of shown.entries()) {
@@ -108,5 +109,10 @@ function actorRow(actor: ActorSummary, palette: Palette, branch: string): string
 
 function rootOrder(a: ActorSummary, b: ActorSummary): number {
   const rank = ({ address }: ActorSummary): number => (address.startsWith('supervisor/') ? 0 : 1);
-  return rank(a) - rank(b) || (a.address < b.address ? -1 : 1);
+  return rank(a) - rank(b) || byAddress(a, b);
+}
+
+/** task/2 before task/10. */
+function byAddress(a: ActorSummary, b: ActorSummary): number {
+  return ORDER.compare(a.address, b.address);
 }
