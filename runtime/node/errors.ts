@@ -10,4 +10,15 @@ export const nodeErrors = errorKinds({
     retryable: false,
     help: 'The node speaks another version of the admin API: use the same release on both sides.',
   },
+  api_bad_request: { retryable: false, help: 'See docs/subjects.md for what the admin API takes.' },
+  actor_absent: { retryable: false, help: '`infrafabric ps` lists what lives.' },
+  not_root_owner: { retryable: true, help: 'Retry: the request goes to the node that owns it.' },
+  bad_driver: {
+    retryable: false,
+    help: 'A driver is {name, run(call)}, or a function from its options to one.',
+  },
+  shard_failed: {
+    retryable: false,
+    help: 'The shard cannot be recovered on this node; its error says why. The other shards go on.',
+  },
 });

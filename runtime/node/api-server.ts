@@ -1,0 +1,183 @@
+/** The admin API of a node: requests on `<prefix>.api.…`, JSON both ways, and what `nats micro` asks of a service. */
+import type { Msg, NatsConnection, Subscription } from '@nats-io/nats-core';
+import type { Subjects } from '#runtime/bus/subjects';
+import type { Shard } from '#runtime/shard/shard';
+import type { Cell } from '#runtime/shard/table';
+import { statusOf } from '#runtime/shard/table';
+import { parseAddress } from '#schemas/address';
+import { FabricError, toWireError } from '#schemas/fabric-error';
+import {
+  type ActorSummary,
+  type ConfigApplyRequest,
+  type ConfigReply,
+  LIST_LIMIT_DEFAULT,
+  LIST_LIMIT_MAX,
+  type ListReply,
+  type ListRequest,
+  type NodeStatus,
+  type Plan,
+  type ShowReply,
+  type ShowRequest,
+} from './api.ts';
+import { nodeErrors } from './errors.ts';
+
+export interface ApiHandlers {
+  readonly status: () => NodeStatus;
+  readonly down: () => void;
+  readonly configGet: () => Promise<ConfigReply>;
+  readonly configApply: (request: ConfigApplyRequest) => Promise<Plan>;
+}
+
+const SERVICE_NAME = 'infrafabric';
+
+export class ApiServer {
+  readonly #nc: NatsConnection;
+  readonly #subjects: Subjects;
+  readonly #nodeSubscriptions: Subscription[] = [];
+  readonly #shardSubscriptions = new Map<number, Subscription[]>();
+  readonly #identity: { readonly id: string; readonly version: string };
+
+  constructor(nc: NatsConnection, subjects: Subjects, nodeId: string, version: string) {
+    this.#nc = nc;
+    this.#subjects = subjects;
+    this.#identity = { id: nodeId, version };
+  }
+
+  open(handlers: ApiHandlers): void {
+    const { id } = this.#identity;
+    const add = (verb: string, handle: (body: never) => unknown): void => {
+      this.#nodeSubscriptions.push(this.#serve(this.#subjects.api(verb), handle));
+    };
+    add('status', () => handlers.status());
+    add(`node.${id}.down`, () => {
+      // The reply goes out before the connection closes.
+      queueMicrotask(handlers.down);
+      return {};
+    });
+    add('config.get', () => handlers.configGet());
+    add('config.apply', (request: ConfigApplyRequest) => handlers.configApply(request));
+    this.#openDiscovery();
+  }
+
+  addShard(shard: Shard): void {
+    const at = (verb: string): string => this.#subjects.api(`shard.${shard.shard}.${verb}`);
+    this.#shardSubscriptions.set(shard.shard, [
+      this.#serve(at('list'), (request: ListRequest) => listActors(shard, request)),
+      this.#serve(at('show'), (request: ShowRequest) => showActor(shard, request)),
+    ]);
+  }
+
+  removeShard(shard: number): void {
+    for (const subscription of this.#shardSubscriptions.get(shard) ?? []) subscription.unsubscribe();
+    this.#shardSubscriptions.delete(shard);
+  }
+
+  close(): void {
+    for (const subscription of this.#nodeSubscriptions) subscription.unsubscribe();
+    for (const shard of this.#shardSubscriptions.keys()) this.removeShard(shard);
+  }
+
+  #serve(subject: string, handle: (body: never) => unknown): Subscription {
+    return this.#nc.subscribe(subject, {
+      callback: (error, m) => {
+        if (error === null) void answer(m, handle);
+      },
+    });
+  }
+
+  /** ADR-32: discovery of services over `$SRV`. */
+  #openDiscovery(): void {
+    const { id, version } = this.#identity;
+    const identity = { name: SERVICE_NAME, id, version, metadata: { prefix: this.#subjects.prefix } };
+    const endpoints = ['status', 'config.get', 'config.apply'].map((verb) => ({
+      name: verb.replaceAll('.', '-'),
+      subject: this.#subjects.api(verb),
+    }));
+    const answers = {
+      PING: { type: 'io.nats.micro.v1.ping_response', ...identity },
+      INFO: {
+        type: 'io.nats.micro.v1.info_response',
+        ...identity,
+        description: 'Admin API of a realm node',
+        endpoints,
+      },
+    };
+    for (const [verb, body] of Object.entries(answers)) {
+      for (const scope of ['', `.${SERVICE_NAME}`, `.${SERVICE_NAME}.${id}`]) {
+        const callback = (error: Error | null, m: Msg): void => {
+          if (error === null) m.respond(JSON.stringify(body));
+        };
+        this.#nodeSubscriptions.push(this.#nc.subscribe(`$SRV.${verb}${scope}`, { callback }));
+      }
+    }
+  }
+}
+
+async function answer(m: Msg, handle: (body: never) => unknown): Promise<void> {
+  try {
+    const body: unknown = m.data.byteLength === 0 ? {} : parse(m);
+    const reply = await handle(body as never);
+    m.respond(JSON.stringify({ ok: true, ...(reply as object) }, plainBytes));
+  } catch (thrown) {
+    m.respond(JSON.stringify({ ok: false, error: toWireError(thrown) }));
+  }
+}
+
+function parse(m: Msg): unknown {
+  try {
+    return m.json();
+  } catch (cause) {
+    throw new FabricError(nodeErrors.api_bad_request, `The body of ${m.subject} is no JSON`, { cause });
+  }
+}
+
+function plainBytes(_key: string, value: unknown): unknown {
+  return value instanceof Uint8Array ? { base64: Buffer.from(value).toString('base64') } : value;
+}
+
+async function listActors(shard: Shard, request: ListRequest): Promise<ListReply> {
+  const limit = Math.min(Math.max(1, request.limit ?? LIST_LIMIT_DEFAULT), LIST_LIMIT_MAX);
+  const { type, after } = request;
+  const addresses: string[] = [];
+  for (const [address] of shard.addresses()) {
+    if (type !== undefined && !address.startsWith(`${type}/`)) continue;
+    if (after === undefined || address > after) addresses.push(address);
+  }
+  addresses.sort();
+  const page = addresses.slice(0, limit);
+  const actors: ActorSummary[] = [];
+  for (const address of page) {
+    const cell = await shard.look(address);
+    if (cell !== undefined) actors.push(summaryOf(cell));
+  }
+  const last = page.at(-1);
+  return { actors, ...(addresses.length > limit && last !== undefined && { next: last }) };
+}
+
+function summaryOf(cell: Cell): ActorSummary {
+  return {
+    address: cell.address,
+    machine: cell.machine.ref,
+    status: statusOf(cell),
+    value: cell.state.value,
+    ...(cell.parent !== undefined && { parent: cell.parent.address }),
+  };
+}
+
+async function showActor(shard: Shard, request: ShowRequest): Promise<ShowReply> {
+  const { address } = parseAddress(String(request.address));
+  const cell = await shard.look(address);
+  if (cell === undefined) {
+    throw new FabricError(nodeErrors.actor_absent, `No actor lives at ${address}`, { details: { address } });
+  }
+  const { state } = cell;
+  return {
+    ...summaryOf(cell),
+    context: state.context,
+    ...(state.output !== undefined && { output: state.output }),
+    ...((cell.failed ?? state.error) !== undefined && { error: cell.failed ?? state.error }),
+    timers: [...(cell.timers?.values() ?? [])].map(({ id, dueAt, event }) => ({ id, dueAt, event })),
+    effects: [...(cell.effects?.values() ?? [])].map(({ key, driver, input }) => ({ key, driver, input })),
+    lastIndex: shard.status().index,
+  };
+}

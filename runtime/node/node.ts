@@ -1,0 +1,294 @@
+/** A node: one process of a realm. Puts the bus, the shards, the drivers and the admin API together. */
+import { mkdirSync, rmSync } from 'node:fs';
+import { join as joinPath } from 'node:path';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { Kvm } from '@nats-io/kv';
+import type { NatsConnection } from '@nats-io/nats-core';
+import { connectBus } from '#runtime/bus/connection';
+import { writePrivateFile } from '#runtime/bus/file';
+import { lockDataFolder } from '#runtime/bus/lock';
+import { natsAsks, openAskRouter } from '#runtime/bus/nats-asks';
+import { natsBlobs } from '#runtime/bus/nats-blobs';
+import { mailOf, natsInbox } from '#runtime/bus/nats-inbox';
+import { natsLog } from '#runtime/bus/nats-log';
+import { natsOutbox } from '#runtime/bus/nats-outbox';
+import { EmbeddedServer } from '#runtime/bus/server';
+import { ensureStreams } from '#runtime/bus/streams';
+import { addressOfTail, Subjects } from '#runtime/bus/subjects';
+import { systemClock, systemRandom } from '#runtime/bus/system';
+import { natsLeases } from '#runtime/claims/nats-leases';
+import { version } from '#runtime/cli/version';
+import { KeyRegistry } from '#runtime/edge/keys';
+import { natsKeyStore } from '#runtime/edge/nats-keys';
+import { edgeGate } from '#runtime/edge/verify';
+import type { Driver } from '#runtime/effects/driver';
+import { Effects } from '#runtime/effects/runner';
+import type { MachineDefinition, Registry } from '#runtime/machine/registry';
+import type { Logger } from '#runtime/shard/ports';
+import type { Shard, ShardDeps } from '#runtime/shard/shard';
+import type { RealmConfig } from '#schemas/config';
+import type { SupervisorSpec } from '#schemas/supervisor';
+import type { NodeStatus, RunFile } from './api.ts';
+import { ApiServer } from './api-server.ts';
+import { crashProbe } from './crash-probe.ts';
+import { buildDrivers } from './drivers.ts';
+import { ShardHost } from './host.ts';
+import { locateServer } from './locate-server.ts';
+import { buildRegistry } from './registry.ts';
+import { RootSupervisor } from './root-supervisor.ts';
+
+const packageVersion = version();
+/** Output of an effect: it is an entry of the log, with room for the rest of a commit. */
+const EFFECT_OUTPUT_BYTES_MAX = 128 * 1024;
+
+export interface NodeOptions {
+  readonly config: RealmConfig;
+  /** The root supervisor as the config has it. */
+  readonly spec: SupervisorSpec;
+  /** Machine files of the config are relative to it. */
+  readonly baseDir: string;
+  readonly dataDir: string;
+  readonly builtins: {
+    readonly machines: readonly MachineDefinition[];
+    readonly drivers: Readonly<Record<string, unknown>>;
+  };
+  /** URL of the NATS server of a realm that runs already. */
+  readonly join?: string;
+  readonly log: Logger;
+}
+
+/**
+ * Starts a node and resolves once its shards are open (or taken by other nodes) and the config is applied.
+ *
+ * Throws `data_locked`, `server_missing`, `server_failed`, `server_unreachable`, `stream_drift`, `shards_changed`,
+ * `bad_machine` and what the drivers throw. Nothing is left running after a throw.
+ */
+export async function startNode(options: NodeOptions): Promise<Node> {
+  const resources = new AsyncDisposableStack();
+  try {
+    const node = new Node(options, resources);
+    await node.start();
+    return node;
+  } catch (thrown) {
+    await resources.disposeAsync();
+    throw thrown;
+  }
+}
+
+export class Node {
+  readonly id: string;
+  readonly #options: NodeOptions;
+  readonly #resources: AsyncDisposableStack;
+  readonly #startedAt = systemClock.now();
+  readonly #ended = Promise.withResolvers<void>();
+  #host: ShardHost | undefined;
+  #stopping: Promise<void> | undefined;
+  /** Resolves when the node has stopped, by whatever means. */
+  readonly stopped: Promise<void>;
+
+  constructor(options: NodeOptions, resources: AsyncDisposableStack) {
+    this.id = systemRandom.id();
+    this.#options = options;
+    this.#resources = resources;
+    this.stopped = this.#ended.promise;
+  }
+
+  async start(): Promise<void> {
+    const { config, dataDir, log } = this.#options;
+    const subjects = new Subjects(config.prefix, config.shards);
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    const registryReady = this.#buildRegistry();
+    registryReady.catch(() => undefined);
+    const { url, token, websocketUrl } = await this.#openServer();
+    const nc = await connectBus({
+      url,
+      name: `node ${this.id}`,
+      logger: log,
+      ...(token !== undefined && { token }),
+    });
+    this.#resources.defer(() => nc.close());
+    const { registry, drivers } = await registryReady;
+    await ensureStreams(nc, subjects, {
+      replicas: 1,
+      inboxBytesMax: config.limits.inboxBytesMax,
+      deadBytesMax: config.limits.deadBytesMax,
+      logBytesMax: config.limits.logBytesMax ?? -1,
+    });
+    await this.#openShards(nc, subjects, registry, drivers);
+    if (token !== undefined || this.#ownsServer()) {
+      this.#writeRunFile({
+        url,
+        ...(token !== undefined && { token }),
+        ...(websocketUrl !== undefined && { websocketUrl }),
+      });
+    }
+  }
+
+  status(): NodeStatus {
+    const { config } = this.#options;
+    return {
+      nodeId: this.id,
+      realm: config.realm,
+      version: packageVersion,
+      pid: process.pid,
+      startedAt: this.#startedAt,
+      durability: config.durability,
+      shardCount: config.shards,
+      shards: (this.#host?.all() ?? []).map((shard) => ({ ...shard.status(), behind: 0 })),
+    };
+  }
+
+  /** Finishes the commits under way, gives the shards back and closes everything. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopping ??= this.#resources.disposeAsync().finally(() => this.#ended.resolve());
+    await this.#stopping;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  #ownsServer(): boolean {
+    return this.#options.join === undefined && this.#options.config.nats.url === undefined;
+  }
+
+  async #buildRegistry(): Promise<{ registry: Registry; drivers: readonly Driver[] }> {
+    const { config, baseDir, builtins } = this.#options;
+    const drivers = buildDrivers(builtins.drivers, config.drivers);
+    const driverNames = drivers.map((driver) => driver.name);
+    const registry = await buildRegistry({ config, machines: builtins.machines, driverNames, baseDir });
+    return { registry, drivers };
+  }
+
+  async #openServer(): Promise<{ url: string; token?: string; websocketUrl?: string }> {
+    const { config, dataDir, join, log } = this.#options;
+    const external = join ?? config.nats.url;
+    if (external !== undefined) return splitToken(external);
+    const lock = lockDataFolder(dataDir);
+    this.#resources.defer(() => lock.release());
+    const { port, websocketPort } = config.nats;
+    const server = await EmbeddedServer.start({
+      dataDir,
+      binary: await locateServer(process.env),
+      strict: config.durability === 'strict',
+      logger: log,
+      ...(port !== undefined && { port }),
+      ...(websocketPort !== undefined && { websocketPort }),
+    });
+    this.#resources.use(server);
+    const { url, token, websocketUrl } = server;
+    return { url, token, ...(websocketUrl !== undefined && { websocketUrl }) };
+  }
+
+  async #openShards(
+    nc: NatsConnection,
+    subjects: Subjects,
+    registry: Registry,
+    drivers: readonly Driver[],
+  ): Promise<void> {
+    const { config, log, spec } = this.#options;
+    const jsm = await jetstreamManager(nc);
+    const keys = await KeyRegistry.open(natsKeyStore(await new Kvm(nc).open(subjects.buckets.keys)));
+    this.#resources.use(keys);
+    for (const key of config.edge.keys) await keys.add(key, systemClock.now());
+    const gate = edgeGate({
+      policy: { unsignedTypes: config.edge.unsignedTypes, maxAgeMs: config.edge.maxAgeMs },
+      keyOf: (kid) => keys.keyOf(kid),
+    });
+    const blobs = await natsBlobs(nc, subjects);
+    const leases = await natsLeases(nc, subjects.buckets.claims);
+    const outbox = natsOutbox(nc, subjects);
+    const inboxDeps = { nc, jsm, subjects, clock: systemClock, logger: log };
+    const probe = crashProbe(process.env);
+    const depsOf = (shard: number): ShardDeps => ({
+      shard,
+      node: this.id,
+      registry,
+      shardOf: (address) => subjects.shardOf(address),
+      addressOf: addressOfTail,
+      mailOf: (message) => mailOf(subjects, message),
+      log: natsLog(nc, jsm, subjects, shard),
+      inbox: natsInbox(inboxDeps, shard),
+      asks: natsAsks(nc, subjects, shard),
+      outbox,
+      blobs,
+      effects: (deliver) =>
+        new Effects({
+          drivers,
+          clock: systemClock,
+          random: systemRandom,
+          deliver,
+          log,
+          limits: {
+            concurrencyMax: Math.max(1, Math.ceil(config.limits.effectsMax / config.shards)),
+            timeoutMs: config.limits.effectTimeoutMs,
+            outputBytesMax: EFFECT_OUTPUT_BYTES_MAX,
+          },
+        }),
+      gate,
+      clock: systemClock,
+      logger: log,
+      limits: config.limits,
+      ...(probe !== undefined && { probe }),
+    });
+    const api = new ApiServer(nc, subjects, this.id, packageVersion);
+    this.#resources.defer(() => api.close());
+    const root = new RootSupervisor({ subjects, registry, spec, logger: log });
+    const host = new ShardHost({
+      nodeId: this.id,
+      shards: config.shards,
+      leaseTtlMs: config.limits.leaseTtlMs,
+      leases,
+      clock: systemClock,
+      random: systemRandom,
+      logger: log,
+      depsOf,
+      changed: (shard, running) => this.#shardChanged(shard, running, api, root),
+    });
+    this.#host = host;
+    const router = openAskRouter(nc, subjects, {
+      offer: (shard, ask) => host.offer(shard, ask),
+      refusal: (shard) => host.failure(shard),
+    });
+    this.#resources.defer(() => router.close());
+    this.#resources.defer(() => host.stop());
+    host.start();
+    api.open({
+      status: () => this.status(),
+      down: () => void this.stop(),
+      configGet: () => root.get(),
+      configApply: (request) => root.apply(request),
+    });
+    await host.settled();
+    await root.ensure();
+  }
+
+  #shardChanged(shard: number, running: Shard | undefined, api: ApiServer, root: RootSupervisor): void {
+    api.removeShard(shard);
+    if (running !== undefined) api.addShard(running);
+    root.shardChanged(shard, running);
+  }
+
+  #writeRunFile(server: { url: string; token?: string; websocketUrl?: string }): void {
+    const { config, dataDir } = this.#options;
+    const path = joinPath(dataDir, 'run.json');
+    const run: RunFile = {
+      pid: process.pid,
+      nodeId: this.id,
+      realm: config.realm,
+      prefix: config.prefix,
+      startedAt: this.#startedAt,
+      ...server,
+    };
+    writePrivateFile(path, `${JSON.stringify(run, null, 2)}\n`);
+    this.#resources.defer(() => rmSync(path, { force: true }));
+  }
+}
+
+/** `nats://token@host` → url and token. */
+function splitToken(text: string): { url: string; token?: string } {
+  const url = new URL(text.includes('://') ? text : `nats://${text}`);
+  const token = decodeURIComponent(url.username);
+  url.username = '';
+  return token === '' || url.password !== '' ? { url: text } : { url: url.toString(), token };
+}

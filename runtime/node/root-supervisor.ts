@@ -1,0 +1,120 @@
+/** The root supervisor of a realm: brought to life once, told of every config after. */
+import type { Subjects } from '#runtime/bus/subjects';
+import type { Registry } from '#runtime/machine/registry';
+import type { Logger } from '#runtime/shard/ports';
+import type { Shard } from '#runtime/shard/shard';
+import { statusOf } from '#runtime/shard/table';
+import { hashOf, pinMachines } from '#runtime/supervise/load-config';
+import { isEmptyPlan, planOf } from '#runtime/supervise/plan';
+import { FabricError } from '#schemas/fabric-error';
+import {
+  type Plan,
+  ROOT_SUPERVISOR,
+  SUPERVISOR_MACHINE,
+  type SupervisorSpec,
+  supervisorSpecSchema,
+} from '#schemas/supervisor';
+import type { ConfigApplyRequest, ConfigReply } from './api.ts';
+import { nodeErrors } from './errors.ts';
+
+export interface RootOptions {
+  readonly subjects: Subjects;
+  readonly registry: Registry;
+  /** What the config of this node says. */
+  readonly spec: SupervisorSpec;
+  readonly logger: Logger;
+}
+
+export class RootSupervisor {
+  readonly #options: RootOptions;
+  readonly #home: number;
+  /** The shard of the root supervisor, while it runs on this node. */
+  #shard: Shard | undefined;
+
+  constructor(options: RootOptions) {
+    this.#options = options;
+    this.#home = options.subjects.shardOf(ROOT_SUPERVISOR);
+  }
+
+  shardChanged(shard: number, running: Shard | undefined): void {
+    if (shard === this.#home) this.#shard = running;
+  }
+
+  /** Starts the tree where there is none, and applies this node's config where it differs. Leaves it to the owner elsewhere. */
+  async ensure(): Promise<void> {
+    if (this.#shard === undefined) return;
+    const spec = this.#pinned(this.#options.spec);
+    const before = await this.#current();
+    if (before === undefined) await this.#spawn(spec);
+    else if (!isEmptyPlan(planOf(before, spec))) {
+      this.#options.logger.info({}, 'config_changed');
+      await this.#apply(spec);
+    }
+  }
+
+  async get(): Promise<ConfigReply> {
+    const spec = await this.#current();
+    if (spec === undefined) {
+      throw new FabricError(nodeErrors.actor_absent, 'The realm has no supervision tree yet');
+    }
+    const cell = await this.#owner().look(ROOT_SUPERVISOR);
+    return { spec, hash: hashOf(spec), appliedAt: cell?.touchedAt ?? 0 };
+  }
+
+  /** The plan of a new spec; carried out unless it is a dry run. */
+  async apply(request: ConfigApplyRequest): Promise<Plan> {
+    const parsed = supervisorSpecSchema.safeParse(request.spec);
+    if (!parsed.success) {
+      throw new FabricError(
+        nodeErrors.api_bad_request,
+        `The spec is not valid: ${parsed.error.issues[0]?.message ?? ''}`,
+      );
+    }
+    const spec = this.#pinned(parsed.data);
+    const plan = planOf(await this.#current(), spec);
+    if (request.dryRun !== true && !isEmptyPlan(plan)) await this.#apply(spec);
+    return plan;
+  }
+
+  #pinned(spec: SupervisorSpec): SupervisorSpec {
+    const { registry } = this.#options;
+    return pinMachines(spec, (type) => {
+      const kind = registry.kind(type);
+      if (kind === undefined)
+        throw new FabricError(nodeErrors.api_bad_request, `This realm has no kind "${type}"`);
+      return `${kind.machine}@${kind.version}`;
+    });
+  }
+
+  async #current(): Promise<SupervisorSpec | undefined> {
+    const cell = await this.#owner().look(ROOT_SUPERVISOR);
+    if (cell === undefined || statusOf(cell) !== 'active') return undefined;
+    return (cell.state.context as { spec: SupervisorSpec }).spec;
+  }
+
+  #owner(): Shard {
+    if (this.#shard !== undefined) return this.#shard;
+    throw new FabricError(nodeErrors.not_root_owner, 'The root supervisor lives on another node');
+  }
+
+  async #spawn(spec: SupervisorSpec): Promise<void> {
+    const outcome = await this.#owner().admin({
+      cause: { kind: 'admin', by: 'node' },
+      actor: ROOT_SUPERVISOR,
+      op: 'spawn',
+      machine: SUPERVISOR_MACHINE,
+      input: spec,
+    });
+    if (!outcome.ok) throw new FabricError({ help: '', ...outcome.error }, outcome.error.message);
+  }
+
+  async #apply(spec: SupervisorSpec): Promise<void> {
+    const outcome = await this.#owner().admin({
+      cause: { kind: 'admin', by: 'operator' },
+      actor: ROOT_SUPERVISOR,
+      op: 'event',
+      event: { type: 'config.apply', spec },
+    });
+    if (!outcome.ok) throw new FabricError({ help: '', ...outcome.error }, outcome.error.message);
+  }
+}
