@@ -43,11 +43,15 @@ export function plural(value: number, one: string, many: string = `${one}s`): st
 
 /** A state value on one line: `idle`, `busy.waiting`, `a.x + b.y` for parallel states. */
 export function stateValue(value: unknown): string {
+  return valueText(value) || '–';
+}
+
+function valueText(value: unknown): string {
   if (typeof value === 'string') return value;
-  if (typeof value !== 'object' || value === null) return value === undefined ? '–' : String(value);
+  if (typeof value !== 'object' || value === null) return value === undefined ? '' : String(value);
   return Object.entries(value)
     .map(([key, inner]) => {
-      const below = stateValue(inner);
+      const below = valueText(inner);
       return below === '' || below === '{}'
         ? key
         : below.includes(' + ')
