@@ -3,8 +3,10 @@ import { counter } from '#machines/counter';
 import { session } from '#machines/session';
 import { supervisor } from '#machines/supervisor';
 import { task } from '#machines/task';
+import { httpDriver } from '#runtime/effects/http';
+import { processDriver } from '#runtime/effects/process';
 
 export const builtins = {
   machines: [counter, session, supervisor, task],
-  drivers: {},
+  drivers: { http: httpDriver, process: processDriver },
 };

@@ -184,12 +184,24 @@ const driversSchema = z
           .array(z.string().min(1))
           .default([])
           .describe('Hosts that effects may call; `*.name` for subdomains.'),
+        allowPrivate: z
+          .boolean()
+          .default(false)
+          .describe('Lets listed names resolve to loopback and private addresses.'),
+        allowEnv: z
+          .array(z.string().min(1))
+          .default([])
+          .describe('Variables that inputs may name as `${env:NAME}`.'),
       })
       .optional()
       .describe('Requests over HTTP.'),
     process: z
       .strictObject({
         allow: z.array(z.string().min(1)).default([]).describe('Programs that effects may run.'),
+        allowEnv: z
+          .array(z.string().min(1))
+          .default([])
+          .describe('Variables that inputs may name as `${env:NAME}`.'),
       })
       .optional()
       .describe('Child processes.'),

@@ -2,6 +2,7 @@
 import { DeliverPolicy, type JetStreamManager, jetstream } from '@nats-io/jetstream';
 import { headers, type NatsConnection } from '@nats-io/nats-core';
 import type { AppendResult, ShardLog, StoredCommit } from '#runtime/shard/ports';
+import type { AckMux } from './ack-mux.ts';
 import type { Subjects } from './subjects.ts';
 
 const APPEND_TIMEOUT_MS = 5_000;
@@ -21,12 +22,14 @@ interface PubAck {
   readonly error?: { readonly code: number; readonly err_code?: number; readonly description: string };
 }
 
-export function natsLog(
-  nc: NatsConnection,
-  jsm: JetStreamManager,
-  subjects: Subjects,
-  shard: number,
-): ShardLog {
+export interface LogDeps {
+  readonly nc: NatsConnection;
+  readonly jsm: JetStreamManager;
+  readonly acks: AckMux;
+  readonly subjects: Subjects;
+}
+
+export function natsLog({ nc, jsm, acks, subjects }: LogDeps, shard: number): ShardLog {
   const subject = subjects.log(shard);
   const stream = subjects.streams.log;
   const bytesMax = Math.min((nc.info?.max_payload ?? 1024 * 1024) - HEADER_ROOM_BYTES, COMMIT_BYTES_MAX);
@@ -42,14 +45,9 @@ export function natsLog(
     async append(bytes, expectedSeq) {
       const hdrs = headers();
       hdrs.set('Nats-Expected-Last-Subject-Sequence', String(expectedSeq));
-      let ack: PubAck;
-      try {
-        const reply = await nc.request(subject, bytes, { headers: hdrs, timeout: APPEND_TIMEOUT_MS });
-        ack = JSON.parse(reply.string()) as PubAck;
-      } catch (error) {
-        return { kind: 'unclear', reason: (error as Error).message };
-      }
-      return resultOf(ack);
+      const reply = await acks.request(subject, bytes, hdrs, APPEND_TIMEOUT_MS);
+      if (reply.kind === 'silence') return { kind: 'unclear', reason: reply.reason };
+      return resultOf(parseAck(reply.data));
     },
 
     async *read(afterSeq, throughSeq) {
@@ -75,6 +73,15 @@ export function natsLog(
       return found === null ? undefined : { seq: found.seq, bytes: found.data };
     },
   };
+}
+
+function parseAck(data: Uint8Array): PubAck {
+  try {
+    return JSON.parse(Buffer.from(data).toString()) as PubAck;
+  } catch {
+    // Not the server's answer: as unclear as none.
+    return {};
+  }
 }
 
 function resultOf(ack: PubAck): AppendResult {

@@ -4,6 +4,7 @@ import { join as joinPath } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
+import { AckMux } from '#runtime/bus/ack-mux';
 import { connectBus } from '#runtime/bus/connection';
 import { writePrivateFile } from '#runtime/bus/file';
 import { lockDataFolder } from '#runtime/bus/lock';
@@ -199,6 +200,8 @@ export class Node {
     const leases = await natsLeases(nc, subjects.buckets.claims);
     const outbox = natsOutbox(nc, subjects);
     const inboxDeps = { nc, jsm, subjects, clock: systemClock, logger: log };
+    const acks = new AckMux(nc);
+    this.#resources.defer(() => acks.close());
     const probe = crashProbe(process.env);
     const depsOf = (shard: number): ShardDeps => ({
       shard,
@@ -207,7 +210,7 @@ export class Node {
       shardOf: (address) => subjects.shardOf(address),
       addressOf: addressOfTail,
       mailOf: (message) => mailOf(subjects, message),
-      log: natsLog(nc, jsm, subjects, shard),
+      log: natsLog({ nc, jsm, acks, subjects }, shard),
       inbox: natsInbox(inboxDeps, shard),
       asks: natsAsks(nc, subjects, shard),
       outbox,
