@@ -40,11 +40,9 @@ export async function acquireLease(options: LeaseOptions): Promise<Lease | undef
   return revision === undefined ? undefined : new Lease(options, value, revision, askedAt);
 }
 
-/** Who holds a lease, by the stored value; undefined for nobody. */
-export async function holderOf(store: LeaseStore, key: string): Promise<string | undefined> {
-  const found = await store.get(key);
-  if (found === undefined) return undefined;
-  const { holder } = JSON.parse(found.value) as { holder: string };
+/** Who holds a lease, by its stored value. */
+export function holderOf({ value }: { readonly value: string }): string {
+  const { holder } = JSON.parse(value) as { holder: string };
   return holder;
 }
 

@@ -13,6 +13,11 @@ import { FabricError, toWireError, type WireError } from '#schemas/fabric-error'
 const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 5_000;
 
+/** Name of a shard's lease. */
+export function leaseKey(shard: number): string {
+  return `shard.${shard}`;
+}
+
 export interface HostOptions {
   readonly nodeId: string;
   readonly shards: number;
@@ -110,7 +115,7 @@ export class ShardHost {
   /** The lease, as soon as it is free; undefined when it may be free now, or the node stops. */
   async #takeLease(shard: number): Promise<Lease | undefined> {
     const { leases, leaseTtlMs: ttlMs, nodeId, clock, random, logger } = this.#options;
-    const key = `shard.${shard}`;
+    const key = leaseKey(shard);
     const take = (): Promise<Lease | undefined> =>
       acquireLease({ store: leases, key, holder: nodeId, ttlMs, clock, random, logger });
     const lease = await take();

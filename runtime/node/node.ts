@@ -33,7 +33,8 @@ import type { NodeStatus, RunFile } from './api.ts';
 import { ApiServer } from './api-server.ts';
 import { crashProbe } from './crash-probe.ts';
 import { buildDrivers } from './drivers.ts';
-import { ShardHost } from './host.ts';
+import { leaseKey, ShardHost } from './host.ts';
+import { freeLeftBehind } from './left-behind.ts';
 import { locateServer } from './locate-server.ts';
 import { buildRegistry } from './registry.ts';
 import { RootSupervisor } from './root-supervisor.ts';
@@ -198,6 +199,10 @@ export class Node {
     });
     const blobs = await natsBlobs(nc, subjects);
     const leases = await natsLeases(nc, subjects.buckets.claims);
+    if (this.#ownsServer()) {
+      const keys = Array.from({ length: config.shards }, (_, shard) => leaseKey(shard));
+      await freeLeftBehind(this.#options.dataDir, this.id, leases, keys);
+    }
     const outbox = natsOutbox(nc, subjects);
     const inboxDeps = { nc, jsm, subjects, clock: systemClock, logger: log };
     const acks = new AckMux(nc);
