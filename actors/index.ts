@@ -3,10 +3,11 @@ import { counter } from '#machines/counter';
 import { session } from '#machines/session';
 import { supervisor } from '#machines/supervisor';
 import { task } from '#machines/task';
+import type { Builtins } from '#runtime/cli/builtins';
 import { httpDriver } from '#runtime/effects/http';
 import { processDriver } from '#runtime/effects/process';
 
-export const builtins = {
+export const builtins: Builtins = {
   machines: [counter, session, supervisor, task],
   drivers: { http: httpDriver, process: processDriver },
 };
