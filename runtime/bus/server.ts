@@ -2,10 +2,11 @@
  * The realm's own nats-server, as a child process.
  *
  * V1  It listens on loopback only and asks for a token that only the owner of the data folder can read.
- * V2  It never outlives its parent: a pipe that only the parent holds open ends it, even after SIGKILL.
+ * V2  It never outlives its parent (tether.ts), even when that is ended by SIGKILL.
  * V3  When it dies by itself it is started again on the same port and data; clients reconnect.
+ * V4  Two servers never work on one data folder: one that an earlier owner left behind has ended before ours begins.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
@@ -18,6 +19,7 @@ import { FabricError } from '#schemas/fabric-error';
 import { compareVersions, SERVER_VERSION_MIN } from './connection.ts';
 import { busErrors } from './errors.ts';
 import { writePrivateFile } from './file.ts';
+import { endLeftover, spawnTethered } from './tether.ts';
 
 /** Largest message: the server warns above this, and a commit or a body rarely comes near it. */
 export const MAX_PAYLOAD_BYTES = 8 * 1024 * 1024;
@@ -29,24 +31,8 @@ const RESTART_MAX_MS = 5_000;
 /** A server that ran this long was well: the next restart is immediate again. */
 const HEALTHY_AFTER_MS = 10_000;
 const LAST_LINES_MAX = 20;
-
-/**
- * Runs the server and ends it when the pipe on descriptor 3 closes (V2). The shell is the parent that outlives ours.
- * `$1` binary, `$2` config.
- */
-const WRAPPER = `
-"$1" -c "$2" 3<&- &
-server=$!
-trap 'kill -TERM $server 2>/dev/null' TERM INT
-( while read -r _; do :; done <&3; kill -TERM $server 2>/dev/null ) &
-watch=$!
-while :; do
-  wait $server; code=$?
-  kill -0 $server 2>/dev/null || break
-done
-kill $watch 2>/dev/null
-exit $code
-`;
+const PORT_ATTEMPTS_MAX = 3;
+const PID_FILE = 'nats-server.pid';
 
 export interface EmbeddedServerOptions {
   readonly dataDir: string;
@@ -84,17 +70,27 @@ export class EmbeddedServer {
   static async start(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
     checkBinary(options.binary);
     mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
-    const port = options.port === undefined || options.port === 0 ? await freePort() : options.port;
-    const websocketPort = options.websocketPort === 0 ? await freePort() : options.websocketPort;
-    const server = new EmbeddedServer(options, port, websocketPort);
-    await server.#spawn();
-    return server;
+    for (let attempt = 1; ; attempt++) {
+      const port = options.port === undefined || options.port === 0 ? await freePort() : options.port;
+      const websocketPort = options.websocketPort === 0 ? await freePort() : options.websocketPort;
+      const server = new EmbeddedServer(options, port, websocketPort);
+      try {
+        await server.#spawn();
+        return server;
+      } catch (thrown) {
+        await server.stop();
+        // Somebody took the free port before the server did.
+        const isTaken = port !== options.port && String(thrown).includes('address already in use');
+        if (!isTaken || attempt === PORT_ATTEMPTS_MAX) throw thrown;
+      }
+    }
   }
 
-  /** Pid of the nats-server itself, while it runs. */
+  /** Pid of the nats-server itself, as it last said. */
   get pid(): number | undefined {
-    const file = join(this.#options.dataDir, 'nats-server.pid');
-    return existsSync(file) ? Number(readFileSync(file, 'utf8')) : undefined;
+    const file = join(this.#options.dataDir, PID_FILE);
+    const pid = existsSync(file) ? Number.parseInt(readFileSync(file, 'utf8'), 10) : 0;
+    return pid > 0 ? pid : undefined;
   }
 
   /** SIGTERM, and SIGKILL for a server that does not end. */
@@ -106,8 +102,7 @@ export class EmbeddedServer {
     const ended = once(child, 'exit');
     child.kill('SIGTERM');
     const timer = setTimeout(() => {
-      const { pid } = this;
-      if (pid !== undefined) process.kill(pid, 'SIGKILL');
+      if (this.pid !== undefined) process.kill(this.pid, 'SIGKILL');
     }, STOP_TIMEOUT_MS);
     await ended;
     clearTimeout(timer);
@@ -119,10 +114,13 @@ export class EmbeddedServer {
 
   async #spawn(): Promise<void> {
     const { binary, logger } = this.#options;
+    // V4.
+    if (this.pid !== undefined) {
+      await endLeftover(this.pid, (line) => line.includes(this.#config), STOP_TIMEOUT_MS);
+      if (this.#stopping) return;
+    }
     const startedAt = performance.now();
-    const child = spawn('/bin/sh', ['-c', WRAPPER, 'nats-server', binary, this.#config], {
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-    });
+    const child = spawnTethered(binary, ['-c', this.#config]);
     this.#child = child;
     const lines: string[] = [];
     const ready = Promise.withResolvers<void>();
@@ -135,7 +133,8 @@ export class EmbeddedServer {
     child.once('error', (cause) =>
       ready.reject(failed(`nats-server cannot be run: ${cause.message}`, lines, cause)),
     );
-    child.once('exit', (code, signal) => {
+    // Not `exit`: the last lines may still be in the pipe then.
+    child.once('close', (code, signal) => {
       ready.reject(failed(`nats-server ended with ${signal ?? `code ${code}`}`, lines));
       if (this.#child === child) this.#ended(performance.now() - startedAt, code, signal);
     });
@@ -208,7 +207,7 @@ function configText(
     websocketPort === undefined ? '' : `websocket { listen: "127.0.0.1:${websocketPort}", no_tls: true }\n`;
   return `listen: "127.0.0.1:${port}"
 server_name: "infrafabric"
-pid_file: ${quote(join(dataDir, 'nats-server.pid'))}
+pid_file: ${quote(join(dataDir, PID_FILE))}
 max_payload: ${MAX_PAYLOAD_BYTES}
 authorization { token: ${quote(token)} }
 jetstream {
