@@ -37,6 +37,7 @@ import { leaseKey, ShardHost } from './host.ts';
 import { freeLeftBehind } from './left-behind.ts';
 import { locateServer } from './locate-server.ts';
 import { buildRegistry } from './registry.ts';
+import { Resources } from './resources.ts';
 import { RootSupervisor } from './root-supervisor.ts';
 
 const packageVersion = version();
@@ -66,7 +67,7 @@ export interface NodeOptions {
  * `bad_machine` and what the drivers throw. Nothing is left running after a throw.
  */
 export async function startNode(options: NodeOptions): Promise<Node> {
-  const resources = new AsyncDisposableStack();
+  const resources = new Resources();
   try {
     const node = new Node(options, resources);
     await node.start();
@@ -80,7 +81,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
 export class Node {
   readonly id: string;
   readonly #options: NodeOptions;
-  readonly #resources: AsyncDisposableStack;
+  readonly #resources: Resources;
   readonly #startedAt = systemClock.now();
   readonly #ended = Promise.withResolvers<void>();
   #host: ShardHost | undefined;
@@ -88,7 +89,7 @@ export class Node {
   /** Resolves when the node has stopped, by whatever means. */
   readonly stopped: Promise<void>;
 
-  constructor(options: NodeOptions, resources: AsyncDisposableStack) {
+  constructor(options: NodeOptions, resources: Resources) {
     this.id = systemRandom.id();
     this.#options = options;
     this.#resources = resources;
