@@ -50,6 +50,7 @@ class InboxReader {
   readonly #shard: number;
   readonly #deliver: (message: InboxMessage) => void;
   #last: number;
+  #pending = 0;
   #closed = false;
   #stop: (() => void) | undefined;
   #resumed: PromiseWithResolvers<void> | undefined;
@@ -73,6 +74,10 @@ class InboxReader {
   resume(): void {
     this.#resumed?.resolve();
     this.#resumed = undefined;
+  }
+
+  behind(): number {
+    return this.#pending;
   }
 
   async close(): Promise<void> {
@@ -120,6 +125,7 @@ class InboxReader {
         if (this.#closed) return;
         if (m.seq <= this.#last) continue;
         this.#last = m.seq;
+        this.#pending = m.info.pending;
         this.#deliver(messageOf(m));
       }
     } finally {

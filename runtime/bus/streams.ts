@@ -13,8 +13,10 @@ import { FabricError } from '#schemas/fabric-error';
 import { busErrors } from './errors.ts';
 import type { Subjects } from './subjects.ts';
 
-/** Retries of a send within this time are stored once. */
-const DUPLICATE_WINDOW_NS = 120 * 1e9;
+/** Shards know their duplicates themselves; the stream's own memory of ids would take two senders' equal ids for one. */
+const INBOX_DUPLICATE_WINDOW_NS = 1e9;
+/** A dead letter sent again after a crash of its node is stored once. */
+const DEAD_DUPLICATE_WINDOW_NS = 120 * 1e9;
 
 export interface StreamOptions {
   readonly replicas: number;
@@ -58,7 +60,7 @@ export async function ensureStreams(
       subjects: [wildcards.in(), wildcards.mail()],
       subject_transform: { src: wildcards.in(), dest: wildcards.queued() },
       max_bytes: options.inboxBytesMax,
-      duplicate_window: DUPLICATE_WINDOW_NS,
+      duplicate_window: INBOX_DUPLICATE_WINDOW_NS,
     },
     {
       ...common,
@@ -66,7 +68,7 @@ export async function ensureStreams(
       subjects: [wildcards.dead()],
       max_bytes: options.deadBytesMax,
       discard: DiscardPolicy.Old,
-      duplicate_window: DUPLICATE_WINDOW_NS,
+      duplicate_window: DEAD_DUPLICATE_WINDOW_NS,
     },
   ];
   for (const config of wanted) {

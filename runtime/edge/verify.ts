@@ -102,6 +102,8 @@ export function edgeGate({ policy, keyOf }: GateOptions): EdgeGate {
   }
 
   return {
+    eventOf: (envelope) => ({ ...toEvent(readEnvelope(envelope).message) }),
+
     check(envelope, at) {
       try {
         return accept(envelope, at);

@@ -137,7 +137,7 @@ export class Node {
       startedAt: this.#startedAt,
       durability: config.durability,
       shardCount: config.shards,
-      shards: (this.#host?.all() ?? []).map((shard) => ({ ...shard.status(), behind: 0 })),
+      shards: (this.#host?.all() ?? []).map((shard) => shard.status()),
     };
   }
 

@@ -29,7 +29,7 @@ export class Dedupe {
   }
 }
 
-/** Ids are counted per sender; a sender without a name shares the nameless one. */
-export function dedupeKey(from: string | undefined, id: string): string {
-  return from === undefined ? id : `${from}\n${id}`;
+/** An id names one message of one sender to one actor; senders without a name share the nameless one. */
+export function dedupeKey(from: string | undefined, actor: string, id: string): string {
+  return `${from ?? ''}\n${actor}\n${id}`;
 }

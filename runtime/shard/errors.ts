@@ -45,6 +45,10 @@ export const shardErrors = errorKinds({
     retryable: true,
     help: 'Free disk space or raise the limits of the log stream; nothing of this message was stored.',
   },
+  log_unavailable: {
+    retryable: true,
+    help: 'The NATS server or its disk is away; retry with the same message id.',
+  },
   log_corrupt: {
     retryable: false,
     help: 'Stop the realm and restore the log from a backup; do not delete anything.',

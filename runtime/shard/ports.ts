@@ -63,12 +63,17 @@ export interface Subscription {
   close(): Promise<void>;
 }
 
+/** `pause` and `resume` bound what is in memory. */
+export interface InboxSubscription extends Subscription {
+  pause(): void;
+  resume(): void;
+  /** Stored messages not delivered yet, as far as the stream has said. */
+  behind(): number;
+}
+
 export interface ShardInbox {
-  /** Delivers in stream order everything after `afterSeq` for this shard (sends and cross-shard mail), for ever, through reconnects. `pause`/`resume` bound what is in memory. */
-  open(
-    afterSeq: number,
-    deliver: (message: InboxMessage) => void,
-  ): Promise<Subscription & { pause(): void; resume(): void }>;
+  /** Delivers in stream order everything after `afterSeq` for this shard (sends, cross-shard mail), through reconnects. */
+  open(afterSeq: number, deliver: (message: InboxMessage) => void): Promise<InboxSubscription>;
   /** Lets go of what is stored up to and including `seq`: it is consumed. */
   release(seq: number): Promise<void>;
 }
@@ -152,6 +157,8 @@ export type GateVerdict =
 
 /** Checks envelopes: schema, signature, seq, ttl, addressee. */
 export interface EdgeGate {
+  /** The event of an envelope that was accepted before (replay): no checks. */
+  eventOf(envelope: unknown): EventData;
   check(
     envelope: unknown,
     at: {

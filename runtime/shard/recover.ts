@@ -3,7 +3,6 @@
  * state digest is checked: a changed machine or a damaged log stops the shard instead of going on from a wrong state.
  */
 import { decodeBody, sha256 } from '#runtime/bus/codec';
-import type { EventData } from '#runtime/machine/types';
 import type { Entry } from '#schemas/commit';
 import { FabricError } from '#schemas/fabric-error';
 import { equalBytes, openCommit, stateDigest } from './commit.ts';
@@ -11,7 +10,7 @@ import { Draft } from './draft.ts';
 import { shardErrors } from './errors.ts';
 import type { Hydrator } from './hydrate.ts';
 import { type Parcel, parcelsOf } from './mailer.ts';
-import type { BlobStore, ShardLog, StoredCommit } from './ports.ts';
+import type { BlobStore, EdgeGate, ShardLog, StoredCommit } from './ports.ts';
 import { settle } from './settle.ts';
 import type { Tables } from './snapshot.ts';
 import type { ShardState } from './state.ts';
@@ -43,12 +42,19 @@ export function applyTables(state: ShardState, tables: Tables): void {
   for (const [shard, index] of tables.sent) state.sent.set(shard, index);
 }
 
+/** What a fold reads beside the log. */
+interface Sources {
+  readonly hydrator: Hydrator;
+  readonly blobs: BlobStore;
+  readonly eventOf: EdgeGate['eventOf'];
+}
+
 /** Folds the log after the state's position through `throughSeq`. Returns what of it must still be sent outside. */
 export async function foldLog(
   state: ShardState,
   log: ShardLog,
   throughSeq: number,
-  sources: { readonly hydrator: Hydrator; readonly blobs: BlobStore },
+  sources: Sources,
   waiting: readonly Parcel[],
   progress: (entries: number) => void,
 ): Promise<Parcel[]> {
@@ -65,18 +71,14 @@ export async function foldLog(
   return parcels.filter((p) => p.index > state.acted);
 }
 
-async function foldCommit(
-  state: ShardState,
-  stored: StoredCommit,
-  sources: { readonly hydrator: Hydrator; readonly blobs: BlobStore },
-): Promise<Parcel[]> {
+async function foldCommit(state: ShardState, stored: StoredCommit, sources: Sources): Promise<Parcel[]> {
   const { commit, hash } = openCommit(state, stored);
   const cold = commit.entries.filter((e) => typeof state.actors.peek(e.actor) === 'number');
   if (cold.length > 0) await sources.hydrator.hydrate(state, new Set(cold.map((e) => e.actor)));
   const draft = new Draft(commit.index, commit.at);
   for (const entry of commit.entries) {
     const event =
-      entry.blob === undefined || entry.op === 'dead' ? entry.event : await bodyOf(entry, sources.blobs);
+      entry.blob === undefined || entry.op === 'dead' ? entry.event : await bodyOf(entry, sources);
     applyWork(state, draft, workOf(entry, event));
   }
   const digest = stateDigest(draft.touched);
@@ -88,8 +90,8 @@ async function foldCommit(
 }
 
 /** The event of an entry whose body lies in the blob store: the body itself, or an envelope's. */
-async function bodyOf(entry: Entry, blobs: BlobStore): Promise<unknown> {
-  const bytes = await blobs.get(bodyName(entry.blob?.hash ?? ''));
+async function bodyOf(entry: Entry, sources: Sources): Promise<unknown> {
+  const bytes = await sources.blobs.get(bodyName(entry.blob?.hash ?? ''));
   if (bytes === undefined) {
     throw new FabricError(shardErrors.blob_missing, `The body of an event of ${entry.actor} is gone`, {
       details: { actor: entry.actor, blob: entry.blob },
@@ -97,7 +99,7 @@ async function bodyOf(entry: Entry, blobs: BlobStore): Promise<unknown> {
   }
   const value = decodeBody(bytes, entry.blob?.contentType);
   const isEnvelope = typeof value === 'object' && value !== null && 'performative' in value;
-  return isEnvelope ? { type: (entry.event as EventData).type, message: value } : value;
+  return isEnvelope ? sources.eventOf(value) : value;
 }
 
 function sameDigest(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {

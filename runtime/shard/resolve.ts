@@ -86,7 +86,8 @@ export function resolveArrival(
     return refuse(refusal(shardErrors.reserved_event, `"${event.type}" is an event of the kernel`));
   }
   const cell = state.actors.cell(arrival.address);
-  if (cell === undefined && !kind.spawnOnMessage) {
+  // A child's address comes to life by its parent only.
+  if (cell === undefined && (!kind.spawnOnMessage || arrival.address.includes('~'))) {
     return refuse(refusal(shardErrors.unknown_actor, `No actor lives at ${arrival.address}`), event);
   }
   const machine = cell?.machine ?? state.registry.machine(kind.machine, kind.version);

@@ -16,7 +16,7 @@ export function settle(state: ShardState, commit: Commit, hash: Uint8Array, seq:
     switch (cause.kind) {
       case 'ask':
       case 'inbox':
-        if (cause.id !== undefined) state.dedupe.add(dedupeKey(cause.from, cause.id), seq);
+        if (cause.id !== undefined) state.dedupe.add(dedupeKey(cause.from, actor, cause.id), seq);
         break;
       case 'mail':
         if (cause.shard === state.shard) state.localMail.delete(`${cause.index}/${cause.n}`);

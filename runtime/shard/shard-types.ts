@@ -72,4 +72,6 @@ export interface ShardStatus {
   readonly queued: number;
   readonly outbox: number;
   readonly consumed: number;
+  /** Inbox messages not consumed yet. */
+  readonly behind: number;
 }

@@ -43,6 +43,8 @@ export type { CrashPoint, ShardDeps, ShardLimits, ShardStatus } from './shard-ty
 /** After a refused append the shard folds anew and waits this long before it takes anything again, doubling. */
 const STALL_FIRST_MS = 250;
 const STALL_MAX_MS = 5_000;
+/** An append under way for longer than this is an outage: further asks are refused instead of piling up. */
+const OUTAGE_AFTER_MS = 2_000;
 /** Longest delay a timer is armed for; later ones are looked at again then. */
 const WAKE_MAX_MS = 60_000;
 /** A batch is cut when it is estimated to fill this share of the largest message the server takes. */
@@ -81,6 +83,8 @@ export class Shard {
   #snapshotting: Promise<void> | undefined;
   #garbageReady = false;
   #passivateDue = false;
+  /** Set while an append is under way, ms since the epoch. */
+  #appendingSince: number | undefined;
   #stallMs = STALL_FIRST_MS;
   #leave: (reason: FabricError | undefined) => void = () => {};
   /** Resolves when the shard has left: with the reason, or undefined after `stop`. */
@@ -120,6 +124,13 @@ export class Shard {
       this.#refuse(ask, kind, `Shard ${this.shard} takes nothing right now (${this.#phase})`);
       return;
     }
+    if (
+      this.#appendingSince !== undefined &&
+      this.#deps.clock.now() - this.#appendingSince > OUTAGE_AFTER_MS
+    ) {
+      this.#refuse(ask, shardErrors.log_unavailable, `The log of shard ${this.shard} does not answer`);
+      return;
+    }
     let address: Address;
     try {
       address = this.#deps.addressOf(ask.subject);
@@ -131,7 +142,7 @@ export class Shard {
       this.#refuse(ask, shardErrors.wrong_shard, `${address} lives in shard ${this.#state.shardOf(address)}`);
       return;
     }
-    const key = ask.id === undefined ? undefined : dedupeKey(ask.from, ask.id);
+    const key = ask.id === undefined ? undefined : dedupeKey(ask.from, address, ask.id);
     if (key !== undefined) {
       const twin = this.#inflight.get(key);
       if (twin !== undefined) {
@@ -141,7 +152,7 @@ export class Shard {
       }
       const seq = this.#state.dedupe.get(key);
       if (seq !== undefined) {
-        void this.#answerAgain(ask, seq);
+        void this.#answerAgain(ask, address, seq);
         return;
       }
     }
@@ -199,6 +210,7 @@ export class Shard {
       queued: this.#queue.length,
       outbox: this.#mailer.size,
       consumed: s.consumed,
+      behind: this.#queue.outside + (this.#inbox?.behind() ?? 0),
     };
   }
 
@@ -260,7 +272,7 @@ export class Shard {
       applyTables(state, tables);
     }
     const from = state.index;
-    const sources = { hydrator: this.#hydrator, blobs };
+    const sources = { hydrator: this.#hydrator, blobs, eventOf: this.#deps.gate.eventOf };
     const waiting = tables?.parcels ?? [];
     const parcels = await foldLog(state, log, throughSeq, sources, waiting, () => {});
     logger.info(
@@ -322,7 +334,7 @@ export class Shard {
         this.#push({ kind: 'skip', seq });
         return;
       }
-      const key = message.id === undefined ? undefined : dedupeKey(message.from, message.id);
+      const key = message.id === undefined ? undefined : dedupeKey(message.from, address, message.id);
       if (key !== undefined && (this.#inflight.has(key) || this.#state.dedupe.get(key) !== undefined)) {
         this.#push({ kind: 'skip', seq });
       } else {
@@ -462,7 +474,9 @@ export class Shard {
     }
     this.#probe('before_commit');
     const collectable = this.#garbageReady;
+    this.#appendingSince = this.#deps.clock.now();
     const result = await this.#appender.append(sealed.bytes, state.seq);
+    this.#appendingSince = undefined;
     this.#probe('after_commit');
     if (result.kind === 'appended') {
       this.#act(draft, sealed, result.seq, answers);
@@ -663,7 +677,7 @@ export class Shard {
   }
 
   /** The first answer of a message handled before, read back from the log. */
-  async #answerAgain(ask: Ask, seq: number): Promise<void> {
+  async #answerAgain(ask: Ask, address: string, seq: number): Promise<void> {
     try {
       const stored = await this.#deps.log.get(seq);
       const commit = stored === undefined ? undefined : decodeCommit(stored.bytes);
@@ -671,7 +685,8 @@ export class Shard {
         (e) =>
           (e.cause.kind === 'ask' || e.cause.kind === 'inbox') &&
           e.cause.id === ask.id &&
-          e.cause.from === ask.from,
+          e.cause.from === ask.from &&
+          e.actor === address,
       );
       if (commit === undefined || entry === undefined) {
         return this.#refuse(

@@ -528,7 +528,8 @@ function newCell(work: Work, machine: Machine, step: Step): Cell {
 }
 
 function contextOf(draft: Draft, work: Work): StepContext {
-  const from = senderOf(work.cause);
+  // A verified sender before a claimed one.
+  const from = work.signed?.from ?? senderOf(work.cause);
   return { self: work.actor as Address, at: draft.at, ...(from !== undefined && { from }) };
 }
 
