@@ -1,18 +1,15 @@
 /** The checks of `doctor` that need no running realm. */
-import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
+import { findNatsServer, minNatsServerVersion } from '#deploy/nats-server';
 import { loadConfig } from '#runtime/supervise/load-config';
 import { toWireError } from '#schemas/fabric-error';
 import type { Check } from './render/checks.ts';
 import { plural, span } from './render/format.ts';
 
 const NODE_MAJOR_MIN = 22;
-const SERVER_MIN = [2, 12] as const;
-const SERVER_TIMEOUT_MS = 5_000;
 /** Writes timed to judge a disk: enough for a median, quick even on a slow one. */
 const FSYNC_PROBES = 16;
 const FSYNC_BYTES = 4_096;
@@ -38,29 +35,16 @@ export async function checkServer(
 ): Promise<Check> {
   if (url !== undefined)
     return { name: 'nats-server', state: 'skip', seen: 'the config names a server of its own' };
-  const program = env['NATS_SERVER'] ?? 'nats-server';
-  let text: string;
   try {
-    const { stdout } = await promisify(execFile)(program, ['--version'], {
-      timeout: SERVER_TIMEOUT_MS,
-      env: { ...env },
-    });
-    text = stdout;
-  } catch {
-    const todo = 'Install nats-server 2.12 or newer, or set NATS_URL; `npm start` in a checkout provides it.';
-    return { name: 'nats-server', state: 'fail', seen: 'not found on PATH', todo };
+    const server = await findNatsServer({ env });
+    if (server !== undefined) return { name: 'nats-server', state: 'ok', seen: server.version };
+  } catch (error) {
+    const [seen = '', todo = ''] = (error as Error).message.split('\nFix: ');
+    return { name: 'nats-server', state: 'fail', seen, todo };
   }
-  return serverCheck(text);
-}
-
-export function serverCheck(versionOutput: string): Check {
-  const match = /v?(\d+)\.(\d+)\.(\d+)/.exec(versionOutput);
-  const [version = versionOutput.trim(), major = '0', minor = '0'] = match ?? [];
-  const [minMajor, minMinor] = SERVER_MIN;
-  const enough = Number(major) > minMajor || (Number(major) === minMajor && Number(minor) >= minMinor);
-  if (enough) return { name: 'nats-server', state: 'ok', seen: version.replace(/^v/, '') };
-  const todo = `Install nats-server ${minMajor}.${minMinor} or newer.`;
-  return { name: 'nats-server', state: 'fail', seen: version.replace(/^v/, ''), todo };
+  const todo = `Install nats-server ${minNatsServerVersion} or newer, or set NATS_URL; \`npm start\` in a checkout provides it.`;
+  const seen = `none from ${minNatsServerVersion} on PATH or in the cache`;
+  return { name: 'nats-server', state: 'fail', seen, todo };
 }
 
 /** Writes and syncs a small file where the realm's data is to be. */

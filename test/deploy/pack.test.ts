@@ -87,7 +87,7 @@ test('the packed tarball runs from an empty folder on Node 26 and on plain Node 
     const config = join(home, 'node_modules/infrafabric/deploy/examples/counter.yaml');
     const up = spawn(node, [bin, 'up', config], { cwd: home, env, stdio: ['ignore', 'pipe', 'pipe'] });
     try {
-      await listening(up, join(env.INFRAFABRIC_DATA, 'run.json'));
+      await ready(up);
       const ask = ['ask', 'counter/k1', '{"type":"add","by":2}', '--json'];
       const { stdout } = await exec(node, [bin, ...ask], { cwd: home, env });
       t.regex(stdout, /"ok":\s*true/);
@@ -99,18 +99,18 @@ test('the packed tarball runs from an empty folder on Node 26 and on plain Node 
   t.true((await readdir(home)).includes('node_modules'));
 });
 
-/** Resolves when the realm's run file stands; rejects with what `up` wrote when it ends before. */
-async function listening(up: ChildProcess, runFile: string): Promise<void> {
+/** Resolves when `up` says that it is; rejects with what it wrote when it ends before. */
+async function ready(up: ChildProcess): Promise<void> {
   const lines: string[] = [];
   const { stdout, stderr } = up;
   if (stdout === null || stderr === null) throw new Error('up was spawned without pipes');
-  for (const stream of [stdout, stderr]) {
-    createInterface({ input: stream }).on('line', (line) => lines.push(line));
-  }
-  const deadline = Date.now() + 20_000;
-  while (!existsSync(runFile)) {
-    if (up.exitCode !== null || Date.now() > deadline)
-      throw new Error(`up is not ready:\n${lines.join('\n')}`);
-    await new Promise((done) => setTimeout(done, 50));
-  }
+  await new Promise<void>((resolve, reject) => {
+    for (const stream of [stdout, stderr]) {
+      createInterface({ input: stream }).on('line', (line) => {
+        lines.push(line);
+        if (line.includes(' is up in ')) resolve();
+      });
+    }
+    up.once('close', () => reject(new Error(`up ended:\n${lines.join('\n')}`)));
+  });
 }
