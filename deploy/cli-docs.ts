@@ -1,21 +1,13 @@
-/**
- * Writes docs/cli.md from the definitions of the commands; with --check it only says whether the file is up to date.
- */
-import { readFileSync, writeFileSync } from 'node:fs';
+/** Writes docs/cli.md from the definitions of the commands; `--check` fails when it is stale. */
 import type { Argument, Command, Option } from 'commander';
 import { EXIT_MEANINGS } from '#runtime/cli/exit-codes';
 import { processIo } from '#runtime/cli/main';
 import { program } from '#runtime/cli/program';
+import { writeOrCheck } from './generated.ts';
 
-const FILE = new URL('../docs/cli.md', import.meta.url);
 const COMMON = new Set(['--json', '--data', '--config', '--debug']);
 
-const text = reference();
-if (!process.argv.includes('--check')) writeFileSync(FILE, text);
-else if (readFileSync(FILE, 'utf8') !== text) {
-  process.stderr.write('docs/cli.md is not what the commands say: run `node deploy/cli-docs.ts`\n');
-  process.exitCode = 1;
-}
+writeOrCheck('docs/cli.md', reference());
 
 function reference(): string {
   const io = processIo(new AbortController().signal);

@@ -3,7 +3,7 @@ import { errorKinds } from '#schemas/fabric-error';
 
 export const cliErrors = errorKinds({
   usage: { retryable: false, help: 'Add --help to see the arguments, options and examples of a command.' },
-  bad_event: {
+  bad_event_text: {
     retryable: false,
     help: 'Give an event type and its fields as JSON, `add \'{"by":5}\'`, or one JSON object with a "type".',
   },

@@ -7,7 +7,7 @@ export interface TypedEvent {
   readonly [field: string]: unknown;
 }
 
-/** Reads an event from the command line. Throws `bad_event`. */
+/** Reads an event from the command line. Throws `bad_event_text`. */
 export function parseEvent(event: string, json: string | undefined): TypedEvent {
   const first = event.trimStart();
   if (first.startsWith('{')) {
@@ -24,7 +24,7 @@ export function parseEvent(event: string, json: string | undefined): TypedEvent 
   return { ...fields, type: event };
 }
 
-/** Checks that data is an event. Throws `bad_event`. */
+/** Checks that data is an event. Throws `bad_event_text`. */
 export function asEvent(data: unknown): TypedEvent {
   if (typeof data !== 'object' || data === null || Array.isArray(data))
     throw bad('An event is a JSON object');
@@ -43,5 +43,5 @@ function parseJson(text: string): unknown {
 }
 
 function bad(message: string, cause?: unknown): FabricError {
-  return new FabricError(cliErrors.bad_event, message, { cause });
+  return new FabricError(cliErrors.bad_event_text, message, { cause });
 }

@@ -23,7 +23,7 @@ export const EXIT_MEANINGS: readonly (readonly [ExitCode, string])[] = [
   [EXIT.interrupted, 'Interrupted by Ctrl-C before the end.'],
 ];
 
-const USAGE_CODES = new Set(['usage', 'bad_address', 'bad_event', 'ambiguous_realm']);
+const USAGE_CODES = new Set(['usage', 'bad_address', 'bad_event_text', 'ambiguous_realm']);
 const NOT_RUNNING_CODES = new Set(['not_running', 'realm_unreachable', 'connect_failed', 'ask_timeout']);
 
 /** An ending with a code of its own: the realm's refusals, where the error code alone does not tell. */

@@ -81,7 +81,7 @@ async function deliver(
   }
 }
 
-/** Reads one line. Throws `bad_event` with the field that is wrong. */
+/** Reads one line. Throws `bad_line` with the field that is wrong. */
 export function parseDraft(text: string): Draft {
   let data: unknown;
   try {
