@@ -16,6 +16,7 @@ import { KeyRegistry } from '#runtime/edge/keys';
 import { natsKeyStore } from '#runtime/edge/nats-keys';
 import { newSeed, signingKey } from '#runtime/edge/sign';
 import { edgeGate } from '#runtime/edge/verify';
+import { locateServer } from '#runtime/node/locate-server';
 import { FabricError } from '#schemas/fabric-error';
 import type { IFMessage } from '#schemas/if-message';
 
@@ -27,7 +28,7 @@ test.before(async (t) => {
   await mkdir(ports);
   const arrived = watch(ports);
   const server = spawn(
-    'nats-server',
+    await locateServer(process.env),
     ['-a', '127.0.0.1', '-p', '-1', '-js', '-sd', folder, '--ports_file_dir', ports],
     {
       stdio: 'ignore',
