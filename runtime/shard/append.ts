@@ -16,12 +16,16 @@ const RETRY_MAX_MS = 2_000;
 export type AppendOutcome =
   | { readonly kind: 'appended'; readonly seq: number }
   | { readonly kind: 'fenced' }
+  /** `close` was called before the end was clear. */
+  | { readonly kind: 'abandoned' }
   | { readonly kind: 'refused'; readonly error: WireError };
 
 export class Appender {
   readonly #log: ShardLog;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  #closed = false;
+  #wake: () => void = () => {};
 
   constructor(log: ShardLog, clock: Clock, logger: Logger) {
     this.#log = log;
@@ -29,12 +33,19 @@ export class Appender {
     this.#logger = logger;
   }
 
-  /** Appends after `expectedSeq`. Takes as long as the server is away; bounded only by the caller leaving. */
+  /** Lets an append under way end as `abandoned` where its end is not clear yet. */
+  close(): void {
+    this.#closed = true;
+    this.#wake();
+  }
+
+  /** Appends after `expectedSeq`. Takes as long as the server is away, or until `close`. */
   async append(bytes: Uint8Array, expectedSeq: number): Promise<AppendOutcome> {
     for (let attempt = 0; ; attempt++) {
       const result = await this.#log.append(bytes, expectedSeq);
       if (result.kind === 'appended' || result.kind === 'refused') return result;
       const last = await this.#head();
+      if (last === 'abandoned') return { kind: 'abandoned' };
       if (last !== undefined && last.seq !== expectedSeq) {
         return equalBytes(last.bytes, bytes) ? { kind: 'appended', seq: last.seq } : { kind: 'fenced' };
       }
@@ -44,12 +55,14 @@ export class Appender {
         'append_retry',
       );
       await this.#pause(attempt);
+      if (this.#closed) return { kind: 'abandoned' };
     }
   }
 
   /** The last commit, asked for until the leader answers. */
-  async #head(): Promise<StoredCommit | undefined> {
+  async #head(): Promise<StoredCommit | undefined | 'abandoned'> {
     for (let attempt = 0; ; attempt++) {
+      if (this.#closed && attempt > 0) return 'abandoned';
       try {
         return await this.#log.head();
       } catch (thrown) {
@@ -61,6 +74,12 @@ export class Appender {
 
   #pause(attempt: number): Promise<void> {
     const delayMs = Math.min(RETRY_FIRST_MS * 2 ** attempt, RETRY_MAX_MS);
-    return new Promise((resolve) => this.#clock.setTimer(resolve, delayMs));
+    return new Promise((resolve) => {
+      const timer = this.#clock.setTimer(resolve, delayMs);
+      this.#wake = () => {
+        this.#clock.clearTimer(timer);
+        resolve();
+      };
+    });
   }
 }

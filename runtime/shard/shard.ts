@@ -11,32 +11,33 @@
  * P6  Nothing is refused silently: an ask gets a typed answer, anything else a dead letter.
  * P7  What waits is bounded: asks beyond the bound are refused at once, the inbox is paused.
  */
-import { decodeCommit, sha256 } from '#runtime/bus/codec';
+import { decodeCommit } from '#runtime/bus/codec';
 import { encodeRefusal } from '#runtime/edge/replies';
-import type { EventData } from '#runtime/machine/types';
 import type { Address } from '#schemas/address';
 import type { Commit, Entry } from '#schemas/commit';
 import { type ErrorKind, FabricError, toWireError, type WireError } from '#schemas/fabric-error';
+import { Alarm } from './alarm.ts';
 import { Appender } from './append.ts';
 import { type Positions, type SealedCommit, sealCommit } from './commit.ts';
 import { dedupeKey } from './dedupe.ts';
 import { Draft } from './draft.ts';
+import { writeEpoch } from './epoch.ts';
 import { shardErrors } from './errors.ts';
-import { type AdminOutcome, type BodyItem, bodyOf, type Item, ItemQueue } from './gather.ts';
+import { type AdminOutcome, type BodyItem, type Item, ItemQueue } from './gather.ts';
 import { Hydrator } from './hydrate.ts';
 import { Mailer, parcelsOf } from './mailer.ts';
-import { passivate } from './passivate.ts';
 import type { Ask, EffectResult, EffectRunner, InboxMessage, ShardInbox, Subscription } from './ports.ts';
-import { applyTables, bodyHash, bodyName, foldLog } from './recover.ts';
+import { prepareBatch } from './prepare.ts';
+import { applyTables, foldLog } from './recover.ts';
 import { answerItem, refuseItem, respond } from './reply.ts';
-import { resolveArrival } from './resolve.ts';
 import { settle } from './settle.ts';
 import type { CrashPoint, ShardDeps, ShardStatus } from './shard-types.ts';
-import { capture, restoreCapture, SnapshotWriter } from './snapshot.ts';
+import { SnapshotWriter } from './snapshot.ts';
+import { Snapshotter } from './snapshotter.ts';
 import { emptyState, type ShardState } from './state.ts';
-import { applyWork } from './step.ts';
+import { type Answer, stepItem } from './step-item.ts';
 import type { Cell } from './table.ts';
-import { type Work, workOfMail, workOfResult } from './work.ts';
+import type { Work } from './work.ts';
 
 export type { CrashPoint, ShardDeps, ShardLimits, ShardStatus } from './shard-types.ts';
 
@@ -45,19 +46,12 @@ const STALL_FIRST_MS = 250;
 const STALL_MAX_MS = 5_000;
 /** An append under way for longer than this is an outage: further asks are refused instead of piling up. */
 const OUTAGE_AFTER_MS = 2_000;
-/** Longest delay a timer is armed for; later ones are looked at again then. */
-const WAKE_MAX_MS = 60_000;
 /** A batch is cut when it is estimated to fill this share of the largest message the server takes. */
 const BATCH_SHARE = 0.5;
 /** Bodies above this share of the largest message go to the blob store. */
 const INLINE_SHARE = 1 / 8;
 
 type Phase = 'new' | 'recovering' | 'running' | 'stalled' | 'closed';
-
-interface Answer {
-  readonly item: Item;
-  readonly entry: Entry;
-}
 
 export class Shard {
   readonly #deps: ShardDeps;
@@ -69,7 +63,7 @@ export class Shard {
   readonly #inlineBytesMax: number;
   #state: ShardState;
   #hydrator: Hydrator;
-  #snapshots: SnapshotWriter;
+  #snapshotter: Snapshotter | undefined;
   #mailer: Mailer;
   #effects: EffectRunner | undefined;
   #inbox: Awaited<ReturnType<ShardInbox['open']>> | undefined;
@@ -78,14 +72,11 @@ export class Shard {
   #pumping: Promise<void> | undefined;
   #scheduled = false;
   #paused = false;
-  #wake: { handle: unknown; dueAt: number } | undefined;
-  #entriesSinceSnapshot = 0;
-  #snapshotting: Promise<void> | undefined;
-  #garbageReady = false;
-  #passivateDue = false;
+  readonly #alarm: Alarm;
   /** Set while an append is under way, ms since the epoch. */
   #appendingSince: number | undefined;
   #stallMs = STALL_FIRST_MS;
+  #endWait: () => void = () => {};
   #leave: (reason: FabricError | undefined) => void = () => {};
   /** Resolves when the shard has left: with the reason, or undefined after `stop`. */
   readonly left: Promise<FabricError | undefined>;
@@ -93,11 +84,11 @@ export class Shard {
   constructor(deps: ShardDeps) {
     this.#deps = deps;
     this.#appender = new Appender(deps.log, deps.clock, deps.logger);
+    this.#alarm = new Alarm(deps.clock, () => this.#timersDue());
     this.#batchBytesMax = deps.log.bytesMax * BATCH_SHARE;
     this.#inlineBytesMax = deps.log.bytesMax * INLINE_SHARE;
     this.#state = this.#empty();
     this.#hydrator = new Hydrator(deps.shard, deps.blobs);
-    this.#snapshots = new SnapshotWriter(deps.shard, deps.blobs, this.#hydrator);
     this.#mailer = new Mailer(deps.outbox, deps.clock, deps.logger);
     this.left = new Promise((resolve) => {
       this.#leave = resolve;
@@ -111,7 +102,7 @@ export class Shard {
   /** Fences every earlier owner, recovers, and opens the doors. Throws when the log cannot be read or folded. */
   async start(): Promise<void> {
     this.#phase = 'recovering';
-    const { seq, epoch } = await this.#writeEpoch();
+    const { seq, epoch } = await writeEpoch(this.#deps, this.#appender, () => this.#empty());
     await this.#recover(seq, epoch);
     this.#asks = this.#deps.asks.open((ask) => this.offer(ask));
     this.#run();
@@ -224,43 +215,14 @@ export class Shard {
     return emptyState({ shard, registry, shardOf, dedupeWindow: limits.dedupeWindow });
   }
 
-  /** P3: from this record on the expectation of every earlier owner is stale. */
-  async #writeEpoch(): Promise<{ seq: number; epoch: number }> {
-    const { log, clock, node } = this.#deps;
-    for (;;) {
-      const head = await log.head();
-      const state = this.#empty();
-      if (head !== undefined) {
-        const last = decodeCommit(head.bytes);
-        state.index = last.index;
-        state.prev = sha256(head.bytes);
-        state.at = last.at;
-        state.epoch = last.epoch;
-        state.consumed = last.consumed;
-        state.acted = last.acted;
-      }
-      const epoch = state.epoch + 1;
-      const draft = new Draft(state.index + 1, Math.max(state.at, clock.now()));
-      const sealed = sealCommit(state, draft, { consumed: state.consumed, acted: state.acted, epoch, node });
-      const result = await this.#appender.append(sealed.bytes, head?.seq ?? 0);
-      if (result.kind === 'appended') return { seq: result.seq, epoch };
-      if (result.kind === 'refused') {
-        throw new FabricError(
-          shardErrors.log_refused,
-          `The log of shard ${this.shard} takes no epoch record: ${result.error.message}`,
-        );
-      }
-    }
-  }
-
   async #recover(throughSeq: number, epoch: number): Promise<void> {
     const { shard, blobs, log, logger, clock } = this.#deps;
     const startedAt = clock.now();
     const state = this.#empty();
     this.#state = state;
     this.#hydrator = new Hydrator(shard, blobs);
-    this.#snapshots = new SnapshotWriter(shard, blobs, this.#hydrator);
-    const tables = await this.#snapshots.load(state, epoch);
+    const writer = new SnapshotWriter(shard, blobs, this.#hydrator);
+    const tables = await writer.load(state, epoch);
     if (tables !== undefined) {
       if (tables.seq > throughSeq) {
         throw new FabricError(
@@ -279,7 +241,7 @@ export class Shard {
       { shard, epoch, commits: state.index - from, actors: state.actors.size, ms: clock.now() - startedAt },
       'shard_recovered',
     );
-    this.#entriesSinceSnapshot = 0;
+    this.#snapshotter = new Snapshotter(this.#deps, state, writer);
     this.#mailer = new Mailer(this.#deps.outbox, clock, logger);
     this.#mailer.add(parcels);
     this.#effects = this.#deps.effects((result) => this.#effectDone(result));
@@ -310,7 +272,7 @@ export class Shard {
       this.#pumping = this.#pump().finally(() => {
         this.#pumping = undefined;
         if (this.#queue.length > 0) this.#schedule();
-        else if (this.#wake === undefined && this.#phase === 'running') this.#armTimer();
+        else if (!this.#alarm.isArmed && this.#phase === 'running') this.#armTimer();
       });
     });
   }
@@ -374,10 +336,18 @@ export class Shard {
   async #pump(): Promise<void> {
     try {
       while (this.#phase === 'running') {
-        this.#passivateIfDue();
+        this.#snapshotter?.betweenBatches();
         const batch = this.#gather();
         if (batch.length === 0) return;
-        const prepared = this.#prepare(batch);
+        const prepared = prepareBatch(
+          {
+            state: this.#state,
+            hydrator: this.#hydrator,
+            blobs: this.#deps.blobs,
+            inlineBytesMax: this.#inlineBytesMax,
+          },
+          batch,
+        );
         if (prepared !== undefined) await prepared;
         if (!(await this.#commitBatch(batch))) return;
       }
@@ -400,65 +370,24 @@ export class Shard {
       : [...items, ...this.#queue.take(batchMax - items.length)];
   }
 
-  /** Brings in passivated actors and puts away big bodies; undefined where the batch needs neither. */
-  #prepare(batch: readonly Item[]): Promise<void> | undefined {
-    let cold: string[] | undefined;
-    let big: BodyItem[] | undefined;
-    for (const item of batch) {
-      for (const address of this.#addressesOf(item)) {
-        if (typeof this.#state.actors.peek(address) !== 'number') continue;
-        cold ??= [];
-        cold.push(address);
-      }
-      if ((item.kind === 'ask' || item.kind === 'inbox') && bodyOf(item).byteLength > this.#inlineBytesMax) {
-        big ??= [];
-        big.push(item);
-      }
-    }
-    if (cold === undefined && big === undefined) return undefined;
-    return this.#fetch(cold ?? [], big ?? []);
-  }
-
-  async #fetch(cold: readonly string[], big: readonly BodyItem[]): Promise<void> {
-    await this.#hydrator.hydrate(this.#state, cold);
-    for (const item of big) {
-      const body = bodyOf(item);
-      await this.#deps.blobs.put(bodyName(bodyHash(body)), body);
-    }
-  }
-
-  #addressesOf(item: Item): readonly string[] {
-    switch (item.kind) {
-      case 'ask':
-      case 'inbox':
-        return [item.address];
-      case 'mail':
-        return [item.local.mail.to];
-      case 'timer':
-        return [item.timer.actor];
-      case 'admin':
-        return [item.work.actor];
-      case 'bundle':
-        return item.bundle.items.map((i) => i.mail.to);
-      case 'effect': {
-        const actor = this.#state.effects.get(item.result.key)?.actor;
-        return actor === undefined ? [] : [actor];
-      }
-      case 'skip':
-        return [];
-    }
-  }
-
   /** Steps a batch and commits it. False when the shard has to leave the loop. */
   async #commitBatch(batch: readonly Item[]): Promise<boolean> {
     const state = this.#state;
     const draft = new Draft(state.index + 1, Math.max(state.at, this.#deps.clock.now()));
     const answers: Answer[] = [];
+    const context = {
+      state,
+      deps: this.#deps,
+      draft,
+      answers,
+      batchBytesMax: this.#batchBytesMax,
+      inlineBytesMax: this.#inlineBytesMax,
+    };
     let consumed = state.consumed;
     let taken = 0;
     for (const item of batch) {
       if (draft.bytes > this.#batchBytesMax) break;
-      if (!this.#stepItem(draft, item, answers)) break;
+      if (!stepItem(context, item)) break;
       if (item.kind === 'inbox') consumed = item.message.seq;
       else if (item.kind === 'bundle' || item.kind === 'skip') consumed = item.seq;
       taken += 1;
@@ -473,18 +402,18 @@ export class Shard {
       return false;
     }
     this.#probe('before_commit');
-    const collectable = this.#garbageReady;
+    const provesGarbage = this.#snapshotter?.provesGarbage === true;
     this.#appendingSince = this.#deps.clock.now();
     const result = await this.#appender.append(sealed.bytes, state.seq);
     this.#appendingSince = undefined;
     this.#probe('after_commit');
     if (result.kind === 'appended') {
       this.#act(draft, sealed, result.seq, answers);
-      if (collectable && this.#garbageReady) this.#collectGarbage();
+      this.#snapshotter?.committed(draft.entries.length, this.#mailer, provesGarbage);
       this.#stallMs = STALL_FIRST_MS;
       return true;
     }
-    if (result.kind === 'fenced') {
+    if (result.kind === 'fenced' || result.kind === 'abandoned') {
       const reason = new FabricError(
         shardErrors.shard_moved,
         `Shard ${this.shard} has another owner since epoch ${state.epoch}`,
@@ -515,133 +444,6 @@ export class Shard {
     }
   }
 
-  /** False when the item is only partly taken: the batch is full. */
-  #stepItem(draft: Draft, item: Item, answers: Answer[]): boolean {
-    const state = this.#state;
-    const step = (work: Work): void => {
-      answers.push({ item, entry: applyWork(state, draft, work) });
-    };
-    switch (item.kind) {
-      case 'skip':
-        return true;
-      case 'ask': {
-        const { ask } = item;
-        const cause = {
-          kind: 'ask' as const,
-          ...(ask.id !== undefined && { id: ask.id }),
-          ...(ask.from !== undefined && { from: ask.from }),
-        };
-        step(this.#resolve(cause, item.address, ask, draft.at));
-        return true;
-      }
-      case 'inbox': {
-        const { message } = item;
-        const cause = {
-          kind: 'inbox' as const,
-          seq: message.seq,
-          ...(message.id !== undefined && { id: message.id }),
-          ...(message.from !== undefined && { from: message.from }),
-        };
-        step(this.#resolve(cause, item.address, message, draft.at));
-        return true;
-      }
-      case 'admin':
-        step(item.work);
-        return true;
-      case 'mail': {
-        const { index, n, mail } = item.local;
-        step(workOfMail(mail, { kind: 'mail', shard: state.shard, index, n, from: mail.from }));
-        return true;
-      }
-      case 'bundle':
-        return this.#stepBundle(draft, item, step);
-      case 'timer': {
-        const { timer } = item;
-        const cell = state.actors.cell(timer.actor);
-        // Cancelled or set anew by an earlier work of this very batch.
-        if (cell?.timers?.get(timer.id) !== timer) return true;
-        const cause = { kind: 'timer' as const, id: timer.id, dueAt: timer.dueAt };
-        const event = timer.event as EventData;
-        const { actor, to } = timer;
-        step(
-          to === undefined
-            ? { cause, actor, op: 'event', event }
-            : { cause, actor, op: 'note', event, forwardTo: to },
-        );
-        return true;
-      }
-      case 'effect': {
-        const effect = state.effects.get(item.result.key);
-        if (effect === undefined) return true;
-        step(workOfResult(effect.actor, effect.invokeId, item.result));
-        return true;
-      }
-    }
-  }
-
-  #stepBundle(draft: Draft, item: Extract<Item, { kind: 'bundle' }>, step: (work: Work) => void): boolean {
-    const { bundle } = item;
-    const mark = this.#state.marks.get(bundle.source) ?? { index: -1, n: -1 };
-    // M2: the same bundle again is a duplicate; one whose predecessor is missing will come again behind it.
-    item.accepted ??=
-      bundle.index === mark.index || (bundle.index > mark.index && bundle.prev === mark.index);
-    if (!item.accepted) {
-      if (bundle.index > mark.index) {
-        this.#deps.logger.warn(
-          { shard: this.shard, source: bundle.source, index: bundle.index, prev: bundle.prev, mark },
-          'mail_gap',
-        );
-      }
-      return true;
-    }
-    while (item.cursor < bundle.items.length) {
-      const next = bundle.items[item.cursor];
-      if (next === undefined) break;
-      if (draft.bytes > this.#batchBytesMax) return false;
-      item.cursor += 1;
-      const current = this.#state.marks.get(bundle.source);
-      if (current !== undefined && current.index === bundle.index && next.n <= current.n) continue;
-      this.#state.marks.set(bundle.source, { index: bundle.index, n: next.n });
-      step(
-        workOfMail(next.mail, {
-          kind: 'mail',
-          shard: bundle.source,
-          index: bundle.index,
-          n: next.n,
-          from: next.mail.from,
-        }),
-      );
-    }
-    return true;
-  }
-
-  #resolve(cause: Entry['cause'], address: string, message: Ask | InboxMessage, now: number): Work {
-    const { body, contentType, trace } = message;
-    const isBig = body.byteLength > this.#inlineBytesMax;
-    const blob = isBig
-      ? { hash: bodyHash(body), ...(contentType !== undefined && { contentType }) }
-      : undefined;
-    const arrival = { cause, address, body, contentType, trace, blob };
-    try {
-      return resolveArrival(this.#state, arrival, this.#deps.gate, this.#deps.limits, now);
-    } catch (thrown) {
-      // A fault of ours must not let one message stop the shard each time it comes.
-      this.#deps.logger.error({ shard: this.shard, address, error: toWireError(thrown) }, 'resolve_fault');
-      const raw = {
-        body: blob === undefined ? body : new Uint8Array(),
-        ...(contentType !== undefined && { contentType }),
-      };
-      return {
-        cause,
-        actor: address,
-        op: 'event',
-        raw,
-        ...(blob !== undefined && { blob }),
-        error: toWireError(thrown),
-      };
-    }
-  }
-
   /** P2: only what is stored is acted upon. */
   #act(draft: Draft, sealed: SealedCommit, seq: number, answers: readonly Answer[]): void {
     const state = this.#state;
@@ -661,14 +463,12 @@ export class Shard {
       else if (state.effects.has(effect.key)) this.#effects?.start(effect);
     }
     for (const event of draft.events) this.#deps.outbox.event(event.actor, event.name, event.body);
-    if (draft.timers.length > 0 || this.#wake === undefined) this.#armTimer();
+    if (draft.timers.length > 0 || !this.#alarm.isArmed) this.#armTimer();
     if (this.#paused && this.#queue.outside < this.#deps.limits.queueMax / 2) {
       this.#paused = false;
       this.#inbox?.resume();
     }
     this.#deps.onCommit?.(commit);
-    this.#entriesSinceSnapshot += draft.entries.length;
-    if (this.#entriesSinceSnapshot >= this.#deps.limits.snapshotEveryEntries) this.#snapshot();
   }
 
   #answer(item: Item, entry: Entry, commit: Commit): void {
@@ -712,65 +512,14 @@ export class Shard {
   }
 
   #armTimer(): void {
-    const dueAt = this.#state.timers.nextDueAt();
-    if (this.#wake !== undefined) {
-      if (dueAt !== undefined && this.#wake.dueAt <= dueAt) return;
-      this.#deps.clock.clearTimer(this.#wake.handle);
-      this.#wake = undefined;
-    }
-    if (dueAt === undefined) return;
-    const delayMs = Math.min(Math.max(0, dueAt - this.#deps.clock.now()), WAKE_MAX_MS);
-    const handle = this.#deps.clock.setTimer(() => {
-      this.#wake = undefined;
-      this.#armTimerOrRun();
-    }, delayMs);
-    this.#wake = { handle, dueAt };
+    this.#alarm.arm(this.#state.timers.nextDueAt());
   }
 
-  #armTimerOrRun(): void {
+  #timersDue(): void {
     const dueAt = this.#state.timers.nextDueAt();
     if (dueAt === undefined || this.#phase !== 'running') return;
     if (dueAt > this.#deps.clock.now()) this.#armTimer();
     else this.#schedule();
-  }
-
-  /** Beside the loop; a failed snapshot costs a longer recovery and nothing else. */
-  #snapshot(): void {
-    if (this.#snapshotting !== undefined) return;
-    this.#entriesSinceSnapshot = 0;
-    const state = this.#state;
-    const writer = this.#snapshots;
-    const taken = capture(state, this.#mailer.pending());
-    this.#snapshotting = writer
-      .write(state, taken)
-      .then(async () => {
-        if (this.#state !== state) return;
-        this.#garbageReady = writer.hasGarbage;
-        this.#passivateDue = true;
-        await this.#deps.inbox.release(taken.tables.consumed);
-      })
-      .catch((thrown: unknown) => {
-        if (this.#state === state) restoreCapture(state, taken);
-        this.#deps.logger.warn({ shard: this.shard, error: toWireError(thrown) }, 'snapshot_failed');
-      })
-      .finally(() => {
-        this.#snapshotting = undefined;
-      });
-  }
-
-  /** Between two batches only: a batch relies on what it brought in. */
-  #passivateIfDue(): void {
-    if (!this.#passivateDue) return;
-    this.#passivateDue = false;
-    const { residentMax, passivateAfterMs } = this.#deps.limits;
-    passivate(this.#state.actors, { residentMax, idleBefore: this.#deps.clock.now() - passivateAfterMs });
-  }
-
-  #collectGarbage(): void {
-    this.#garbageReady = false;
-    void this.#snapshots.collectGarbage().catch((thrown: unknown) => {
-      this.#deps.logger.warn({ shard: this.shard, error: toWireError(thrown) }, 'snapshot_garbage_left');
-    });
   }
 
   /** The log refused a commit that is certainly not stored: forget what was stepped, fold anew, go on later. */
@@ -783,7 +532,7 @@ export class Shard {
     );
     await this.#closeInside(error);
     if (!careful) {
-      await new Promise<void>((resolve) => this.#deps.clock.setTimer(resolve, this.#stallMs));
+      await this.#wait(this.#stallMs);
       this.#stallMs = Math.min(this.#stallMs * 2, STALL_MAX_MS);
     }
     if (this.#phase !== 'stalled') return;
@@ -812,17 +561,17 @@ export class Shard {
     if (this.#phase === 'closed') return;
     this.#phase = 'closed';
     await this.#asks?.close();
+    this.#appender.close();
+    this.#endWait();
     await this.#pumping;
     const why =
       reason ?? new FabricError(shardErrors.shard_moved, `Shard ${this.shard} is leaving this node`);
     await this.#closeInside(why.toWire());
-    await this.#snapshotting;
     this.#leave(reason);
   }
 
   async #closeInside(error: WireError): Promise<void> {
-    if (this.#wake !== undefined) this.#deps.clock.clearTimer(this.#wake.handle);
-    this.#wake = undefined;
+    this.#alarm.clear();
     await this.#inbox?.close();
     this.#inbox = undefined;
     this.#mailer.close();
@@ -830,6 +579,18 @@ export class Shard {
     this.#inflight.clear();
     await this.#effects?.close();
     this.#effects = undefined;
+    await this.#snapshotter?.close();
+  }
+
+  /** Ends early when the shard is shut. */
+  #wait(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#deps.clock.setTimer(resolve, delayMs);
+      this.#endWait = () => {
+        this.#deps.clock.clearTimer(timer);
+        resolve();
+      };
+    });
   }
 
   #probe(point: CrashPoint): void {

@@ -1,0 +1,64 @@
+/** What a batch needs before it can be stepped: passivated actors in memory, big bodies in the blob store. */
+import { type BodyItem, bodyOf, type Item } from './gather.ts';
+import type { Hydrator } from './hydrate.ts';
+import type { BlobStore } from './ports.ts';
+import { bodyHash, bodyName } from './recover.ts';
+import type { ShardState } from './state.ts';
+
+export interface PrepareContext {
+  readonly state: ShardState;
+  readonly hydrator: Hydrator;
+  readonly blobs: BlobStore;
+  readonly inlineBytesMax: number;
+}
+
+/** Undefined where the batch needs nothing: the usual case costs one look per item. */
+export function prepareBatch(context: PrepareContext, batch: readonly Item[]): Promise<void> | undefined {
+  const { state, inlineBytesMax } = context;
+  let cold: string[] | undefined;
+  let big: BodyItem[] | undefined;
+  const look = (address: string | undefined): void => {
+    if (address === undefined || typeof state.actors.peek(address) !== 'number') return;
+    cold ??= [];
+    cold.push(address);
+  };
+  for (const item of batch) {
+    if (item.kind === 'bundle') for (const { mail } of item.bundle.items) look(mail.to);
+    else look(addressOf(state, item));
+    if ((item.kind === 'ask' || item.kind === 'inbox') && bodyOf(item).byteLength > inlineBytesMax) {
+      big ??= [];
+      big.push(item);
+    }
+  }
+  return cold === undefined && big === undefined ? undefined : fetch(context, cold ?? [], big ?? []);
+}
+
+async function fetch(
+  context: PrepareContext,
+  cold: readonly string[],
+  big: readonly BodyItem[],
+): Promise<void> {
+  await context.hydrator.hydrate(context.state, cold);
+  for (const item of big) {
+    const body = bodyOf(item);
+    await context.blobs.put(bodyName(bodyHash(body)), body);
+  }
+}
+
+function addressOf(state: ShardState, item: Exclude<Item, { kind: 'bundle' }>): string | undefined {
+  switch (item.kind) {
+    case 'ask':
+    case 'inbox':
+      return item.address;
+    case 'mail':
+      return item.local.mail.to;
+    case 'timer':
+      return item.timer.actor;
+    case 'admin':
+      return item.work.actor;
+    case 'effect':
+      return state.effects.get(item.result.key)?.actor;
+    case 'skip':
+      return undefined;
+  }
+}

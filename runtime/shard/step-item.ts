@@ -1,0 +1,147 @@
+/** From a gathered item to the works it means, stepped into a draft. */
+import type { EventData } from '#runtime/machine/types';
+import type { Entry } from '#schemas/commit';
+import { toWireError } from '#schemas/fabric-error';
+import type { Draft } from './draft.ts';
+import type { Item } from './gather.ts';
+import type { Ask, InboxMessage } from './ports.ts';
+import { bodyHash } from './recover.ts';
+import { resolveArrival } from './resolve.ts';
+import type { ShardDeps } from './shard-types.ts';
+import type { ShardState } from './state.ts';
+import { applyWork } from './step.ts';
+import { type Work, workOfMail, workOfResult } from './work.ts';
+
+/** A stepped item with the entry it made. */
+export interface Answer {
+  readonly item: Item;
+  readonly entry: Entry;
+}
+
+export interface ItemContext {
+  readonly state: ShardState;
+  readonly deps: ShardDeps;
+  readonly draft: Draft;
+  /** The draft is full beyond this estimate, bytes. */
+  readonly batchBytesMax: number;
+  /** Bodies above this lie in the blob store, bytes. */
+  readonly inlineBytesMax: number;
+  /** Grows with every step. */
+  readonly answers: Answer[];
+}
+
+/** Steps what an item means. False when it is only partly taken because the draft is full. */
+export function stepItem(context: ItemContext, item: Item): boolean {
+  const { state, draft } = context;
+  const step = (work: Work): void => {
+    context.answers.push({ item, entry: applyWork(state, draft, work) });
+  };
+  switch (item.kind) {
+    case 'skip':
+      return true;
+    case 'ask':
+      step(resolve(context, causeOf('ask', item.ask), item.address, item.ask));
+      return true;
+    case 'inbox':
+      step(
+        resolve(
+          context,
+          { ...causeOf('inbox', item.message), seq: item.message.seq },
+          item.address,
+          item.message,
+        ),
+      );
+      return true;
+    case 'admin':
+      step(item.work);
+      return true;
+    case 'mail': {
+      const { index, n, mail } = item.local;
+      step(workOfMail(mail, { kind: 'mail', shard: state.shard, index, n, from: mail.from }));
+      return true;
+    }
+    case 'bundle':
+      return stepBundle(context, item, step);
+    case 'timer': {
+      const { timer } = item;
+      // Cancelled or set anew by an earlier work of this very batch.
+      if (state.actors.cell(timer.actor)?.timers?.get(timer.id) !== timer) return true;
+      const cause = { kind: 'timer' as const, id: timer.id, dueAt: timer.dueAt };
+      const event = timer.event as EventData;
+      const { actor, to } = timer;
+      step(
+        to === undefined
+          ? { cause, actor, op: 'event', event }
+          : { cause, actor, op: 'note', event, forwardTo: to },
+      );
+      return true;
+    }
+    case 'effect': {
+      const effect = state.effects.get(item.result.key);
+      if (effect !== undefined) step(workOfResult(effect.actor, effect.invokeId, item.result));
+      return true;
+    }
+  }
+}
+
+/** Mail of another shard, exactly once and in order (M2). */
+function stepBundle(
+  { state, deps, draft, batchBytesMax }: ItemContext,
+  item: Extract<Item, { kind: 'bundle' }>,
+  step: (work: Work) => void,
+): boolean {
+  const { source, index, prev, items } = item.bundle;
+  const mark = state.marks.get(source) ?? { index: -1, n: -1 };
+  // The same bundle again is a duplicate; one whose predecessor is missing will come again behind it.
+  item.accepted ??= index === mark.index || (index > mark.index && prev === mark.index);
+  if (!item.accepted) {
+    if (index > mark.index) deps.logger.warn({ shard: state.shard, source, index, prev, mark }, 'mail_gap');
+    return true;
+  }
+  for (; item.cursor < items.length; item.cursor++) {
+    const next = items[item.cursor];
+    if (next === undefined) continue;
+    if (draft.bytes > batchBytesMax) return false;
+    const taken = state.marks.get(source);
+    if (taken !== undefined && taken.index === index && next.n <= taken.n) continue;
+    state.marks.set(source, { index, n: next.n });
+    step(workOfMail(next.mail, { kind: 'mail', shard: source, index, n: next.n, from: next.mail.from }));
+  }
+  return true;
+}
+
+function causeOf<K extends 'ask' | 'inbox'>(
+  kind: K,
+  message: Ask | InboxMessage,
+): { kind: K; id?: string; from?: string } {
+  const { id, from } = message;
+  return { kind, ...(id !== undefined && { id }), ...(from !== undefined && { from }) };
+}
+
+function resolve(
+  context: ItemContext,
+  cause: Entry['cause'],
+  address: string,
+  message: Ask | InboxMessage,
+): Work {
+  const { state, deps, draft, inlineBytesMax } = context;
+  const { body, contentType, trace } = message;
+  const isBig = body.byteLength > inlineBytesMax;
+  const typed = contentType !== undefined && { contentType };
+  const blob = isBig ? { hash: bodyHash(body), ...typed } : undefined;
+  try {
+    return resolveArrival(
+      state,
+      { cause, address, body, contentType, trace, blob },
+      deps.gate,
+      deps.limits,
+      draft.at,
+    );
+  } catch (thrown) {
+    // A fault of ours must not let one message stop the shard each time it comes.
+    const error = toWireError(thrown);
+    deps.logger.error({ shard: state.shard, address, error }, 'resolve_fault');
+    const kept = blob === undefined ? { raw: { body, ...typed } } : { blob };
+    return { cause, actor: address, op: 'event', error, ...kept };
+  }
+}
