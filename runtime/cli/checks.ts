@@ -34,7 +34,7 @@ export async function checkServer(
   url: string | undefined,
 ): Promise<Check> {
   if (url !== undefined)
-    return { name: 'nats-server', state: 'skip', seen: 'the config names a server of its own' };
+    return { name: 'nats-server', state: 'skip', seen: 'the config or NATS_URL names one' };
   try {
     const server = await findNatsServer({ env });
     if (server !== undefined) return { name: 'nats-server', state: 'ok', seen: server.version };

@@ -24,7 +24,13 @@ export const EXIT_MEANINGS: readonly (readonly [ExitCode, string])[] = [
 ];
 
 const USAGE_CODES = new Set(['usage', 'bad_address', 'bad_event_text', 'ambiguous_realm']);
-const NOT_RUNNING_CODES = new Set(['not_running', 'realm_unreachable', 'connect_failed', 'ask_timeout']);
+const NOT_RUNNING_CODES = new Set([
+  'not_running',
+  'realm_unreachable',
+  'connect_failed',
+  'ask_timeout',
+  'nobody_answers',
+]);
 
 /** An ending with a code of its own: the realm's refusals, where the error code alone does not tell. */
 export class Refused extends Error {

@@ -38,6 +38,7 @@ export async function runForeground({ plan, join, io, out, builtins }: Foregroun
     baseDir,
     dataDir,
     builtins,
+    ...(plan.file !== undefined && { configFile: plan.file }),
     log,
     ...(join !== undefined && { join }),
   });
@@ -66,11 +67,8 @@ export async function runForeground({ plan, join, io, out, builtins }: Foregroun
     view.stop();
   }
   if (io.signal.aborted) out.lines([faint('Stopping; Ctrl-C again ends it at once …')]);
-  const stoppingAt = Date.now();
   await node.stop();
   out.data({ event: 'down', nodeId: node.id });
-  out.lines([
-    `${good('✓')} ${strong(config.realm)} stopped in ${span(Date.now() - stoppingAt)}; its state is kept`,
-  ]);
+  out.lines([`${good('✓')} ${strong(config.realm)} stopped; its state is kept`]);
   return EXIT.ok;
 }

@@ -44,6 +44,7 @@ const runFileSchema = z.object({
   url: z.string(),
   token: z.string().optional(),
   websocketUrl: z.string().optional(),
+  joined: z.boolean().optional(),
   startedAt: z.number(),
 });
 
@@ -55,13 +56,13 @@ export function locate(choice: Choice, { env, cwd }: Surroundings): Target {
   const wanted = env['INFRAFABRIC_DATA'];
   if (named === undefined && wanted !== undefined && wanted !== '') return fromData(resolve(cwd, wanted));
   const config = named ?? findConfig(cwd);
-  const server = env['NATS_URL'];
-  const elsewhere = server === undefined || server === '' ? undefined : server;
+  const elsewhere = serverOf(env);
   if (config !== undefined) {
     const peek = peekConfig(config, env);
-    if (peek.url !== undefined) return { url: peek.url, prefix: peek.prefix, ...realmOf(peek.realm) };
-    if (elsewhere === undefined || readRun(peek.dataDir) !== undefined) return fromData(peek.dataDir);
-    return { url: elsewhere, prefix: peek.prefix, ...realmOf(peek.realm) };
+    const server = peek.url ?? elsewhere;
+    if (server === undefined || readRun(peek.dataDir) !== undefined) return fromData(peek.dataDir);
+    // No node here, maybe elsewhere; the keys of senders are kept here all the same.
+    return { url: server, prefix: peek.prefix, dataDir: peek.dataDir, ...realmOf(peek.realm) };
   }
   const running = runningUnder(join(cwd, DATA_ROOT));
   const [only, second] = running;
@@ -98,6 +99,12 @@ export function peekConfig(
     prefix: text(raw['prefix']) ?? PREFIX_DEFAULT,
     dataDir: resolve(dirname(file), text(raw['data']) ?? join(DATA_ROOT, realm ?? 'realm')),
   };
+}
+
+/** The server that other tools are told to use, too. */
+export function serverOf(env: Surroundings['env']): string | undefined {
+  const server = env['NATS_URL'];
+  return server === '' ? undefined : server;
 }
 
 /** The run file of a data folder; undefined without one, or where its process has ended. */
@@ -163,11 +170,12 @@ function readRunFile(dataDir: string): RunFile | undefined {
   }
   const run = runFileSchema.safeParse(parsed);
   if (!run.success) return undefined;
-  const { token, websocketUrl, ...rest } = run.data;
+  const { token, websocketUrl, joined, ...rest } = run.data;
   return {
     ...rest,
     ...(token !== undefined && { token }),
     ...(websocketUrl !== undefined && { websocketUrl }),
+    ...(joined !== undefined && { joined }),
   };
 }
 

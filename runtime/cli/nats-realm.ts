@@ -7,7 +7,7 @@ import { Kvm } from '@nats-io/kv';
 import { Subjects } from '#runtime/bus/subjects';
 import { clientErrors } from '#runtime/client/errors';
 import { type Client, connect, fileSequences } from '#runtime/client/node';
-import { KeyRegistry } from '#runtime/edge/keys';
+import { type KeyEntry, type KeyRecord, KeyRegistry } from '#runtime/edge/keys';
 import { natsKeyStore } from '#runtime/edge/nats-keys';
 import { type SenderKeys, senderKeys } from '#runtime/edge/sender-keys';
 import { signMessage } from '#runtime/edge/sign';
@@ -34,7 +34,10 @@ import { streamsCheck } from './streams-check.ts';
 /** A local server answers in milliseconds. */
 const CONNECT_TIMEOUT_MS = 3_000;
 const LIST_PAGE = 500;
-const HANDLED_LOOK_EVERY_MS = 20;
+/** What a node has done cannot be awaited from outside, only looked at. */
+const LOOK_EVERY_MS = 20;
+/** A node hears of a key within milliseconds; one that does not must not stop a sender. */
+const KEYS_KNOWN_TIMEOUT_MS = 5_000;
 const LOCAL_CODES: ReadonlySet<string> = new Set([...Object.keys(clientErrors), ...Object.keys(nodeErrors)]);
 
 /** Throws `not_running` where the server cannot be reached. */
@@ -134,7 +137,7 @@ export async function openRealm(target: Target): Promise<Realm> {
         const shards = (await statuses()).flatMap((status) => status.shards);
         if ([...wanted].every(([shard, seq]) => shards.some((s) => s.shard === shard && s.consumed >= seq)))
           return;
-        await pause(HANDLED_LOOK_EVERY_MS);
+        await pause(LOOK_EVERY_MS);
       }
     },
 
@@ -196,7 +199,23 @@ async function openKeys(client: Client, { dataDir, prefix }: Target): Promise<Se
   }
   const bucket = await new Kvm(client.connection).open(new Subjects(prefix, 1).buckets.keys);
   const registry = await KeyRegistry.open(natsKeyStore(bucket));
-  return senderKeys({ dataFolder: dataDir, registry, now: Date.now });
+  const add = async (entry: KeyEntry, now: number): Promise<KeyRecord> => {
+    const isNew = registry.keyOf(entry.kid) === undefined;
+    const record = await registry.add(entry, now);
+    if (isNew) await knownToNodes(client, prefix, registry.list().length);
+    return record;
+  };
+  return senderKeys({ dataFolder: dataDir, registry: { add }, now: Date.now });
+}
+
+/** A message signed with a key that a node has not heard of yet would be refused. */
+async function knownToNodes(client: Client, prefix: string, keys: number): Promise<void> {
+  const status = new Subjects(prefix, 1).api('status');
+  for (const deadline = Date.now() + KEYS_KNOWN_TIMEOUT_MS; Date.now() < deadline; ) {
+    const nodes = await nodeStatuses(client.connection, status);
+    if (nodes.every((node) => (node.keys ?? keys) >= keys)) return;
+    await pause(LOOK_EVERY_MS);
+  }
 }
 
 /** A refusal of the realm ends with an exit code of its own; what never reached the realm does not. */

@@ -6,6 +6,8 @@ import { ifMessageSchema } from '#schemas/if-message';
 import { cliErrors } from './errors.ts';
 import type { Realm } from './realm.ts';
 
+const LOST_CODES = new Set(['ask_timeout', 'nobody_answers', 'client_closed']);
+
 /** What a line holds: an envelope without what the sending side stamps. */
 const draftSchema = ifMessageSchema.omit({ id: true, ts: true, seq: true, signature: true });
 export type Draft = z.input<typeof draftSchema>;
@@ -103,5 +105,5 @@ export function parseDraft(text: string): Draft {
 
 /** Nobody can be reached any more: the rest of the file is not tried. */
 function isLost(error: unknown): boolean {
-  return error instanceof FabricError && (error.code === 'ask_timeout' || error.code === 'client_closed');
+  return error instanceof FabricError && LOST_CODES.has(error.code);
 }

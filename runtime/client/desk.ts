@@ -46,6 +46,8 @@ interface Open {
   attemptAt: number;
   attempts: number;
   lastError: FabricError | undefined;
+  /** Attempts that met nobody: what nobody heard was not done. */
+  unheard: number;
   readonly publish: (attempt: number) => void;
   readonly receive: (message: Msg) => void;
   readonly fail: (error: FabricError) => void;
@@ -110,6 +112,7 @@ export class RequestDesk {
         attemptAt: now + this.#options.attemptMs,
         attempts: 1,
         lastError: undefined,
+        unheard: 0,
         publish: (attempt) => {
           this.#nc.publish(request.subject(attempt), request.body, {
             reply: replyTo,
@@ -123,6 +126,7 @@ export class RequestDesk {
             resolve(outcome.value);
           } else if (outcome.error.retryable) {
             open.lastError = outcome.error;
+            if (outcome.error.code === clientErrors.nobody_answers.code) open.unheard += 1;
             open.attemptAt = performance.now() + backoffMs(open.attempts);
           } else open.fail(outcome.error);
         },
@@ -180,8 +184,8 @@ export class RequestDesk {
 
 function readOutcome<T>(request: Request<T>, message: Msg): Outcome<T> {
   if (message.data.byteLength === 0 && message.headers?.code === NO_RESPONDERS) {
-    const error = new FabricError(clientErrors.ask_timeout, `Nobody answers ${request.subject(0)}`, {
-      details: { subject: request.subject(0), noResponders: true },
+    const error = new FabricError(clientErrors.nobody_answers, `Nobody answers on ${request.subject(0)}`, {
+      details: { subject: request.subject(0) },
     });
     return { ok: false, error };
   }
@@ -199,9 +203,11 @@ function readOutcome<T>(request: Request<T>, message: Msg): Outcome<T> {
   }
 }
 
-/** The last refusal says more than that time ran out. */
+/** The last refusal says more than that time ran out, unless an earlier attempt may still have been heard. */
 function timedOut(open: Open, now: number): FabricError {
-  if (open.lastError !== undefined) return open.lastError;
+  const { lastError } = open;
+  const maybeHeard = lastError?.code === clientErrors.nobody_answers.code && open.unheard < open.attempts;
+  if (lastError !== undefined && !maybeHeard) return lastError;
   const waitedMs = Math.round(now - open.startedAt);
   return new FabricError(clientErrors.ask_timeout, `No answer within ${waitedMs} ms`, {
     details: { waitedMs, attempts: open.attempts },

@@ -6,6 +6,10 @@ export const clientErrors = errorKinds({
     retryable: true,
     help: 'It may have been done: ask again under the same message id, and the first answer comes back.',
   },
+  nobody_answers: {
+    retryable: true,
+    help: 'Nothing was done. Is the realm up? `infrafabric doctor` says what is missing.',
+  },
   ask_aborted: {
     retryable: true,
     help: 'It may have been done: ask again under the same message id to know.',

@@ -46,6 +46,8 @@ export interface NodeStatus {
   readonly durability: 'strict' | 'relaxed';
   /** Shards of the realm, wherever they are owned: clients send straight to the owner when they know it. */
   readonly shardCount?: number;
+  /** Keys of senders that the node knows; they only ever grow in number. */
+  readonly keys?: number;
   readonly shards: readonly ShardStatus[];
 }
 
@@ -112,7 +114,7 @@ export interface ConfigApplyRequest {
 
 export type { Plan };
 
-/** What stands in `run.json` (mode 0600) in the data folder of a running embedded realm. */
+/** What stands in `run.json` (mode 0600) in the data folder of a running node. */
 export interface RunFile {
   readonly pid: number;
   readonly nodeId: string;
@@ -121,6 +123,8 @@ export interface RunFile {
   readonly url: string;
   readonly token?: string;
   readonly websocketUrl?: string;
+  /** The server is not this node's own. */
+  readonly joined?: boolean;
   /** ms since the epoch. */
   readonly startedAt: number;
 }

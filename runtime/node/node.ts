@@ -25,10 +25,12 @@ import { edgeGate } from '#runtime/edge/verify';
 import type { Driver } from '#runtime/effects/driver';
 import { Effects } from '#runtime/effects/runner';
 import type { MachineDefinition, Registry } from '#runtime/machine/registry';
+import type { ActorKind } from '#runtime/machine/types';
 import type { Logger } from '#runtime/shard/ports';
 import type { Shard, ShardDeps } from '#runtime/shard/shard';
+import { loadConfig } from '#runtime/supervise/load-config';
 import type { RealmConfig } from '#schemas/config';
-import type { SupervisorSpec } from '#schemas/supervisor';
+import { SUPERVISOR_TYPE, type SupervisorSpec } from '#schemas/supervisor';
 import type { NodeStatus, RunFile } from './api.ts';
 import { ApiServer } from './api-server.ts';
 import { crashProbe } from './crash-probe.ts';
@@ -36,7 +38,7 @@ import { buildDrivers } from './drivers.ts';
 import { leaseKey, ShardHost } from './host.ts';
 import { freeLeftBehind } from './left-behind.ts';
 import { locateServer } from './locate-server.ts';
-import { buildRegistry } from './registry.ts';
+import { buildRegistry, loadKinds } from './registry.ts';
 import { Resources } from './resources.ts';
 import { RootSupervisor } from './root-supervisor.ts';
 
@@ -51,6 +53,8 @@ export interface NodeOptions {
   /** Machine files of the config are relative to it. */
   readonly baseDir: string;
   readonly dataDir: string;
+  /** The config file: a reload reads its kinds anew. */
+  readonly configFile?: string;
   readonly builtins: {
     readonly machines: readonly MachineDefinition[];
     readonly drivers: Readonly<Record<string, unknown>>;
@@ -85,6 +89,7 @@ export class Node {
   readonly #startedAt = systemClock.now();
   readonly #ended = Promise.withResolvers<void>();
   #host: ShardHost | undefined;
+  #keys: KeyRegistry | undefined;
   #stopping: Promise<void> | undefined;
   /** Resolves when the node has stopped, by whatever means. */
   readonly stopped: Promise<void>;
@@ -118,13 +123,12 @@ export class Node {
       logBytesMax: config.limits.logBytesMax ?? -1,
     });
     await this.#openShards(nc, subjects, registry, drivers);
-    if (token !== undefined || this.#ownsServer()) {
-      this.#writeRunFile({
-        url,
-        ...(token !== undefined && { token }),
-        ...(websocketUrl !== undefined && { websocketUrl }),
-      });
-    }
+    this.#writeRunFile({
+      url,
+      ...(token !== undefined && { token }),
+      ...(websocketUrl !== undefined && { websocketUrl }),
+      ...(!this.#ownsServer() && { joined: true }),
+    });
   }
 
   status(): NodeStatus {
@@ -137,6 +141,7 @@ export class Node {
       startedAt: this.#startedAt,
       durability: config.durability,
       shardCount: config.shards,
+      keys: this.#keys?.list().length ?? 0,
       shards: (this.#host?.all() ?? []).map((shard) => shard.status()),
     };
   }
@@ -193,6 +198,7 @@ export class Node {
     const jsm = await jetstreamManager(nc);
     const keys = await KeyRegistry.open(natsKeyStore(await new Kvm(nc).open(subjects.buckets.keys)));
     this.#resources.use(keys);
+    this.#keys = keys;
     for (const key of config.edge.keys) await keys.add(key, systemClock.now());
     const gate = edgeGate({
       policy: { unsignedTypes: config.edge.unsignedTypes, maxAgeMs: config.edge.maxAgeMs },
@@ -242,7 +248,13 @@ export class Node {
     });
     const api = new ApiServer(nc, subjects, this.id, packageVersion);
     this.#resources.defer(() => api.close());
-    const root = new RootSupervisor({ subjects, registry, spec, logger: log });
+    const root = new RootSupervisor({
+      subjects,
+      registry,
+      spec,
+      logger: log,
+      readKinds: this.#kindReader(registry),
+    });
     const host = new ShardHost({
       nodeId: this.id,
       shards: config.shards,
@@ -272,13 +284,24 @@ export class Node {
     await root.ensure();
   }
 
+  #kindReader(registry: Registry): (() => Promise<readonly ActorKind[]>) | undefined {
+    const { configFile, baseDir, builtins } = this.#options;
+    if (configFile === undefined) return undefined;
+    return async () => {
+      const machines = builtins.machines.map(({ name }) => name);
+      const { config } = loadConfig(configFile, { env: process.env, machines });
+      const kinds = await loadKinds(registry, config, baseDir);
+      return [...registry.kinds().filter((k) => k.type === SUPERVISOR_TYPE), ...kinds];
+    };
+  }
+
   #shardChanged(shard: number, running: Shard | undefined, api: ApiServer, root: RootSupervisor): void {
     api.removeShard(shard);
     if (running !== undefined) api.addShard(running);
     root.shardChanged(shard, running);
   }
 
-  #writeRunFile(server: { url: string; token?: string; websocketUrl?: string }): void {
+  #writeRunFile(server: Pick<RunFile, 'url' | 'token' | 'websocketUrl' | 'joined'>): void {
     const { config, dataDir } = this.#options;
     const path = joinPath(dataDir, 'run.json');
     const run: RunFile = {

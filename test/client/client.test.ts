@@ -131,7 +131,7 @@ test('D2: every ask ends: refused, timed out, with nobody there, aborted, closed
   t.is(await codeOf(client.ask('no/a', event)), 'unknown_event');
   t.is(await codeOf(client.ask('busy/a', event, { timeoutMs })), 'overloaded');
   t.is(await codeOf(client.ask('mute/a', event, { timeoutMs })), 'ask_timeout');
-  t.is(await codeOf(client.ask('nobody/a', event, { timeoutMs })), 'ask_timeout');
+  t.is(await codeOf(client.ask('nobody/a', event, { timeoutMs })), 'nobody_answers');
   t.is(await codeOf(client.ask('mute/a', event, { signal: AbortSignal.timeout(30) })), 'ask_aborted');
   t.is(await codeOf(client.ask('mute/a', event, { signal: AbortSignal.abort() })), 'ask_aborted');
   t.is(await codeOf(client.ask('odd/a', event)), 'bad_answer');

@@ -7,7 +7,7 @@ import { machineNames } from '../builtins.ts';
 import { checkConfig, checkDisk, checkNode, checkPorts, checkServer } from '../checks.ts';
 import { declare, handle, type Shell } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
-import { DATA_ROOT, findConfig, locate, peekConfig } from '../locate.ts';
+import { DATA_ROOT, findConfig, locate, peekConfig, serverOf } from '../locate.ts';
 import { type Realm, withRealm } from '../realm.ts';
 import { type Check, checkLines } from '../render/checks.ts';
 import { plural, span } from '../render/format.ts';
@@ -38,7 +38,7 @@ export function doctorCommand(shell: Shell): Command {
     );
     const checks = [
       checkNode(process.versions.node),
-      await checkServer(io.env, peek?.url),
+      await checkServer(io.env, peek?.url ?? serverOf(io.env)),
       await checkDisk(dataDir),
       checkConfig(config, io.env, machineNames(builtins)),
       await checkPorts(config, io.env),

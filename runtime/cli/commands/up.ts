@@ -11,7 +11,7 @@ import { startDetached } from '../detach.ts';
 import { cliErrors } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Io } from '../io.ts';
-import { DATA_ROOT, findConfig, missingConfig, readRun } from '../locate.ts';
+import { DATA_ROOT, findConfig, missingConfig, readRun, serverOf } from '../locate.ts';
 
 import { plural, span } from '../render/format.ts';
 import { welcomeLines } from '../render/welcome.ts';
@@ -56,7 +56,7 @@ export function upCommand(shell: Shell): Command {
   })
     .argument('[config]', 'config file')
     .option('-d, --detach', 'start in the background and return once it answers')
-    .option('--join <url>', 'join the realm on this NATS server instead of running one');
+    .option('--join <url>', 'join the realm on this NATS server instead of running one (default NATS_URL)');
   return handle<[string?], Options>(shell, command, async ({ io, out, options, builtins }, given) => {
     const plan = planOf(given ?? options.config, options.data, io, builtins);
     const running = readRun(plan.dataDir);
@@ -69,7 +69,8 @@ export function upCommand(shell: Shell): Command {
     }
     if (options.detach !== true) {
       const { runForeground } = await import('../foreground.ts');
-      return runForeground({ plan, join: options.join, io, out, builtins });
+      const join = options.join ?? (plan.config.nats.url === undefined ? serverOf(io.env) : undefined);
+      return runForeground({ plan, join, io, out, builtins });
     }
     const { run, log, tookMs } = await startDetached(plan.dataDir, io);
     out.data({ ok: true, pid: run.pid, realm: run.realm, dataDir: plan.dataDir, log });
