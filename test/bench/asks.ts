@@ -1,66 +1,118 @@
-/** Durable asks: the limit and the kernel in turn, round by round, so that the machine's moods meet both. */
-import { closedLoop, type Figures, figures, merge, type Sample } from './measure.ts';
+/**
+ * Durable asks: the limit and the kernel in turn, round by round, so that the machine's moods meet both. Figures are
+ * medians of the rounds; ratios are taken pair by pair.
+ */
+import { kernelSubject } from './kernel.ts';
+import { limitSubject } from './limit/limit.ts';
+import { closedLoop, type Figures, figures } from './measure.ts';
+import type { Durability } from './realm.ts';
+import { median, type Row, rounded, row } from './row.ts';
 import type { Subject } from './subject.ts';
+import type { Suite } from './suite.ts';
 
-export interface AskCase {
+const WARM_UP_MS = 1_000;
+
+interface AskCase {
   readonly bench: string;
+  readonly durability: Durability;
   readonly callers: number;
   readonly actors: number;
 }
 
-export interface Row extends Figures {
-  readonly bench: string;
-  readonly limitOpsPerSec?: number;
-  /** Of the limit's throughput; of its p50 at one caller see `p50Ratio`. */
-  readonly ratio?: number;
-  readonly p50Ratio?: number;
-}
+const cases: readonly AskCase[] = (['strict', 'relaxed'] as const).flatMap((durability) =>
+  [100, 100_000].flatMap((actors) =>
+    [1, 64, 512].map((callers) => ({
+      bench: `ask ${durability}, ${callers} callers, ${actors} actors`,
+      durability,
+      callers,
+      actors,
+    })),
+  ),
+);
 
-export function askCases(durability: string): AskCase[] {
-  const cases: AskCase[] = [];
-  for (const actors of [100, 100_000]) {
-    for (const callers of [1, 64, 512]) {
-      cases.push({ bench: `ask ${durability}, ${callers} callers, ${actors} actors`, callers, actors });
+export const asks: Suite = {
+  benches: cases.map(({ bench }) => bench),
+  async *run(wanted, { rounds, roundMs, limitOnly, profileDir }) {
+    for (const durability of ['strict', 'relaxed'] as const) {
+      const chosen = cases.filter((one) => one.durability === durability && wanted(one.bench));
+      if (chosen.length === 0) continue;
+      await using limit = await limitSubject(durability === 'strict', profileDir);
+      await using kernel = limitOnly ? undefined : await kernelSubject(durability, profileDir);
+      for (const one of chosen) yield await measure(one, limit, kernel, rounds, roundMs);
     }
-  }
-  return cases;
+  },
+};
+
+interface Round extends Figures {
+  readonly cpuUsPerAsk: number;
+  /** NaN off Linux. */
+  readonly serverCpuUsPerAsk: number;
+  readonly clientCpuUsPerAsk: number;
 }
 
-export interface Rounds {
-  readonly rounds: number;
-  readonly roundMs: number;
-}
-
-const WARM_UP_MS = 500;
-
-/** One case over several rounds; without a kernel the limit alone. */
-export async function measureAsks(
+async function measure(
+  one: AskCase,
   limit: Subject,
   kernel: Subject | undefined,
-  { bench, callers, actors }: AskCase,
-  { rounds, roundMs }: Rounds,
+  rounds: number,
+  roundMs: number,
 ): Promise<Row> {
-  const round = (subject: Subject, durationMs: number): Promise<Sample> =>
-    closedLoop({
-      callers,
-      durationMs,
-      operation: (caller, n) => subject.ask(`k${(caller * 7919 + n) % actors}`),
-    });
-  const samples = { limit: [] as Sample[], kernel: [] as Sample[] };
-  await round(limit, WARM_UP_MS);
-  if (kernel !== undefined) await round(kernel, WARM_UP_MS);
-  for (let i = 0; i < rounds; i++) {
-    samples.limit.push(await round(limit, roundMs));
-    if (kernel !== undefined) samples.kernel.push(await round(kernel, roundMs));
+  const bounds: Round[] = [];
+  const owns: Round[] = [];
+  for (const subject of [limit, kernel]) {
+    if (subject !== undefined) await round(subject, one, Math.min(WARM_UP_MS, roundMs));
   }
-  const bound = figures(merge(samples.limit));
-  if (kernel === undefined) return { bench: `limit: ${bench}`, ...bound };
-  const own = figures(merge(samples.kernel));
-  return {
-    bench,
-    ...own,
+  for (let i = 0; i < rounds; i++) {
+    // Each goes first in every other round.
+    const order = i % 2 === 0 ? [limit, kernel] : [kernel, limit];
+    for (const subject of order) {
+      if (subject !== undefined) (subject === limit ? bounds : owns).push(await round(subject, one, roundMs));
+    }
+  }
+  const bound = medians(bounds);
+  if (kernel === undefined) return row(`limit: ${one.bench}`, { ...bound });
+  const ratioOf = (key: 'opsPerSec' | 'p50Ms') =>
+    rounded(median(owns.map((own, i) => own[key] / (bounds[i]?.[key] ?? Number.NaN))), 2);
+  return row(one.bench, {
+    ...medians(owns),
     limitOpsPerSec: bound.opsPerSec,
-    ratio: Number((own.opsPerSec / bound.opsPerSec).toFixed(2)),
-    p50Ratio: Number((own.p50Ms / bound.p50Ms).toFixed(2)),
+    ratio: ratioOf('opsPerSec'),
+    p50Ratio: ratioOf('p50Ms'),
+    limitP50Ms: bound.p50Ms,
+    limitP99Ms: bound.p99Ms,
+    limitCpuUsPerAsk: bound.cpuUsPerAsk,
+    limitServerCpuUsPerAsk: bound.serverCpuUsPerAsk,
+    limitClientCpuUsPerAsk: bound.clientCpuUsPerAsk,
+  });
+}
+
+async function round(subject: Subject, { callers, actors }: AskCase, durationMs: number): Promise<Round> {
+  const before = await subject.cpu();
+  const clientBefore = process.cpuUsage();
+  const sample = await closedLoop({
+    callers,
+    durationMs,
+    operation: (n, caller) => subject.ask(`k${(caller * 7_919 + n) % actors}`),
+  });
+  const client = process.cpuUsage(clientBefore);
+  const after = await subject.cpu();
+  const perAsk = (us: number) => rounded(us / sample.ops, 1);
+  return {
+    ...figures(sample),
+    cpuUsPerAsk: perAsk(after.loopUs - before.loopUs),
+    serverCpuUsPerAsk: perAsk((after.serverUs ?? Number.NaN) - (before.serverUs ?? Number.NaN)),
+    clientCpuUsPerAsk: perAsk(client.user + client.system),
+  };
+}
+
+function medians(rounds: readonly Round[]): Round {
+  const of = (key: keyof Round) => rounded(median(rounds.map((r) => r[key])), 3);
+  return {
+    opsPerSec: of('opsPerSec'),
+    p50Ms: of('p50Ms'),
+    p99Ms: of('p99Ms'),
+    cpuUsPerAsk: of('cpuUsPerAsk'),
+    serverCpuUsPerAsk: of('serverCpuUsPerAsk'),
+    clientCpuUsPerAsk: of('clientCpuUsPerAsk'),
   };
 }

@@ -2,9 +2,11 @@
 
 export interface Load {
   readonly callers: number;
-  readonly durationMs: number;
-  /** Operation `n` of caller `caller`. */
-  readonly operation: (caller: number, n: number) => Promise<unknown>;
+  /** Operation `n` of the whole load, for caller `caller`. */
+  readonly operation: (n: number, caller: number) => Promise<unknown>;
+  /** The load ends after this time, or after `count` operations. */
+  readonly durationMs?: number;
+  readonly count?: number;
 }
 
 export interface Sample {
@@ -15,15 +17,22 @@ export interface Sample {
 }
 
 /** Runs a load to its end. Rejects with the first failed operation. */
-export async function closedLoop({ callers, durationMs, operation }: Load): Promise<Sample> {
+export async function closedLoop(load: Load): Promise<Sample> {
+  const {
+    callers,
+    operation,
+    durationMs = Number.POSITIVE_INFINITY,
+    count = Number.POSITIVE_INFINITY,
+  } = load;
   const times: number[] = [];
   const began = performance.now();
   const end = began + durationMs;
+  let next = 0;
   await Promise.all(
     Array.from({ length: callers }, async (_, caller) => {
-      for (let n = 0; performance.now() < end; n++) {
+      while (performance.now() < end && next < count) {
         const start = performance.now();
-        await operation(caller, n);
+        await operation(next++, caller);
         times.push(performance.now() - start);
       }
     }),
@@ -40,31 +49,16 @@ export function quantile(sorted: Float64Array, q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN;
 }
 
-/** Several rounds as one. */
-export function merge(samples: readonly Sample[]): Sample {
-  const latencies = new Float64Array(samples.reduce((n, s) => n + s.latencies.length, 0));
-  let at = 0;
-  for (const sample of samples) {
-    latencies.set(sample.latencies, at);
-    at += sample.latencies.length;
-  }
-  return {
-    ops: samples.reduce((n, s) => n + s.ops, 0),
-    elapsedMs: samples.reduce((ms, s) => ms + s.elapsedMs, 0),
-    latencies: latencies.sort(),
-  };
-}
-
 export interface Figures {
   readonly opsPerSec: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
 
-export function figures(sample: Sample): Figures {
+export function figures({ ops, elapsedMs, latencies }: Sample): Figures {
   return {
-    opsPerSec: Math.round((sample.ops * 1000) / sample.elapsedMs),
-    p50Ms: Number(quantile(sample.latencies, 0.5).toFixed(3)),
-    p99Ms: Number(quantile(sample.latencies, 0.99).toFixed(3)),
+    opsPerSec: Math.round((ops * 1000) / elapsedMs),
+    p50Ms: Number(quantile(latencies, 0.5).toFixed(3)),
+    p99Ms: Number(quantile(latencies, 0.99).toFixed(3)),
   };
 }

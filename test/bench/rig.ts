@@ -1,13 +1,15 @@
 /** A nats-server of a benchmark's own, in a folder of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { locateServer } from '#runtime/node/locate-server';
+import { endChild } from './process.ts';
 
 export interface BenchServer extends AsyncDisposable {
   readonly url: string;
+  readonly pid: number;
 }
 
 const MAX_PAYLOAD_BYTES = 8 * 1024 * 1024;
@@ -21,23 +23,17 @@ export async function benchServer(strict: boolean): Promise<BenchServer> {
     config,
     `listen: "127.0.0.1:-1"\nmax_payload: ${MAX_PAYLOAD_BYTES}\njetstream { store_dir: "${folder}/js"${sync} }\n`,
   );
-  const child = spawn('nats-server', ['-c', config], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const binary = await locateServer(process.env);
+  const child = spawn(binary, ['-c', config], { stdio: ['ignore', 'ignore', 'pipe'] });
   const url = await listening(child);
   return {
     url,
+    pid: child.pid ?? 0,
     async [Symbol.asyncDispose]() {
       await endChild(child);
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-/** SIGTERM, and waits for the end. */
-export async function endChild(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = once(child, 'exit');
-  child.kill('SIGTERM');
-  await ended;
 }
 
 function listening(child: ChildProcess): Promise<string> {

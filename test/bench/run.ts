@@ -1,43 +1,54 @@
-/** `npm run bench -- kernel [--json] [--quick] [--only TEXT]`: the limit loop and the kernel in one run. */
+/**
+ * `npm run bench -- kernel [--json] [--quick] [--only TEXT]`: the limit loop and the kernel in one run. With --json a
+ * line per case, otherwise a table at the end. `limit` runs the limit alone; --profile DIR leaves CPU profiles.
+ */
 import { parseArgs } from 'node:util';
-import Table from 'cli-table3';
-import { askCases, measureAsks, type Row } from './asks.ts';
-import { kernelSubject } from './kernel.ts';
-import { limitSubject } from './limit/limit.ts';
+import { asks } from './asks.ts';
+import { mail } from './mail.ts';
+import { memory } from './memory.ts';
+import { recovery } from './recovery.ts';
+import { type Row, tableOf } from './row.ts';
+import { sends } from './sends.ts';
+import { start } from './start.ts';
+import { timers } from './timers.ts';
 
-const USAGE = 'Usage: npm run bench -- kernel|limit [--json] [--quick] [--only TEXT]\n';
-const FULL = { rounds: 3, roundMs: 3_000 };
-const QUICK = { rounds: 1, roundMs: 500 };
+const USAGE =
+  'Usage: npm run bench -- kernel|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR]\n';
+const FULL = { rounds: 5, roundMs: 3_000, scale: 1 };
+const QUICK = { rounds: 1, roundMs: 500, scale: 0.02 };
+const SUITES = [asks, sends, mail, timers, memory, recovery, start];
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'boolean' }, quick: { type: 'boolean' }, only: { type: 'string', default: '' } },
+  options: {
+    json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
+    rounds: { type: 'string' },
+    profile: { type: 'string' },
+  },
 });
-const [suite] = positionals;
-if (suite !== 'kernel' && suite !== 'limit') {
+const [subject] = positionals;
+if (subject !== 'kernel' && subject !== 'limit') {
   process.stderr.write(USAGE);
   process.exit(2);
 }
 
+const base = flags.quick ? QUICK : FULL;
+const effort = {
+  ...base,
+  rounds: flags.rounds === undefined ? base.rounds : Math.max(1, Number(flags.rounds)),
+  limitOnly: subject === 'limit',
+  profileDir: flags.profile,
+};
+const wanted = (bench: string) => bench.includes(flags.only);
 const rows: Row[] = [];
-for (const durability of ['strict', 'relaxed'] as const) {
-  const cases = askCases(durability).filter(({ bench }) => bench.includes(flags.only));
-  if (cases.length === 0) continue;
-  await using limit = await limitSubject(durability === 'strict');
-  await using kernel = suite === 'kernel' ? await kernelSubject(durability) : undefined;
-  for (const one of cases) {
-    const row = await measureAsks(limit, kernel, one, flags.quick === true ? QUICK : FULL);
+for (const suite of effort.limitOnly ? [asks] : SUITES) {
+  if (!suite.benches.some(wanted)) continue;
+  for await (const row of suite.run(wanted, effort)) {
     rows.push(row);
-    if (flags.json === true) process.stdout.write(`${JSON.stringify(row)}\n`);
+    if (flags.json) process.stdout.write(`${JSON.stringify(row)}\n`);
+    else process.stderr.write(`${row.bench}\n`);
   }
 }
-if (flags.json !== true) {
-  const table = new Table({
-    head: ['case', 'ops/s', 'p50 ms', 'p99 ms', 'limit ops/s', 'ratio'],
-    style: { head: [] },
-  });
-  for (const r of rows) {
-    table.push([r.bench, r.opsPerSec, r.p50Ms, r.p99Ms, r.limitOpsPerSec ?? '', r.ratio ?? '']);
-  }
-  process.stdout.write(`${table.toString()}\n`);
-}
+if (!flags.json) process.stdout.write(`${tableOf(rows)}\n`);

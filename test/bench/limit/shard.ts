@@ -1,7 +1,7 @@
 /**
  * The bare loop, in a process of its own: core-NATS ask → pure XState step → one fenced, hash-linked JetStream commit →
  * reply. No recovery, no mail, no timers: the limit that the kernel is measured against.
- * Argument: server URL. Prints `ready`; ends with its input.
+ * Argument: server URL. Prints `ready`; ends with SIGTERM.
  */
 import { createHash } from 'node:crypto';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
@@ -78,4 +78,4 @@ nc.subscribe('limit.ask.*.*', {
 });
 await nc.flush();
 process.stdout.write('ready\n');
-process.stdin.on('end', () => void nc.close()).resume();
+process.once('SIGTERM', () => void nc.close().finally(() => process.exit(0)));

@@ -1,0 +1,136 @@
+/** A realm as a user starts it: `infrafabric up` in a folder of its own, and a client. */
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { type Client, connect } from '#runtime/client/node';
+import type { NodeStatus, RunFile } from '#runtime/node/api';
+import { nodeStatuses } from '#runtime/node/api';
+import { type Measured, serverBelow, startProgram } from './process.ts';
+
+export type Durability = 'strict' | 'relaxed';
+
+export interface RealmOptions {
+  readonly durability: Durability;
+  readonly limits?: Readonly<Record<string, number>>;
+  readonly profileDir?: string | undefined;
+}
+
+export interface Realm extends AsyncDisposable {
+  readonly client: Client;
+  readonly node: Measured;
+  /** Its nats-server; undefined off Linux. */
+  readonly serverPid: number | undefined;
+  status(): Promise<NodeStatus>;
+  /** Stops the node and starts it again in the same folder; resolves with the lines of its log, parsed. */
+  restart(): Promise<readonly LogLine[]>;
+}
+
+export interface LogLine {
+  readonly event?: string;
+  readonly ms?: number;
+}
+
+const READY_TIMEOUT_MS = 300_000;
+const POLL_MS = 2;
+const ENTRY = fileURLToPath(new URL('../../actors/infrafabric.ts', import.meta.url));
+const MACHINES = fileURLToPath(new URL('./machines.ts', import.meta.url));
+
+export async function startRealm(options: RealmOptions): Promise<Realm> {
+  await using owned = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), 'infrafabric-bench-'));
+  owned.defer(() => rm(folder, { recursive: true, force: true }));
+  const config = join(folder, 'bench.yaml');
+  await writeFile(config, configOf(options));
+  let session = await open(folder, config, options.profileDir);
+  owned.defer(() => session.close());
+  const kept = owned.move();
+  return {
+    get client() {
+      return session.client;
+    },
+    get node() {
+      return session.node;
+    },
+    get serverPid() {
+      return session.serverPid;
+    },
+    async status() {
+      const [status] = await nodeStatuses(session.client.connection, 'if.api.status');
+      if (status === undefined) throw new Error('the node does not answer');
+      return status;
+    },
+    async restart() {
+      await session.close();
+      session = await open(folder, config, options.profileDir);
+      return session.lines;
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+interface Session {
+  readonly node: Measured;
+  readonly client: Client;
+  readonly serverPid: number | undefined;
+  readonly lines: LogLine[];
+  close(): Promise<void>;
+}
+
+async function open(folder: string, config: string, profileDir: string | undefined): Promise<Session> {
+  await using owned = new AsyncDisposableStack();
+  const data = join(folder, 'data');
+  const node = startProgram([ENTRY, 'up', config, '--json'], {
+    env: { INFRAFABRIC_DATA: data, INFRAFABRIC_LOG: 'info' },
+    profileDir,
+  });
+  owned.defer(() => node.end());
+  const lines: LogLine[] = [];
+  const other: string[] = [];
+  node.onLine((line) => {
+    if (line.startsWith('{')) lines.push(JSON.parse(line) as LogLine);
+    else other.push(line);
+  });
+  const run = await Promise.race([
+    runFile(join(data, 'run.json')),
+    once(node.child, 'exit').then(([code]) =>
+      Promise.reject(new Error(`the node ended with code ${code}: ${other.join('\n')}`)),
+    ),
+  ]);
+  const client = await connect({
+    url: run.url,
+    prefix: run.prefix,
+    encoding: 'msgpack',
+    ...(run.token !== undefined && { token: run.token }),
+  });
+  owned.defer(() => client.close());
+  const serverPid = serverBelow(node.pid);
+  const kept = owned.move();
+  return { node, client, serverPid, lines, close: () => kept.disposeAsync() };
+}
+
+/** Written once the node is up. */
+async function runFile(path: string): Promise<RunFile> {
+  const end = performance.now() + READY_TIMEOUT_MS;
+  while (performance.now() < end) {
+    if (existsSync(path)) return JSON.parse(await readFile(path, 'utf8')) as RunFile;
+    await pause(POLL_MS);
+  }
+  throw new Error(`the node was not up within ${READY_TIMEOUT_MS} ms`);
+}
+
+function configOf({ durability, limits = {} }: RealmOptions): string {
+  const lines = [
+    'realm: bench',
+    `durability: ${durability}`,
+    `limits: ${JSON.stringify(limits)}`,
+    'kinds:',
+    '  counter: { machine: counter, spawnOnMessage: true, door: open }',
+    `  relay: { machine: "${MACHINES}#relay", spawnOnMessage: true, door: open }`,
+    `  alarm: { machine: "${MACHINES}#alarm", spawnOnMessage: true, door: open }`,
+  ];
+  return `${lines.join('\n')}\n`;
+}
