@@ -1,5 +1,5 @@
 /** Machines from a user's own files: `./machines/mine.ts#mine`. */
-import { access } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { FabricError } from '#schemas/fabric-error';
@@ -9,23 +9,27 @@ import type { MachineDefinition } from './registry.ts';
 
 /**
  * Imports the machine that `./file.ts#exportName` names, relative to `baseDir`. The export is a machine with a
- * `version` in its config, or a {@link MachineDefinition}. Throws `machine_module` or `bad_machine`.
+ * `version` in its config, a {@link MachineDefinition}, or a list of definitions: the versions that live side by side.
+ * Returns them with the newest last. A file changed since the last call is read anew. Throws `machine_module` or
+ * `bad_machine`.
  */
-export async function loadMachineModule(specifier: string, baseDir: string): Promise<MachineDefinition> {
+export async function loadMachineModule(specifier: string, baseDir: string): Promise<MachineDefinition[]> {
   const hash = specifier.lastIndexOf('#');
   const [path, name] = [specifier.slice(0, Math.max(hash, 0)), specifier.slice(hash + 1)];
   const fail = (why: string, cause?: unknown) =>
     new FabricError(machineErrors.machine_module, `${specifier}: ${why}`, { details: { specifier }, cause });
   if (path === '' || name === '') throw fail('it names no export');
   const file = resolve(baseDir, path);
+  let changedAt: number;
   try {
-    await access(file);
+    changedAt = (await stat(file)).mtimeMs;
   } catch (cause) {
     throw fail('there is no such file', cause);
   }
   let module: Readonly<Record<string, unknown>>;
   try {
-    module = await import(pathToFileURL(file).href);
+    // Node keeps a module by its URL: another time of change is another URL.
+    module = await import(`${pathToFileURL(file).href}?changed=${changedAt}`);
   } catch (cause) {
     if ((cause as { code?: unknown }).code === 'ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING') {
       throw fail(
@@ -40,14 +44,19 @@ export async function loadMachineModule(specifier: string, baseDir: string): Pro
     throw fail(`it exports ${Object.keys(module).join(', ') || 'nothing'}, not ${name}`);
   if (isMachine(exported)) {
     const version = Number(exported.version);
-    if (Number.isInteger(version) && version >= 1) return { name, version, machine: exported };
+    if (Number.isInteger(version) && version >= 1) return [{ name, version, machine: exported }];
     throw new FabricError(
       machineErrors.bad_machine,
       `Machine ${name}, state (machine): has no version; add version: '1' to its config`,
     );
   }
-  if (isDefinition(exported)) return exported;
-  throw fail(`${name} is not a machine; export what setup().createMachine() returns`);
+  if (isDefinition(exported)) return [exported];
+  if (Array.isArray(exported) && exported.length > 0 && exported.every(isDefinition)) {
+    return exported.toSorted((a, b) => a.version - b.version);
+  }
+  throw fail(
+    `${name} is neither a machine nor definitions of one; export what setup().createMachine() returns, or [{name, version, machine, migrate?}]`,
+  );
 }
 
 function isDefinition(value: unknown): value is MachineDefinition {

@@ -4,6 +4,7 @@ import { FabricError } from '#schemas/fabric-error';
 import { machineErrors } from './errors.ts';
 import { hostMachine } from './host.ts';
 import { checkMachine } from './load.ts';
+import { isSameMachine } from './same-machine.ts';
 import type { ActorKind, Machine, MachineRegistry } from './types.ts';
 
 export interface MachineDefinition {
@@ -33,7 +34,7 @@ export function createRegistry(drivers: Iterable<string> = []): Registry {
     const versions = machines.get(name) ?? new Map();
     const present = versions.get(version);
     if (present !== undefined) {
-      if (present.definition.machine === definition.machine) return present.machine;
+      if (isSameMachine(present.definition.machine, definition.machine)) return present.machine;
       throw new FabricError(
         machineErrors.bad_machine,
         `Machine ${name}@${version} is defined twice with different content; give the newer one version ${version + 1}`,

@@ -1,7 +1,7 @@
 /** The machines and kinds of a node: what the package brings along, and what the config names. */
-
 import { loadMachineModule } from '#runtime/machine/module';
 import { createRegistry, type MachineDefinition, type Registry } from '#runtime/machine/registry';
+import type { ActorKind } from '#runtime/machine/types';
 import type { RealmConfig } from '#schemas/config';
 import { SUPERVISOR_TYPE } from '#schemas/supervisor';
 
@@ -25,20 +25,44 @@ export async function buildRegistry(options: RegistryOptions): Promise<Registry>
     spawnOnMessage: false,
     door: 'closed',
   });
+  for (const kind of await loadKinds(registry, config, baseDir)) registry.addKind(kind);
+  return registry;
+}
+
+/** Defines the machines that a config names and returns its kinds, which are not added yet. */
+export async function loadKinds(
+  registry: Registry,
+  config: RealmConfig,
+  baseDir: string,
+): Promise<ActorKind[]> {
+  const kinds: ActorKind[] = [];
   for (const [type, kind] of Object.entries(config.kinds)) {
-    const isFile = /^(?:\.{1,2}\/|\/)/.test(kind.machine);
-    const machine = isFile
-      ? registry.define(await loadMachineModule(kind.machine, baseDir))
-      : registry.machine(kind.machine, kind.version);
-    registry.addKind({
+    const { machine, version } = await machineOf(registry, kind.machine, kind.version, baseDir);
+    kinds.push({
       type,
-      machine: machine.name,
-      version: kind.version ?? machine.version,
+      machine,
+      version,
       spawnOnMessage: kind.spawnOnMessage,
       door: kind.door,
       onThrow: kind.onThrow,
       ...(kind.input !== undefined && { input: kind.input }),
     });
   }
-  return registry;
+  return kinds;
+}
+
+/** The machine that new actors of a kind begin on: the version the config names, or the newest. */
+async function machineOf(
+  registry: Registry,
+  source: string,
+  version: number | undefined,
+  baseDir: string,
+): Promise<{ machine: string; version: number }> {
+  let name = source;
+  if (/^(?:\.{1,2}\/|\/)/.test(source)) {
+    const definitions = await loadMachineModule(source, baseDir);
+    for (const definition of definitions) name = registry.define(definition).name;
+  }
+  const found = registry.machine(name, version);
+  return { machine: found.name, version: found.version };
 }

@@ -1,6 +1,7 @@
 /** The root supervisor of a realm: brought to life once, told of every config after. */
 import type { Subjects } from '#runtime/bus/subjects';
 import type { Registry } from '#runtime/machine/registry';
+import type { ActorKind } from '#runtime/machine/types';
 import type { Logger } from '#runtime/shard/ports';
 import type { Shard } from '#runtime/shard/shard';
 import { statusOf } from '#runtime/shard/table';
@@ -22,6 +23,8 @@ export interface RootOptions {
   readonly registry: Registry;
   /** What the config of this node says. */
   readonly spec: SupervisorSpec;
+  /** The kinds of the config as it stands on disk now; undefined where the node has no file. */
+  readonly readKinds: (() => Promise<readonly ActorKind[]>) | undefined;
   readonly logger: Logger;
 }
 
@@ -43,7 +46,7 @@ export class RootSupervisor {
   /** Starts the tree where there is none, and applies this node's config where it differs. Leaves it to the owner elsewhere. */
   async ensure(): Promise<void> {
     if (this.#shard === undefined) return;
-    const spec = this.#pinned(this.#options.spec);
+    const spec = this.#pinned(this.#options.spec, this.#options.registry.kinds());
     const before = await this.#current();
     if (before === undefined) await this.#spawn(spec);
     else if (!isEmptyPlan(planOf(before, spec))) {
@@ -70,16 +73,18 @@ export class RootSupervisor {
         `The spec is not valid: ${parsed.error.issues[0]?.message ?? ''}`,
       );
     }
-    const spec = this.#pinned(parsed.data);
+    const kinds = (await this.#options.readKinds?.()) ?? this.#options.registry.kinds();
+    const spec = this.#pinned(parsed.data, kinds);
     const plan = planOf(await this.#current(), spec);
-    if (request.dryRun !== true && !isEmptyPlan(plan)) await this.#apply(spec);
+    if (request.dryRun === true) return plan;
+    for (const kind of kinds) this.#options.registry.addKind(kind);
+    if (!isEmptyPlan(plan)) await this.#apply(spec);
     return plan;
   }
 
-  #pinned(spec: SupervisorSpec): SupervisorSpec {
-    const { registry } = this.#options;
+  #pinned(spec: SupervisorSpec, kinds: readonly ActorKind[]): SupervisorSpec {
     return pinMachines(spec, (type) => {
-      const kind = registry.kind(type);
+      const kind = kinds.find((k) => k.type === type);
       if (kind === undefined)
         throw new FabricError(nodeErrors.api_bad_request, `This realm has no kind "${type}"`);
       return `${kind.machine}@${kind.version}`;
