@@ -1,5 +1,6 @@
 /** Mail between shards: tokens go around a ring of actors, each in another shard than the one before. */
 import { shardOf } from '#runtime/client/subjects';
+import type { relay } from './machines.ts';
 import { closedLoop, figures } from './measure.ts';
 import { type Realm, startRealm } from './realm.ts';
 import { rounded, row } from './row.ts';
@@ -66,14 +67,19 @@ async function openTokens(realm: Realm): Promise<Tokens> {
     }
   })();
   await realm.client.connection.flush();
+  // Mail wakes nobody who does not live yet.
+  for (const address of ring) {
+    await realm.client.actor<typeof relay>(address).ask({ type: 'hop', left: 0, ring, at: 0, token: -1 });
+  }
   let next = 0;
   return {
     async travel() {
       const token = next++;
       const home = new Promise<void>((resolve) => away.set(token, resolve));
       const at = token % ring.length;
-      const event = { type: 'hop', left: HOPS_OF_A_TOKEN, ring, at, token };
-      await realm.client.ask(ring[at] ?? '', event);
+      await realm.client
+        .actor<typeof relay>(ring[at] ?? '')
+        .ask({ type: 'hop', left: HOPS_OF_A_TOKEN, ring, at, token });
       await home;
     },
     [Symbol.dispose]: () => watching.abort(),
