@@ -9,10 +9,11 @@ import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } 
 import { join } from 'node:path';
 import { FabricError } from '#schemas/fabric-error';
 import { busErrors } from './errors.ts';
+import { isProcessAlive, processStartTime } from './pid.ts';
 
 interface Owner {
   readonly pid: number;
-  /** Field 22 of /proc/<pid>/stat: a pid used again by another process has another one. */
+  /** Tells a pid used again by another process. */
   readonly startedAt?: string | undefined;
 }
 
@@ -27,7 +28,7 @@ export function lockDataFolder(folder: string): { release(): void } {
   const path = join(folder, 'lock');
   serial += 1;
   const mine = `${path}.${process.pid}-${serial}.new`;
-  writeFileSync(mine, JSON.stringify({ pid: process.pid, startedAt: startTime(process.pid) }), {
+  writeFileSync(mine, JSON.stringify({ pid: process.pid, startedAt: processStartTime(process.pid) }), {
     mode: 0o600,
   });
   try {
@@ -102,22 +103,7 @@ function sameOwner(a: Owner | undefined, b: Owner): boolean {
 }
 
 function isAlive(owner: Owner): boolean {
-  if (owner.pid === NOBODY.pid) return false;
-  try {
-    process.kill(owner.pid, 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
-  }
-  const startedAt = startTime(owner.pid);
+  if (owner.pid === NOBODY.pid || !isProcessAlive(owner.pid)) return false;
+  const startedAt = processStartTime(owner.pid);
   return startedAt === undefined || owner.startedAt === undefined || startedAt === owner.startedAt;
-}
-
-function startTime(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command in parentheses may hold anything; the fields count from behind it.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  } catch {
-    return undefined;
-  }
 }

@@ -4,7 +4,7 @@ import type { Plan } from './commands/up.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { Io, Out } from './io.ts';
 import { LiveView } from './live-view.ts';
-import { readRun } from './locate.ts';
+import { mannerOf, readRun } from './locate.ts';
 import { logger, logLevel } from './logger.ts';
 import { openRealm } from './nats-realm.ts';
 import { plural, span } from './render/format.ts';
@@ -52,7 +52,7 @@ export async function runForeground({ plan, join, io, out, builtins }: Foregroun
       ? [warn('  relaxed durability: a power cut may lose acknowledged work; for development only')]
       : []),
     '',
-    ...welcomeLines(spec, config.kinds, out.palette),
+    ...welcomeLines(spec, config.kinds, out.palette, mannerOf(plan, io)),
     '',
   ]);
   const run = readRun(dataDir);

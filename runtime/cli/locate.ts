@@ -3,13 +3,15 @@
  * realm that runs under ./.infrafabric, and NATS_URL for realms on a server of their own.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { isProcessAlive } from '#runtime/bus/pid';
 import type { RunFile } from '#runtime/node/api';
 import { interpolate } from '#runtime/supervise/interpolate';
 import { FabricError } from '#schemas/fabric-error';
 import { cliErrors } from './errors.ts';
+import type { Manner } from './render/welcome.ts';
 
 export const CONFIG_NAMES = ['realm.yaml', 'infrafabric.yaml'] as const;
 export const DATA_ROOT = '.infrafabric';
@@ -77,6 +79,28 @@ export function locate(choice: Choice, { env, cwd }: Surroundings): Target {
   });
 }
 
+/** How to write a command that means the realm which runs in this data folder. */
+export function mannerOf(
+  { dataDir, file }: { readonly dataDir: string; readonly file?: string },
+  around: Surroundings,
+): Manner {
+  // npm is how those have it who did not install it for everybody.
+  const program = around.env['npm_command'] === undefined ? 'infrafabric' : 'npx infrafabric';
+  if (found({}, around) === dataDir) return { program, options: '' };
+  const byFile = file !== undefined && found({ config: file }, around) === dataDir;
+  const [option, path] = byFile ? ['--config', file] : ['--data', dataDir];
+  return { program, options: `${option} ${relative(around.cwd, path)}` };
+}
+
+function found(choice: Choice, around: Surroundings): string | undefined {
+  try {
+    return locate(choice, around).dataDir;
+  } catch {
+    // Not found, or not the only one: the command has to name it.
+    return undefined;
+  }
+}
+
 /** The config of a folder, by its usual names. */
 export function findConfig(folder: string): string | undefined {
   return CONFIG_NAMES.map((name) => join(folder, name)).find((file) => existsSync(file));
@@ -110,17 +134,7 @@ export function serverOf(env: Surroundings['env']): string | undefined {
 /** The run file of a data folder; undefined without one, or where its process has ended. */
 export function readRun(dataDir: string): RunFile | undefined {
   const run = readRunFile(dataDir);
-  return run !== undefined && isAlive(run.pid) ? run : undefined;
-}
-
-/** True while a process with this id exists, whoever owns it. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
+  return run !== undefined && isProcessAlive(run.pid) ? run : undefined;
 }
 
 export function missingConfig(file: string): FabricError {
@@ -132,7 +146,7 @@ function fromData(dataDir: string): Target {
   if (run === undefined) {
     throw new FabricError(cliErrors.not_running, `No realm runs in ${dataDir}`, { details: { dataDir } });
   }
-  if (!isAlive(run.pid)) {
+  if (!isProcessAlive(run.pid)) {
     throw new FabricError(
       cliErrors.not_running,
       `Realm ${run.realm} is not running: process ${run.pid}, which had it, has ended; nothing that was acknowledged is lost`,

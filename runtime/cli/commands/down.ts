@@ -1,11 +1,13 @@
 /** `down`: stops the realm's node cleanly and waits until it has gone. */
+
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
+import { isProcessAlive } from '#runtime/bus/pid';
 import { FabricError } from '#schemas/fabric-error';
 import { declare, handle, type Shell, timeoutOption } from '../command.ts';
 import { cliErrors } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
-import { isAlive, locate } from '../locate.ts';
+import { locate } from '../locate.ts';
 import { withRealm } from '../realm.ts';
 import { span } from '../render/format.ts';
 
@@ -63,7 +65,7 @@ async function onlyNode(found: Promise<readonly { readonly nodeId: string }[]>):
 
 async function gone(pid: number, timeoutMs: number, signal: AbortSignal): Promise<void> {
   const deadline = Date.now() + timeoutMs;
-  while (isAlive(pid)) {
+  while (isProcessAlive(pid)) {
     if (Date.now() > deadline) {
       throw new FabricError(cliErrors.stop_timeout, `Process ${pid} still runs after ${span(timeoutMs)}`, {
         details: { pid },

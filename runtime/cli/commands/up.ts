@@ -11,10 +11,9 @@ import { startDetached } from '../detach.ts';
 import { cliErrors } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Io } from '../io.ts';
-import { DATA_ROOT, findConfig, missingConfig, readRun, serverOf } from '../locate.ts';
-
+import { DATA_ROOT, findConfig, mannerOf, missingConfig, readRun, serverOf } from '../locate.ts';
 import { plural, span } from '../render/format.ts';
-import { welcomeLines } from '../render/welcome.ts';
+import { welcomeLines, written } from '../render/welcome.ts';
 
 interface Options {
   readonly data?: string;
@@ -75,12 +74,13 @@ export function upCommand(shell: Shell): Command {
     const { run, log, tookMs } = await startDetached(plan.dataDir, io);
     out.data({ ok: true, pid: run.pid, realm: run.realm, dataDir: plan.dataDir, log });
     const { good, strong, faint, name } = out.palette;
+    const manner = mannerOf(plan, io);
     out.lines([
       `${good('✓')} ${strong(run.realm)} runs as process ${run.pid}, started in ${span(tookMs)}`,
       faint(`  log ${log}`),
       '',
-      ...welcomeLines(plan.spec, plan.config.kinds, out.palette),
-      `  ${name('infrafabric down')}`,
+      ...welcomeLines(plan.spec, plan.config.kinds, out.palette, manner),
+      `  ${name(written('infrafabric down', manner))}`,
     ]);
     return EXIT.ok;
   });

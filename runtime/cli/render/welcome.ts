@@ -5,18 +5,31 @@ import type { Palette } from './palette.ts';
 
 const FIRST_ID = 'k1';
 
+/** How a command has to be written to be understood in the folder of the user. */
+export interface Manner {
+  readonly program: string;
+  /** What names the realm, where the folder alone does not. */
+  readonly options: string;
+}
+
 /** Three commands for a second terminal. */
 export function welcomeLines(
   spec: SupervisorSpec,
   kinds: Readonly<Record<string, KindConfig>>,
   palette: Palette,
+  manner: Manner,
 ): string[] {
-  const tries = worthTrying(spec, kinds);
+  const tries = worthTrying(spec, kinds).map(([command, what]) => [written(command, manner), what] as const);
   const width = Math.max(...tries.map(([command]) => command.length));
   return [
     'Try next, from another terminal in this folder:',
     ...tries.map(([command, what]) => `  ${palette.name(command.padEnd(width))}  ${palette.faint(what)}`),
   ];
+}
+
+/** `infrafabric ps` as it is to be typed. */
+export function written(command: string, { program, options }: Manner): string {
+  return `${command.replace(/^infrafabric/, program)}${options === '' ? '' : ` ${options}`}`;
 }
 
 export function worthTrying(
