@@ -90,7 +90,7 @@ export class Client {
    *
    * Throws the server's error under its own code, or `ask_timeout`, `ask_aborted`, `too_many_asks`, `client_closed`.
    */
-  ask(address: string, event: EventLike | IFMessage, options: AskOptions = {}): Promise<Answer> {
+  ask<E extends EventLike>(address: string, event: E | IFMessage, options: AskOptions = {}): Promise<Answer> {
     return attempt(() => {
       const short = this.#subjects.ask(address);
       const long = this.#shards === undefined ? short : this.#subjects.askShard(address, this.#shards);
@@ -107,7 +107,11 @@ export class Client {
    * Stores an event in the inbox and resolves with its place; the actor, or its node, may be down. Tried again under
    * the same message id like an ask. Throws `send_refused`, `ask_timeout`, `ask_aborted`, `client_closed`.
    */
-  send(address: string, event: EventLike | IFMessage, options: AskOptions = {}): Promise<Receipt> {
+  send<E extends EventLike>(
+    address: string,
+    event: E | IFMessage,
+    options: AskOptions = {},
+  ): Promise<Receipt> {
     return attempt(() => {
       const id = options.id ?? this.#newId();
       const subject = this.#subjects.inbox(address);

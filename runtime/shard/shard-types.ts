@@ -33,7 +33,13 @@ export interface ShardLimits {
 }
 
 /** Where a test may kill the process or the shard. */
-export type CrashPoint = 'before_commit' | 'after_commit' | 'before_mail' | 'after_mail';
+export type CrashPoint =
+  | 'before_commit'
+  | 'after_commit'
+  | 'before_reply'
+  | 'before_mail'
+  | 'after_mail'
+  | 'effect_done';
 
 export interface ShardDeps {
   readonly shard: number;

@@ -329,6 +329,7 @@ export class Shard {
 
   #effectDone(result: EffectResult): void {
     if (this.#phase === 'closed') return;
+    this.#probe('effect_done');
     this.#push({ kind: 'effect', result });
   }
 
@@ -450,6 +451,7 @@ export class Shard {
     const { commit } = sealed;
     const parcels = parcelsOf(commit, state.shardOf, (target) => state.sent.get(target) ?? -1);
     settle(state, commit, sealed.hash, seq);
+    this.#probe('before_reply');
     for (const { item, entry } of answers) this.#answer(item, entry, commit);
     this.#probe('before_mail');
     for (const [n, mail] of draft.mail.entries()) {

@@ -1,0 +1,34 @@
+/** What a crash of the node costs: nothing that was acknowledged, at whatever step of the loop it comes. */
+import test from 'ava';
+import { ledgerConfig } from '../rig/configs.ts';
+import { Load, Recorder } from '../rig/load.ts';
+import { TestRealm } from '../rig/realm.ts';
+
+const SHARDS = 2;
+
+test('kill -9 at every step of the loop: each message, mail, timer and effect result counts exactly once, in order', async (t) => {
+  await using recorder = await Recorder.start();
+  await using realm = await TestRealm.start({ config: ledgerConfig(SHARDS, recorder) });
+  const load = new Load({ client: () => realm.client(), shards: SHARDS, recorder });
+  await load.start();
+  await load.more(50);
+  const points = [
+    'before_commit:20',
+    'after_commit:30',
+    'before_reply:25',
+    'before_mail:15',
+    'after_mail:30',
+    'effect_done:3',
+    'after_commit:2',
+  ];
+  await realm.kill();
+  for (const point of points) {
+    realm.launch({ INFRAFABRIC_CRASH_AT: point });
+    await realm.exited();
+  }
+  await realm.up();
+  await load.more(50);
+  await load.stop();
+  t.deepEqual(await load.violations(), []);
+  t.log(`${load.acked} messages over ${points.length + 1} crashes`);
+});
