@@ -52,8 +52,8 @@ export interface HttpOutput {
   readonly body?: string | Uint8Array;
 }
 
-/** Below the limit of an effect's output with room for headers. */
-const BODY_BYTES_MAX = 768 * 1024;
+/** With 16 KiB of headers below the 128 KiB that an effect may put out. */
+const BODY_BYTES_MAX = 96 * 1024;
 const REDIRECTS_MAX = 5;
 const TIMEOUT_MS = 30_000;
 const PATIENCE_STATUSES: readonly number[] = [408, 425, 429];

@@ -49,7 +49,8 @@ export interface ProcessOutput {
   readonly truncated?: boolean;
 }
 
-const OUTPUT_BYTES_MAX = 256 * 1024;
+/** Two streams of this fit in the 128 KiB that an effect may put out. */
+const OUTPUT_BYTES_MAX = 48 * 1024;
 const TERM_GRACE_MS = 2_000;
 const TIMEOUT_MS = 300_000;
 /** A process each: more than this at a time and the machine is busy switching. */
@@ -165,5 +166,12 @@ function collect(stream: Readable | null, bytesMax: number) {
     if (left > 0) chunks.push(chunk.subarray(0, left));
     left = Math.max(0, left - chunk.byteLength);
   });
-  return { text: () => Buffer.concat(chunks).toString('utf8'), cut: () => cut };
+  const text = (): string => {
+    const whole = Buffer.concat(chunks).toString('utf8');
+    if (Buffer.byteLength(whole) <= bytesMax) return whole;
+    // Bytes that are no text grow threefold when they are shown as U+FFFD.
+    cut = true;
+    return new TextDecoder().decode(Buffer.from(whole).subarray(0, bytesMax), { stream: true });
+  };
+  return { text, cut: () => cut };
 }

@@ -1,5 +1,5 @@
 /**
- * Runs the effects of a shard.
+ * Runs the effects of a shard; the shards of a node share a hub.
  *
  * R1  A started effect is delivered exactly once, or cancelled and never delivered; a second start of a key that is
  *     still under way changes nothing.
@@ -9,8 +9,10 @@
  * R4  Attempts follow the policy: effect before driver before default; terminal errors end it at once.
  * R5  Everything is bounded: effects under way, attempts at a time (per driver and in all), calls that outlive their
  *     time limit, the output. What is beyond a bound is delivered as a typed error.
- * R6  Drivers with waiting effects take turns, and within a driver its actors do.
+ * R6  Drivers with waiting effects take turns, and within a driver its actors do (lanes.ts).
  * R7  Time and chance come from the ports only.
+ * R8  Runners of one hub share its bounds on attempts and on abandoned calls, and nothing else: closing one leaves the
+ *     others as they are.
  */
 import type { Clock, EffectResult, EffectRunner, Logger, PendingEffect, Random } from '#runtime/shard/ports';
 import type { RetryPolicy } from '#schemas/commit';
@@ -18,11 +20,11 @@ import { FabricError, toWireError, type WireError } from '#schemas/fabric-error'
 import { retryDelayMs, retryPolicy } from './backoff.ts';
 import type { Driver } from './driver.ts';
 import { effectErrors } from './errors.ts';
+import { type Lane, Lanes, type Turn } from './lanes.ts';
 import { plainCopy } from './plain.ts';
-import { FairQueue } from './queue.ts';
 
 export interface EffectLimits {
-  /** Effects started and not delivered. */
+  /** Effects of one runner, started and not delivered. */
   readonly pendingMax: number;
   /** Attempts at a time over all drivers. */
   readonly concurrencyMax: number;
@@ -43,8 +45,8 @@ export const EFFECT_LIMITS: EffectLimits = {
   concurrencyMax: 256,
   driverConcurrencyMax: 64,
   abandonedMax: 256,
-  // Fits the log with room for the rest of a commit.
-  outputBytesMax: 1024 * 1024,
+  // Half of what one step may add to a commit.
+  outputBytesMax: 128 * 1024,
   timeoutMs: 30_000,
   closeGraceMs: 5_000,
 };
@@ -67,12 +69,21 @@ export interface EffectRunnerOptions {
   readonly limits?: Partial<EffectLimits>;
 }
 
-interface Lane {
-  readonly driver: Driver;
-  readonly queue: FairQueue<Flight>;
-  readonly concurrencyMax: number;
-  running: number;
-  abandoned: number;
+export interface EffectHub {
+  /** A runner of its own effects within the bounds of the hub. */
+  runner(deliver: EffectRunnerOptions['deliver']): Effects;
+}
+
+/**
+ * The drivers of a node and its bounds, for all of its shards.
+ *
+ * @example
+ * const hub = createEffectHub({ drivers: [httpDriver(options)], clock, random, log });
+ * const runner = hub.runner((result) => shard.hear(result));
+ */
+export function createEffectHub(options: Omit<EffectRunnerOptions, 'deliver'>): EffectHub {
+  const lanes = new Lanes(options.drivers, { ...EFFECT_LIMITS, ...options.limits });
+  return { runner: (deliver) => new Effects({ ...options, deliver }, lanes) };
 }
 
 /** One effect on its way. */
@@ -80,6 +91,7 @@ interface Flight {
   readonly effect: PendingEffect;
   readonly policy: RetryPolicy;
   readonly timeoutMs: number;
+  readonly turn: Turn;
   attempt: number;
   /** Present while an attempt runs. */
   stop: ((reason: FabricError) => void) | undefined;
@@ -90,27 +102,17 @@ interface Flight {
 export class Effects implements EffectRunner {
   readonly #options: EffectRunnerOptions;
   readonly #limits: EffectLimits;
-  readonly #lanes = new Map<string, Lane>();
+  readonly #lanes: Lanes;
   readonly #flights = new Map<string, Flight>();
   /** Calls whose driver has not settled, the abandoned ones too. */
   readonly #calls = new Set<Promise<void>>();
-  #running = 0;
-  #pumping = false;
   #closed = false;
 
-  constructor(options: EffectRunnerOptions) {
+  /** Without `lanes` the bounds are its own; see {@link createEffectHub}. */
+  constructor(options: EffectRunnerOptions, lanes?: Lanes) {
     this.#options = options;
     this.#limits = { ...EFFECT_LIMITS, ...options.limits };
-    for (const driver of options.drivers) {
-      const concurrencyMax = Math.max(1, driver.concurrencyMax ?? this.#limits.driverConcurrencyMax);
-      this.#lanes.set(driver.name, {
-        driver,
-        queue: new FairQueue(),
-        concurrencyMax,
-        running: 0,
-        abandoned: 0,
-      });
-    }
+    this.#lanes = lanes ?? new Lanes(options.drivers, this.#limits);
   }
 
   /** Effects started and not delivered. */
@@ -127,13 +129,14 @@ export class Effects implements EffectRunner {
       effect,
       policy: retryPolicy(effect.retry, lane?.driver.retry),
       timeoutMs: timeoutMs > 0 ? Math.min(timeoutMs, TIMEOUT_MS_MAX) : this.#limits.timeoutMs,
+      turn: (turnLane) => this.#attempt(turnLane, flight),
       attempt: 0,
       stop: undefined,
       retryTimer: undefined,
     };
     this.#flights.set(effect.key, flight);
     if (lane === undefined) {
-      const known = [...this.#lanes.keys()];
+      const known = this.#lanes.names();
       const message = `There is no driver "${effect.driver}"`;
       this.#refuse(flight, new FabricError(effectErrors.unknown_driver, message, { details: { known } }));
     } else if (full) {
@@ -141,8 +144,7 @@ export class Effects implements EffectRunner {
       const message = `${details.pendingMax} effects are under way`;
       this.#refuse(flight, new FabricError(effectErrors.effect_overloaded, message, { details })); // R5
     } else {
-      lane.queue.push(effect.actor, flight);
-      this.#wake();
+      this.#lanes.push(lane, effect.actor, flight.turn);
     }
   }
 
@@ -177,47 +179,11 @@ export class Effects implements EffectRunner {
   }
 
   #drop(flight: Flight, why: string): void {
-    this.#lanes.get(flight.effect.driver)?.queue.delete(flight.effect.actor, flight);
+    this.#lanes.get(flight.effect.driver)?.queue.delete(flight.effect.actor, flight.turn);
     this.#options.clock.clearTimer(flight.retryTimer);
     const { stop } = flight;
     if (stop === undefined) return;
     queueMicrotask(() => stop(new FabricError(effectErrors.effect_cancelled, why))); // R2
-  }
-
-  #wake(): void {
-    if (this.#pumping) return;
-    this.#pumping = true;
-    queueMicrotask(() => {
-      this.#pumping = false;
-      this.#pump();
-    });
-  }
-
-  /** R6: one attempt per driver and round, until nothing may start. */
-  #pump(): void {
-    for (let started = true; started; ) {
-      started = false;
-      for (const lane of this.#lanes.values()) {
-        if (this.#running >= this.#limits.concurrencyMax) {
-          this.#rotate(lane);
-          return;
-        }
-        if (lane.running >= lane.concurrencyMax) continue;
-        const flight = lane.queue.shift();
-        if (flight === undefined) continue;
-        started = true;
-        this.#attempt(lane, flight);
-      }
-    }
-  }
-
-  /** The driver whose turn it was when the slots ran out is the first next time. */
-  #rotate(next: Lane): void {
-    for (const [name, lane] of [...this.#lanes]) {
-      if (lane === next) return;
-      this.#lanes.delete(name);
-      this.#lanes.set(name, lane);
-    }
   }
 
   #attempt(lane: Lane, flight: Flight): void {
@@ -229,8 +195,7 @@ export class Effects implements EffectRunner {
       return;
     }
     flight.attempt++;
-    lane.running++;
-    this.#running++;
+    this.#lanes.take(lane);
     const abort = new AbortController();
     let open = true;
     /** Ends the attempt once, whoever comes first: the driver, the clock or a cancellation. */
@@ -239,9 +204,7 @@ export class Effects implements EffectRunner {
       open = false;
       clock.clearTimer(timer);
       flight.stop = undefined;
-      lane.running--;
-      this.#running--;
-      this.#wake();
+      this.#lanes.give(lane);
       return true;
     };
     const halt = (reason: FabricError): void => {
@@ -301,8 +264,8 @@ export class Effects implements EffectRunner {
     // R5: a pause holds no slot.
     flight.retryTimer = clock.setTimer(() => {
       flight.retryTimer = undefined;
-      this.#lanes.get(driver)?.queue.push(actor, flight);
-      this.#wake();
+      const lane = this.#lanes.get(driver);
+      if (lane !== undefined) this.#lanes.push(lane, actor, flight.turn);
     }, delayMs);
   }
 

@@ -228,6 +228,10 @@ test('a process gets its input, and its code, signal and bounded output come bac
   t.is(big.stdout.length, 1_000);
   t.true(big.truncated);
   t.like(await driver.run(call({ command: 'true', stdin: 'x'.repeat(1_000_000) })), { code: 0 });
+  const noText = Uint8Array.from({ length: 900 }, () => 0xff);
+  const binary = (await driver.run(call({ command: 'cat', stdin: noText }))) as ProcessOutput;
+  t.true(Buffer.byteLength(binary.stdout) <= 1_000);
+  t.true(binary.truncated);
 });
 
 test('X4: at the time limit the whole group ends, also where SIGTERM is ignored', async (t) => {

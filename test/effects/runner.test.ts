@@ -2,7 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { retryDelayMs, retryPolicy } from '#runtime/effects/backoff';
 import { type Driver, type EffectCall, terminal } from '#runtime/effects/driver';
-import { type EffectLimits, Effects } from '#runtime/effects/runner';
+import { createEffectHub, type EffectLimits, Effects } from '#runtime/effects/runner';
 import type { EffectResult, PendingEffect } from '#runtime/shard/ports';
 import { errorKinds, FabricError } from '#schemas/fabric-error';
 import { seededRandom, settle, silentLog, VirtualClock } from '../rig/virtual-time.ts';
@@ -365,4 +365,42 @@ test('close stops everything, waits for drivers that stop, and no longer than it
   await rude.clock.advance(100);
   await closing;
   t.is(rude.clock.pending, 0);
+});
+
+test('R8: the runners of a hub share its bounds, and closing one leaves the others alone', async (t) => {
+  const clock = new VirtualClock();
+  let now = 0;
+  let most = 0;
+  const hub = createEffectHub({
+    drivers: [
+      {
+        name: 'one',
+        concurrencyMax: 1,
+        run: async ({ key }) => {
+          most = Math.max(most, ++now);
+          await new Promise<void>((resolve) => clock.setTimer(resolve, 10));
+          now--;
+          return key;
+        },
+      },
+    ],
+    clock,
+    random: seededRandom(),
+    log: silentLog,
+  });
+  const heard: EffectResult[][] = [[], [], []];
+  const [a, b, c] = heard.map((results) => hub.runner((result) => results.push(result)));
+  for (const runner of [a, b, c]) {
+    for (const n of [1, 2]) runner?.start({ key: `${n}`, actor: 'counter/k1', driver: 'one' });
+  }
+  await settle();
+  const closing = b?.close();
+  await clock.advance(100);
+  await closing;
+  t.is(most, 1);
+  t.deepEqual(
+    heard.map((results) => results.length),
+    [2, 0, 2],
+  );
+  t.is(clock.pending, 0);
 });
