@@ -1,3 +1,4 @@
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -9,6 +10,7 @@ import { natsServerFromApt } from '#deploy/bootstrap/apt';
 import { mainArchive } from '#deploy/bootstrap/apt-sources';
 import { run } from '#deploy/bootstrap/commands';
 import { installDependencies } from '#deploy/bootstrap/dependencies';
+import { installAlone, lockFile } from '#deploy/bootstrap/install-lock';
 import { packedManifest, restoreManifest, rewriteManifest } from '#deploy/bootstrap/manifest';
 import { natsServerFromRelease } from '#deploy/bootstrap/release';
 import { cacheFolder, findNatsServer, provideNatsServer } from '#deploy/nats-server';
@@ -259,6 +261,40 @@ test('packages are installed when nothing is, when the lock changed, and when an
     message: /npm ci ended with code 1.*\nFix: cd .* && npm ci$/,
   });
   await t.throwsAsync(readFile(mark), { code: 'ENOENT' });
+});
+
+test('installs in one folder run one after another, and the lock of dead processes is taken over', async (t) => {
+  const root = await folder(t);
+  const file = await lockFile(root);
+  t.teardown(() => rm(file, { force: true }));
+  let inside = 0;
+  let most = 0;
+  const install = () =>
+    installAlone(root, async () => {
+      inside += 1;
+      most = Math.max(most, inside);
+      await readdir(root);
+      inside -= 1;
+    });
+  const child = spawn('sleep', ['60'], { stdio: 'ignore' });
+  const dead = spawnSync('true').pid;
+  // Its bootstrap is dead, its npm still runs.
+  await writeFile(file, `${dead}\n${child.pid}\n`);
+  const heard = Promise.withResolvers<string>();
+  const waiting = installAlone(root, async () => child.signalCode, { log: heard.resolve });
+  t.regex(await heard.promise, /another one runs/);
+  child.kill();
+  t.is(await waiting, 'SIGTERM', 'waited for the npm that outlived its bootstrap');
+
+  await Promise.all([install(), install(), install()]);
+  t.is(most, 1);
+  await t.throwsAsync(
+    installAlone(root, () => Promise.reject(new Error('npm failed'))),
+    {
+      message: 'npm failed',
+    },
+  );
+  await t.throwsAsync(readFile(file), { code: 'ENOENT' });
 });
 
 test('a pack that was cut off is undone, and the packed manifest has no development part', async (t) => {
