@@ -19,7 +19,7 @@ import { FabricError } from '#schemas/fabric-error';
 import { compareVersions, SERVER_VERSION_MIN } from './connection.ts';
 import { busErrors } from './errors.ts';
 import { writePrivateFile } from './file.ts';
-import { endLeftover, spawnTethered } from './tether.ts';
+import { endLeftover, signalGroup, spawnTethered } from './tether.ts';
 
 /** Largest message: the server warns above this, and a commit or a body rarely comes near it. */
 export const MAX_PAYLOAD_BYTES = 8 * 1024 * 1024;
@@ -99,11 +99,9 @@ export class EmbeddedServer {
     clearTimeout(this.#restartTimer);
     const child = this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
+    const ended = once(child, 'close');
     child.kill('SIGTERM');
-    const timer = setTimeout(() => {
-      if (this.pid !== undefined) process.kill(this.pid, 'SIGKILL');
-    }, STOP_TIMEOUT_MS);
+    const timer = setTimeout(() => signalGroup(child, 'SIGKILL'), STOP_TIMEOUT_MS);
     await ended;
     clearTimeout(timer);
   }

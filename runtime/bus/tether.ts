@@ -7,41 +7,51 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 /**
- * Runs `$1` with the other arguments and ends it when the pipe on descriptor 3 closes. The shell is the parent that
- * outlives ours. A server that does not end on SIGTERM is killed after ten seconds.
+ * Runs the arguments as a command and ends its whole process group when the pipe on descriptor 3 closes; what does not
+ * end on SIGTERM is killed after ten seconds. The watch stands before the command does, so no moment is without one.
  */
 const WRAPPER = `
+trap 'kill -TERM $server 2>/dev/null' TERM INT
+( trap '' TERM INT
+  while read -r _; do :; done <&3
+  kill -TERM 0
+  tries=0
+  while [ $tries -lt 100 ]; do tries=$((tries + 1)); sleep 0.1; done
+  kill -KILL 0 ) 2>/dev/null &
+watch=$!
 "$@" 3<&- &
 server=$!
-trap 'kill -TERM $server 2>/dev/null' TERM INT
-( while read -r _; do :; done <&3
-  kill -TERM $server 2>/dev/null
-  tries=0
-  while kill -0 $server 2>/dev/null; do
-    tries=$((tries + 1))
-    [ $tries -gt 100 ] && kill -KILL $server 2>/dev/null
-    sleep 0.1
-  done ) &
-watch=$!
 while :; do
   wait $server; code=$?
   kill -0 $server 2>/dev/null || break
 done
-kill $watch 2>/dev/null
+kill -KILL $watch 2>/dev/null
 exit $code
 `;
 
 /** How often a process that is no child of ours is looked at: the system tells its end to nobody but its parent. */
 const FOREIGN_END_CHECK_MS = 20;
 
-/** Starts `binary`; its standard error is piped. SIGTERM to the child reaches the binary. */
+/**
+ * Starts `binary`; its standard error is piped. SIGTERM to the child reaches the binary. It is in a process group of
+ * its own: Ctrl-C in a terminal ends the parent, which then ends it in order.
+ */
 export function spawnTethered(binary: string, args: readonly string[]): ChildProcess {
   const child = spawn('/bin/sh', ['-c', WRAPPER, 'tether', binary, ...args], {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    detached: true,
   });
-  // Where only the wrapper was killed, this is what ends the rest.
-  child.once('exit', () => child.stdio[3]?.destroy());
+  // Where only the wrapper was killed, this ends the rest.
+  child.once('exit', () => {
+    signalGroup(child, 'SIGTERM');
+    child.stdio[3]?.destroy();
+  });
   return child;
+}
+
+/** Signals everything that the child started and that still runs. */
+export function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid !== undefined) signalTo(-child.pid, signal);
 }
 
 /**

@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { wsconnect } from '@nats-io/nats-core';
 import test, { type ExecutionContext } from 'ava';
 import { compareVersions, connectBus } from '#runtime/bus/connection';
 import { writePrivateFile } from '#runtime/bus/file';
@@ -54,6 +53,11 @@ function isGone(pid: number): boolean {
   }
 }
 
+function processGroup(pid: number): string | undefined {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2];
+}
+
 interface Owned {
   readonly pid: number;
   readonly url: string;
@@ -84,9 +88,16 @@ test('the server is private: loopback, a token, files only their owner reads', a
 
   const nc = await server.connect('tester');
   t.is(nc.info?.max_payload, MAX_PAYLOAD_BYTES);
-  const browser = await wsconnect({ servers: server.websocketUrl ?? '', token: server.token });
-  await browser.flush();
-  await browser.close();
+  // Not `wsconnect`: the library has one kind of transport a process, and it would be this one from then on.
+  const socket = new WebSocket(server.websocketUrl ?? '');
+  t.teardown(() => socket.close());
+  const [greeting] = (await once(socket, 'message')) as [MessageEvent];
+  t.regex(await (greeting.data as Blob).text(), /^INFO .*"jetstream":true/);
+});
+
+test('Ctrl-C reaches the node and not its server, which the node ends in order', async (t) => {
+  await using server = await TestServer.start();
+  t.not(processGroup(server.pid), processGroup(process.pid));
 });
 
 test('a relaxed server does not promise an fsync, and keeps its token and data over a restart', async (t) => {
