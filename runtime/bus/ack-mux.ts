@@ -26,6 +26,7 @@ export class AckMux {
 
   constructor(nc: NatsConnection) {
     this.#nc = nc;
+    void this.#watch();
     this.#subscription = nc.subscribe(`${this.#inbox}.*`, {
       callback: (error, m) => {
         const token = m.subject.slice(this.#inbox.length + 1);
@@ -59,9 +60,20 @@ export class AckMux {
   close(): void {
     this.#subscription.unsubscribe();
     clearInterval(this.#sweeper);
-    for (const { settle } of this.#waiting.values())
-      settle({ kind: 'silence', reason: 'the connection closes' });
+    this.#silence('the connection closes');
+  }
+
+  /** A request on a lost connection is never answered on the next one: who waits may settle it at once. */
+  async #watch(): Promise<void> {
+    for await (const { type } of this.#nc.status()) {
+      if (type === 'disconnect') this.#silence('the connection was lost');
+    }
+  }
+
+  #silence(reason: string): void {
+    const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
+    for (const { settle } of waiting) settle({ kind: 'silence', reason });
   }
 
   #sweep(): void {

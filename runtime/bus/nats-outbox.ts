@@ -11,9 +11,8 @@ export function natsOutbox(nc: NatsConnection, subjects: Subjects): Outbox {
   const js: JetStreamClient = jetstream(nc);
   return {
     async mail(target, bundle) {
-      await js.publish(subjects.mail(target, bundle.source), encode(bundle), {
-        msgID: `mail-${bundle.source}-${bundle.index}-${target}`,
-      });
+      // No message id: a bundle that goes again behind a lost one (M1) must be stored again, not taken for a copy.
+      await js.publish(subjects.mail(target, bundle.source), encode(bundle));
     },
 
     async dead(letter) {

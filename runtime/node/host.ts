@@ -95,21 +95,27 @@ export class ShardHost {
         if (lease === undefined) continue;
         const reason = await this.#run(shard, lease);
         if (reason === undefined) return;
-        attempt = reason.retryable ? 0 : attempt + 1;
-        if (!reason.retryable) {
-          // H2.
-          this.#failed.set(shard, reason.toWire());
-          this.#firstTries[shard]?.resolve();
-          logger.error({ shard, error: reason.toWire() }, 'shard_failed');
-          return;
-        }
+        if (!reason.retryable) return this.#giveUp(shard, reason);
+        attempt = 0;
         logger.warn({ shard, error: reason.toWire() }, 'shard_left');
       } catch (thrown) {
+        if (thrown instanceof FabricError && !thrown.retryable) return this.#giveUp(shard, thrown);
         attempt += 1;
-        if (!this.#stopping) logger.warn({ shard, attempt, error: toWireError(thrown) }, 'shard_retry');
+        const error = { ...toWireError(thrown), retryable: true };
+        // Whoever waits for this shard is told why it does not begin, and hears when it does.
+        this.#failed.set(shard, error);
+        this.#firstTries[shard]?.resolve();
+        if (!this.#stopping) logger.warn({ shard, attempt, error }, 'shard_retry');
       }
       await this.#pause(Math.min(RETRY_FIRST_MS * 2 ** attempt, RETRY_MAX_MS));
     }
+  }
+
+  /** H2. */
+  #giveUp(shard: number, reason: FabricError): void {
+    this.#failed.set(shard, reason.toWire());
+    this.#firstTries[shard]?.resolve();
+    this.#options.logger.error({ shard, error: reason.toWire() }, 'shard_failed');
   }
 
   /** The lease, as soon as it is free; undefined when it may be free now, or the node stops. */
@@ -120,6 +126,7 @@ export class ShardHost {
       acquireLease({ store: leases, key, holder: nodeId, ttlMs, clock, random, logger });
     const lease = await take();
     if (lease !== undefined) return lease;
+    this.#failed.delete(shard);
     this.#firstTries[shard]?.resolve();
     const freed = Promise.withResolvers<void>();
     const watch = await leases.watchFreed(key, () => freed.resolve());
@@ -134,12 +141,12 @@ export class ShardHost {
     }
   }
 
-  /** Runs the shard until it leaves; the reason, or undefined when the node stops. */
+  /** Runs the shard until it leaves; the reason, or undefined when the node stops. Throws what kept it from beginning. */
   async #run(shard: number, lease: Lease): Promise<FabricError | undefined> {
     const running = new Shard(this.#options.depsOf(shard));
-    let reason: FabricError | undefined;
     try {
       await running.start();
+      this.#failed.delete(shard);
       this.#running.set(shard, running);
       this.#options.changed(shard, running);
       this.#firstTries[shard]?.resolve();
@@ -148,17 +155,15 @@ export class ShardHost {
         this.#options.logger.warn({ shard, why }, 'lease_lost');
         return running.stop();
       });
-      reason = await running.left;
-      if (reason === undefined && !this.#stopping) {
-        reason = new FabricError(
-          { code: 'lease_lost', retryable: true, help: '' },
-          `The lease of shard ${shard} was lost`,
-        );
-      }
+      const reason = await running.left;
+      if (reason !== undefined || this.#stopping) return reason;
+      return new FabricError(
+        { code: 'lease_lost', retryable: true, help: '' },
+        `The lease of shard ${shard} was lost`,
+      );
     } catch (thrown) {
       await running.stop();
-      if (!(thrown instanceof FabricError)) throw thrown;
-      reason = thrown;
+      throw thrown;
     } finally {
       this.#running.delete(shard);
       this.#options.changed(shard, undefined);
@@ -166,7 +171,6 @@ export class ShardHost {
         this.#options.logger.warn({ shard, error: toWireError(error) }, 'lease_not_released');
       });
     }
-    return reason;
   }
 
   #pause(delayMs: number): Promise<void> {

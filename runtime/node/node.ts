@@ -45,6 +45,8 @@ import { RootSupervisor } from './root-supervisor.ts';
 const packageVersion = version();
 /** Output of an effect: it is an entry of the log, with room for the rest of a commit. */
 const EFFECT_OUTPUT_BYTES_MAX = 128 * 1024;
+/** All shards together hold back at most this part (1/n) of the inbox before they let go of what is consumed. */
+const INBOX_RELEASE_SHARE = 4;
 
 export interface NodeOptions {
   readonly config: RealmConfig;
@@ -243,7 +245,10 @@ export class Node {
       gate,
       clock: systemClock,
       logger: log,
-      limits: config.limits,
+      limits: {
+        ...config.limits,
+        inboxReleaseBytes: config.limits.inboxBytesMax / (config.shards * INBOX_RELEASE_SHARE),
+      },
       ...(probe !== undefined && { probe }),
     });
     const api = new ApiServer(nc, subjects, this.id, packageVersion);

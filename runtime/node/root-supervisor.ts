@@ -7,7 +7,7 @@ import type { Shard } from '#runtime/shard/shard';
 import { statusOf } from '#runtime/shard/table';
 import { hashOf, pinMachines } from '#runtime/supervise/load-config';
 import { isEmptyPlan, planOf } from '#runtime/supervise/plan';
-import { FabricError } from '#schemas/fabric-error';
+import { FabricError, toWireError } from '#schemas/fabric-error';
 import {
   type Plan,
   ROOT_SUPERVISOR,
@@ -33,6 +33,8 @@ export class RootSupervisor {
   readonly #home: number;
   /** The shard of the root supervisor, while it runs on this node. */
   #shard: Shard | undefined;
+  /** Its shard was not here when this node started: then another node's config may be the newer one. */
+  #late = false;
 
   constructor(options: RootOptions) {
     this.#options = options;
@@ -40,16 +42,24 @@ export class RootSupervisor {
   }
 
   shardChanged(shard: number, running: Shard | undefined): void {
-    if (shard === this.#home) this.#shard = running;
+    if (shard !== this.#home) return;
+    this.#shard = running;
+    if (running === undefined || !this.#late) return;
+    this.ensure().catch((thrown: unknown) => {
+      this.#options.logger.error({ error: toWireError(thrown) }, 'config_not_applied');
+    });
   }
 
   /** Starts the tree where there is none, and applies this node's config where it differs. Leaves it to the owner elsewhere. */
   async ensure(): Promise<void> {
-    if (this.#shard === undefined) return;
+    if (this.#shard === undefined) {
+      this.#late = true;
+      return;
+    }
     const spec = this.#pinned(this.#options.spec, this.#options.registry.kinds());
     const before = await this.#current();
     if (before === undefined) await this.#spawn(spec);
-    else if (!isEmptyPlan(planOf(before, spec))) {
+    else if (!this.#late && !isEmptyPlan(planOf(before, spec))) {
       this.#options.logger.info({}, 'config_changed');
       await this.#apply(spec);
     }

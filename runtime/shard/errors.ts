@@ -53,6 +53,10 @@ export const shardErrors = errorKinds({
     retryable: false,
     help: 'Stop the realm and restore the log from a backup; do not delete anything.',
   },
+  log_unread: {
+    retryable: true,
+    help: 'The connection broke while the log was read; the shard begins again by itself.',
+  },
   diverged: {
     retryable: false,
     help: 'The machine code changed under a running actor: give it a new version and a migration, or restore the old code.',

@@ -67,6 +67,13 @@ export async function foldLog(
       if (state.acted >= 0 && parcels.length > 1024) parcels = parcels.filter((p) => p.index > state.acted);
       progress(entries);
     }
+    if (state.seq !== throughSeq) {
+      throw new FabricError(
+        shardErrors.log_unread,
+        `The log of shard ${state.shard} could be read through message ${state.seq}; it ends at ${throughSeq}`,
+        { details: { shard: state.shard, seq: state.seq, throughSeq } },
+      );
+    }
   }
   return parcels.filter((p) => p.index > state.acted);
 }

@@ -27,6 +27,8 @@ export interface ShardLimits {
   /** Message ids remembered. */
   readonly dedupeWindow: number;
   readonly snapshotEveryEntries: number;
+  /** Inbox bytes after which what is consumed is let go between two snapshots; absent: with snapshots only. */
+  readonly inboxReleaseBytes?: number;
   /** Actors kept in memory before idle ones are passivated early. */
   readonly residentMax: number;
   readonly passivateAfterMs: number;

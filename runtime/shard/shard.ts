@@ -50,6 +50,8 @@ const OUTAGE_AFTER_MS = 2_000;
 const BATCH_SHARE = 0.5;
 /** Bodies above this share of the largest message go to the blob store. */
 const INLINE_SHARE = 1 / 8;
+/** Subject, headers and record of a stored inbox message. */
+const INBOX_OVERHEAD_BYTES = 256;
 
 type Phase = 'new' | 'recovering' | 'running' | 'stalled' | 'closed';
 
@@ -279,6 +281,7 @@ export class Shard {
 
   #receive(message: InboxMessage): void {
     const { seq } = message;
+    this.#snapshotter?.received(message.body.byteLength + INBOX_OVERHEAD_BYTES);
     const mail = this.#deps.mailOf(message);
     if (mail !== undefined) {
       this.#push({ kind: 'bundle', seq, bundle: mail, cursor: 0, accepted: undefined });

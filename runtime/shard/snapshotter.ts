@@ -15,6 +15,9 @@ export class Snapshotter {
   #garbageReady = false;
   #passivateDue = false;
   #closed = false;
+  /** Of inbox messages that came since the last release. */
+  #inboxBytes = 0;
+  #releasing = false;
 
   constructor(deps: ShardDeps, state: ShardState, writer: SnapshotWriter) {
     this.#deps = deps;
@@ -35,8 +38,15 @@ export class Snapshotter {
     return this.#garbageReady;
   }
 
+  /** Counts what an inbox message takes in its stream. */
+  received(bytes: number): void {
+    this.#inboxBytes += bytes;
+  }
+
   /** After a commit, with no other in flight. */
   committed(entries: number, mailer: Mailer, provesGarbage: boolean): void {
+    if (this.#inboxBytes >= (this.#deps.limits.inboxReleaseBytes ?? Number.POSITIVE_INFINITY))
+      this.#release();
     if (provesGarbage && this.#garbageReady) this.#collectGarbage();
     this.#entries += entries;
     if (this.#entries < this.#deps.limits.snapshotEveryEntries || this.#writing !== undefined) return;
@@ -65,6 +75,21 @@ export class Snapshotter {
       restoreCapture(this.#state, taken);
       this.#deps.logger.warn({ shard: this.#deps.shard, error: toWireError(thrown) }, 'snapshot_failed');
     }
+  }
+
+  /** A full inbox refuses senders: what the log holds must not fill it until the next snapshot. */
+  #release(): void {
+    if (this.#releasing) return;
+    this.#releasing = true;
+    this.#inboxBytes = 0;
+    void this.#deps.inbox
+      .release(this.#state.consumed)
+      .catch((thrown: unknown) => {
+        this.#deps.logger.warn({ shard: this.#deps.shard, error: toWireError(thrown) }, 'inbox_not_released');
+      })
+      .finally(() => {
+        this.#releasing = false;
+      });
   }
 
   #collectGarbage(): void {
