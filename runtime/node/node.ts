@@ -23,7 +23,7 @@ import { KeyRegistry } from '#runtime/edge/keys';
 import { natsKeyStore } from '#runtime/edge/nats-keys';
 import { edgeGate } from '#runtime/edge/verify';
 import type { Driver } from '#runtime/effects/driver';
-import { Effects } from '#runtime/effects/runner';
+import { createEffectHub } from '#runtime/effects/runner';
 import type { MachineDefinition, Registry } from '#runtime/machine/registry';
 import type { ActorKind } from '#runtime/machine/types';
 import type { Logger } from '#runtime/shard/ports';
@@ -217,6 +217,17 @@ export class Node {
     const acks = new AckMux(nc);
     this.#resources.defer(() => acks.close());
     const probe = crashProbe(process.env);
+    const effects = createEffectHub({
+      drivers,
+      clock: systemClock,
+      random: systemRandom,
+      log,
+      limits: {
+        concurrencyMax: config.limits.effectsMax,
+        timeoutMs: config.limits.effectTimeoutMs,
+        outputBytesMax: EFFECT_OUTPUT_BYTES_MAX,
+      },
+    });
     const depsOf = (shard: number): ShardDeps => ({
       shard,
       node: this.id,
@@ -229,19 +240,7 @@ export class Node {
       asks: natsAsks(nc, subjects, shard),
       outbox,
       blobs,
-      effects: (deliver) =>
-        new Effects({
-          drivers,
-          clock: systemClock,
-          random: systemRandom,
-          deliver,
-          log,
-          limits: {
-            concurrencyMax: Math.max(1, Math.ceil(config.limits.effectsMax / config.shards)),
-            timeoutMs: config.limits.effectTimeoutMs,
-            outputBytesMax: EFFECT_OUTPUT_BYTES_MAX,
-          },
-        }),
+      effects: effects.runner,
       gate,
       clock: systemClock,
       logger: log,
