@@ -1,0 +1,56 @@
+/** What a crash of nats-server and a paused node cost: nothing that was acknowledged, and nobody two owners. */
+import test from 'ava';
+import { ledgerConfig } from '../rig/configs.ts';
+import { Load } from '../rig/load.ts';
+import { TestServer } from '../rig/nats.ts';
+import { TestRealm } from '../rig/realm.ts';
+
+const SHARDS = 2;
+
+test('kill -9 of nats-server under load: nothing acknowledged is lost, the inbox has no gap, asks go on', async (t) => {
+  await using realm = await TestRealm.start({ config: ledgerConfig(SHARDS) });
+  const load = new Load({ client: () => realm.client(), shards: SHARDS });
+  await load.start();
+  await load.more(100);
+  for (let crash = 0; crash < 2; crash++) {
+    const back = realm.event('bus_reconnected');
+    process.kill(realm.serverPid, 'SIGKILL');
+    await back;
+    await load.more(100);
+  }
+  await load.stop();
+  t.deepEqual(await load.violations(), []);
+});
+
+test('a paused owner that wakes after another took its shards is fenced, leaves, and harms nothing', async (t) => {
+  await using server = await TestServer.start({ strict: true });
+  const options = { ...ledgerConfig(SHARDS), limits: { leaseTtl: '1s', snapshotEvery: 40 } };
+  await using first = await TestRealm.start({ config: options, server });
+  await using second = await TestRealm.start({ config: options, server });
+  const load = new Load({ client: () => second.client(), shards: SHARDS });
+  await load.start();
+  await load.more(150);
+  const status = async (): Promise<number[]> => {
+    const nodes = await second.status(await second.client());
+    return nodes.map((node) => node.shards.length);
+  };
+  t.deepEqual((await status()).toSorted(), [0, SHARDS], 'the first node owns every shard');
+
+  const taken = second.event('shard_recovered');
+  first.signal('SIGSTOP');
+  await taken;
+  await load.more(150);
+  const left = first.event('shard_left');
+  first.signal('SIGCONT');
+  const { error } = await left;
+  await load.more(150);
+  await load.stop();
+  t.true(['shard_moved', 'lease_lost'].includes((error as { code: string }).code));
+  t.deepEqual(await load.violations(), []);
+
+  // The new owner's snapshots are whole: a third owner begins from them.
+  const again = first.event('shard_recovered');
+  await second.kill();
+  await again;
+  t.deepEqual(await load.violations(), []);
+});
