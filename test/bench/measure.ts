@@ -16,7 +16,7 @@ export interface Sample {
   readonly latencies: Float64Array;
 }
 
-/** Runs a load to its end. Rejects with the first failed operation. */
+/** Runs a load to its end. Rejects with a failed operation, once the others under way have ended. */
 export async function closedLoop(load: Load): Promise<Sample> {
   const {
     callers,
@@ -28,15 +28,22 @@ export async function closedLoop(load: Load): Promise<Sample> {
   const began = performance.now();
   const end = began + durationMs;
   let next = 0;
-  await Promise.all(
+  let failed = false;
+  const ends = await Promise.allSettled(
     Array.from({ length: callers }, async (_, caller) => {
-      while (performance.now() < end && next < count) {
+      while (!failed && performance.now() < end && next < count) {
         const start = performance.now();
-        await operation(next++, caller);
+        try {
+          await operation(next++, caller);
+        } catch (thrown) {
+          failed = true;
+          throw thrown;
+        }
         times.push(performance.now() - start);
       }
     }),
   );
+  for (const ended of ends) if (ended.status === 'rejected') throw ended.reason;
   return {
     ops: times.length,
     elapsedMs: performance.now() - began,
