@@ -2,17 +2,21 @@
 import { createReadStream, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { fromWireError } from '#runtime/node/api';
 import { parseAddress } from '#schemas/address';
-import { FabricError } from '#schemas/fabric-error';
+import { FabricError, type WireError } from '#schemas/fabric-error';
 import { declare, handle, type Shell } from '../command.ts';
 import { cliErrors } from '../errors.ts';
 import { parseEvent } from '../events.ts';
-import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { EXIT, type ExitCode, Refused } from '../exit-codes.ts';
 import type { Io, Out } from '../io.ts';
 import { type Progress, progress } from '../progress.ts';
 import { type Realm, withRealm } from '../realm.ts';
 import { refusalLines, summaryLine } from '../render/sent.ts';
 import { sendLines } from '../send-lines.ts';
+
+/** A message handled a moment ago stands near the end of its actor's entries, unless many others came too. */
+const ENTRIES_LOOKED_AT = 200;
 
 interface Options {
   readonly file?: string;
@@ -68,12 +72,23 @@ async function one(
   out: Out,
 ): Promise<ExitCode> {
   const receipt = await realm.send(to, event, options.id);
-  if (options.wait === true) await realm.handled([{ address: to, seq: receipt.seq }]);
+  if (options.wait === true) {
+    await realm.handled([{ address: to, seq: receipt.seq }]);
+    const refusal = await refusalOf(realm, to, receipt.seq);
+    if (refusal !== undefined) throw new Refused(fromWireError(refusal));
+  }
   out.data({ ok: true, to, ...receipt, handled: options.wait === true });
   const { good, name, faint } = out.palette;
   const state = options.wait === true ? 'handled' : 'stored';
   out.lines([`${good('✓')} ${state} for ${name(to)}  ${faint(`inbox ${receipt.seq} · id ${receipt.id}`)}`]);
   return EXIT.ok;
+}
+
+/** Why a handled message of the inbox became a dead letter; undefined where it did not. */
+async function refusalOf(realm: Realm, actor: string, seq: number): Promise<WireError | undefined> {
+  const entries = await realm.tail({ actor }, ENTRIES_LOOKED_AT);
+  const found = entries.findLast(({ entry }) => entry.cause.kind === 'inbox' && entry.cause.seq === seq);
+  return found?.entry.op === 'dead' ? found.entry.error : undefined;
 }
 
 async function many(realm: Realm, options: Options, io: Io, out: Out): Promise<ExitCode> {

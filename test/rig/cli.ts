@@ -1,0 +1,121 @@
+/** The command line as a user has it: processes of their own, in a folder of the test's own. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+const ENTRY = resolve('actors/infrafabric.ts');
+/** A command that takes longer hangs. */
+const COMMAND_TIMEOUT_MS = 30_000;
+/** What surrounds the test run must not name another realm. */
+const FOREIGN = ['NATS_URL', 'INFRAFABRIC_DATA', 'INFRAFABRIC_PREFIX', 'INFRAFABRIC_LOG', 'npm_command'];
+
+export interface Ended {
+  /** Exit code, or the signal that ended it. */
+  readonly code: number | NodeJS.Signals;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** A process under way, with what it wrote so far. */
+export class Running {
+  readonly process: ChildProcess;
+  readonly ended: Promise<Ended>;
+  #out = '';
+  #err = '';
+  readonly #listeners = new Set<() => void>();
+
+  constructor(child: ChildProcess, input: string | undefined) {
+    this.process = child;
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#add('out', text));
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#add('err', text));
+    child.stdin?.on('error', () => undefined).end(input ?? '');
+    this.ended = new Promise((done, failed) => {
+      child.once('error', failed);
+      child.once('close', (code, signal) => {
+        this.#tell();
+        done({ code: code ?? signal ?? -1, out: this.#out, err: this.#err });
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.process.pid ?? -1;
+  }
+
+  get out(): string {
+    return this.#out;
+  }
+
+  /** Resolves once stdout matches. Rejects when the process ends before. */
+  async until(pattern: RegExp): Promise<void> {
+    while (!pattern.test(this.#out)) {
+      if (this.process.exitCode !== null || this.process.signalCode !== null) {
+        throw new Error(`ended before ${pattern}:\n${this.#out}\n${this.#err}`);
+      }
+      await new Promise<void>((heard) => this.#listeners.add(heard));
+    }
+  }
+
+  #add(to: 'out' | 'err', text: string): void {
+    if (to === 'out') this.#out += text;
+    else this.#err += text;
+    this.#tell();
+  }
+
+  #tell(): void {
+    for (const heard of this.#listeners) heard();
+    this.#listeners.clear();
+  }
+}
+
+/** A folder with commands run in it; whatever still runs is ended with it. */
+export class CliFolder {
+  readonly path = mkdtempSync(join(tmpdir(), 'if-e2e-'));
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #running = new Set<Running>();
+
+  constructor(env: NodeJS.ProcessEnv = {}) {
+    const inherited = Object.entries(process.env).filter(([name]) => !FOREIGN.includes(name));
+    this.#env = { ...Object.fromEntries(inherited), NO_COLOR: '1', ...env };
+  }
+
+  /** Runs `infrafabric …` to its end. */
+  run(args: readonly string[], input?: string): Promise<Ended> {
+    return this.#toItsEnd(this.start(args, input));
+  }
+
+  start(args: readonly string[], input?: string): Running {
+    return this.#start(process.execPath, [ENTRY, ...args], input);
+  }
+
+  /** Runs a line of shell; `infrafabric` and `npx infrafabric` are this checkout's. */
+  shell(line: string): Promise<Ended> {
+    const shim = `infrafabric() { '${process.execPath}' '${ENTRY}' "$@"; }; npx() { "$@"; };`;
+    return this.#toItsEnd(this.#start('bash', ['-c', `${shim}\n${line}`], undefined));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const running of this.#running) running.process.kill('SIGKILL');
+    await Promise.allSettled([...this.#running].map(({ ended }) => ended));
+    rmSync(this.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  }
+
+  async #toItsEnd(running: Running): Promise<Ended> {
+    const timer = setTimeout(() => running.process.kill('SIGKILL'), COMMAND_TIMEOUT_MS);
+    try {
+      return await running.ended;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #start(program: string, args: readonly string[], input: string | undefined): Running {
+    const child = spawn(program, args, { cwd: this.path, env: this.#env, stdio: 'pipe' });
+    const running = new Running(child, input);
+    this.#running.add(running);
+    const forget = (): boolean => this.#running.delete(running);
+    running.ended.then(forget, forget);
+    return running;
+  }
+}
