@@ -17,7 +17,7 @@ import type { Address } from '#schemas/address';
 import type { Commit, Entry } from '#schemas/commit';
 import { type ErrorKind, FabricError, toWireError, type WireError } from '#schemas/fabric-error';
 import { Alarm } from './alarm.ts';
-import { Appender } from './append.ts';
+import { Appender, type AppendOutcome } from './append.ts';
 import { type Positions, type SealedCommit, sealCommit } from './commit.ts';
 import { dedupeKey } from './dedupe.ts';
 import { Draft } from './draft.ts';
@@ -52,6 +52,15 @@ const BATCH_SHARE = 0.5;
 const INLINE_SHARE = 1 / 8;
 /** Subject, headers and record of a stored inbox message. */
 const INBOX_OVERHEAD_BYTES = 256;
+
+/** A batch that was stepped and waits for its append. */
+interface Staged {
+  readonly draft: Draft;
+  readonly sealed: SealedCommit;
+  readonly answers: readonly Answer[];
+  /** Its append proves that garbage may go (N3). */
+  readonly provesGarbage: boolean;
+}
 
 type Phase = 'new' | 'recovering' | 'running' | 'stalled' | 'closed';
 
@@ -353,7 +362,23 @@ export class Shard {
           batch,
         );
         if (prepared !== undefined) await prepared;
-        if (!(await this.#commitBatch(batch))) return;
+        const staged = this.#stage(batch);
+        if (staged === undefined) continue;
+        if (staged instanceof FabricError) {
+          await this.#stall(staged.toWire(), true);
+          return;
+        }
+        this.#probe('before_commit');
+        this.#appendingSince = this.#deps.clock.now();
+        const result = await this.#appender.append(staged.sealed.bytes, this.#state.seq);
+        this.#appendingSince = undefined;
+        this.#probe('after_commit');
+        if (result.kind !== 'appended') {
+          await this.#notAppended(staged, result);
+          return;
+        }
+        // No await from here to the next append: answers and the next commit leave in one write to the socket.
+        this.#act(staged, result.seq);
       }
     } catch (thrown) {
       await this.#fault(thrown);
@@ -374,8 +399,8 @@ export class Shard {
       : [...items, ...this.#queue.take(batchMax - items.length)];
   }
 
-  /** Steps a batch and commits it. False when the shard has to leave the loop. */
-  async #commitBatch(batch: readonly Item[]): Promise<boolean> {
+  /** Steps a batch and encodes its commit; undefined where there is nothing to commit, an error where it has no bytes. */
+  #stage(batch: readonly Item[]): Staged | FabricError | undefined {
     const state = this.#state;
     const draft = new Draft(state.index + 1, Math.max(state.at, this.#deps.clock.now()));
     const answers: Answer[] = [];
@@ -397,38 +422,33 @@ export class Shard {
       taken += 1;
     }
     if (taken < batch.length) this.#queue.unshift(batch.slice(taken));
-    if (draft.entries.length === 0 && consumed === state.consumed) return true;
+    if (draft.entries.length === 0 && consumed === state.consumed) return undefined;
     const acted = this.#mailer.actedThrough(state.index);
     const sealed = this.#seal(draft, { consumed, acted, epoch: state.epoch });
     if (sealed instanceof FabricError) {
       for (const { item } of answers) this.#refuseItem(item, sealed.toWire());
-      await this.#stall(sealed.toWire(), true);
-      return false;
+      return sealed;
     }
-    this.#probe('before_commit');
-    const provesGarbage = this.#snapshotter?.provesGarbage === true;
-    this.#appendingSince = this.#deps.clock.now();
-    const result = await this.#appender.append(sealed.bytes, state.seq);
-    this.#appendingSince = undefined;
-    this.#probe('after_commit');
-    if (result.kind === 'appended') {
-      this.#act(draft, sealed, result.seq, answers);
-      this.#snapshotter?.committed(draft.entries.length, this.#mailer, provesGarbage);
-      this.#stallMs = STALL_FIRST_MS;
-      return true;
+    return { draft, sealed, answers, provesGarbage: this.#snapshotter?.provesGarbage === true };
+  }
+
+  /** The log took nothing, or it is not known what it took: nobody is told anything but to ask again. */
+  async #notAppended(staged: Staged, result: Exclude<AppendOutcome, { kind: 'appended' }>): Promise<void> {
+    const refuse = (error: WireError): void => {
+      for (const { item } of staged.answers) this.#refuseItem(item, error);
+    };
+    if (result.kind === 'refused') {
+      refuse(result.error);
+      await this.#stall(result.error);
+      return;
     }
-    if (result.kind === 'fenced' || result.kind === 'abandoned') {
-      const reason = new FabricError(
-        shardErrors.shard_moved,
-        `Shard ${this.shard} has another owner since epoch ${state.epoch}`,
-      );
-      for (const { item } of answers) this.#refuseItem(item, reason.toWire());
-      void this.#shut(reason);
-      return false;
-    }
-    for (const { item } of answers) this.#refuseItem(item, result.error);
-    await this.#stall(result.error);
-    return false;
+    const why =
+      result.kind === 'fenced'
+        ? `Shard ${this.shard} has another owner since epoch ${this.#state.epoch}`
+        : `Shard ${this.shard} left this node while its log did not answer`;
+    const reason = new FabricError(shardErrors.shard_moved, why);
+    refuse(reason.toWire());
+    void this.#shut(reason);
   }
 
   /** A machine may put out what no encoder takes (cycles): then the batch is done again, each step checked. */
@@ -449,7 +469,7 @@ export class Shard {
   }
 
   /** P2: only what is stored is acted upon. */
-  #act(draft: Draft, sealed: SealedCommit, seq: number, answers: readonly Answer[]): void {
+  #act({ draft, sealed, answers, provesGarbage }: Staged, seq: number): void {
     const state = this.#state;
     const { commit } = sealed;
     const parcels = parcelsOf(commit, state.shardOf, (target) => state.sent.get(target) ?? -1);
@@ -474,6 +494,8 @@ export class Shard {
       this.#inbox?.resume();
     }
     this.#deps.onCommit?.(commit);
+    this.#stallMs = STALL_FIRST_MS;
+    this.#snapshotter?.committed(draft.entries.length, this.#mailer, provesGarbage);
   }
 
   #answer(item: Item, entry: Entry, commit: Commit): void {
