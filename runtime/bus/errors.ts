@@ -36,5 +36,8 @@ export const busErrors = errorKinds({
     retryable: false,
     help: 'The number of shards is fixed when a realm is made: set shards: back, or start a new realm.',
   },
-  storage_refused: { retryable: true, help: 'Free disk space or raise the limits of the stream.' },
+  storage_refused: {
+    retryable: true,
+    help: 'Free disk space, raise the limits of the server or the account, or lower limits.inboxBytesMax and limits.deadBytesMax.',
+  },
 });

@@ -5,11 +5,12 @@
  * V2  It never outlives its parent (tether.ts), even when that is ended by SIGKILL.
  * V3  When it dies by itself it is started again on the same port and data; clients reconnect.
  * V4  Two servers never work on one data folder: one that an earlier owner left behind has ended before ours begins.
+ * V5  A store that met a full disk takes nothing more, even when there is room again: the server is then started anew.
  */
 import { type ChildProcess, execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statfsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -30,8 +31,15 @@ const RESTART_FIRST_MS = 100;
 const RESTART_MAX_MS = 5_000;
 /** A server that ran this long was well: the next restart is immediate again. */
 const HEALTHY_AFTER_MS = 10_000;
+/** What the server says when its store is of no use any more. */
+const STORE_BROKEN = /no space left on device|critical write error|will be DISABLED/i;
+const ROOM_CHECK_MS = 500;
+/** The largest commit. */
+const ROOM_BYTES_MIN = 4 * 1024 * 1024;
 const LAST_LINES_MAX = 20;
 const PORT_ATTEMPTS_MAX = 3;
+/** The disk is the bound; the server's own (three quarters of what is free) would refuse our streams on a small one. */
+const FILE_STORE_MAX = '1PB';
 const PID_FILE = 'nats-server.pid';
 
 export interface EmbeddedServerOptions {
@@ -56,6 +64,7 @@ export class EmbeddedServer {
   #stopping = false;
   #restartMs = RESTART_FIRST_MS;
   #restartTimer: NodeJS.Timeout | undefined;
+  #roomTimer: NodeJS.Timeout | undefined;
 
   private constructor(options: EmbeddedServerOptions, port: number, websocketPort: number | undefined) {
     this.#options = options;
@@ -97,6 +106,7 @@ export class EmbeddedServer {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#restartTimer);
+    clearTimeout(this.#roomTimer);
     const child = this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, 'close');
@@ -124,7 +134,9 @@ export class EmbeddedServer {
     const ready = Promise.withResolvers<void>();
     createInterface({ input: child.stderr as Readable }).on('line', (line) => {
       if (line.includes('Server is ready')) ready.resolve();
-      if (/\[(ERR|FTL|WRN)\]/.test(line)) logger.warn({ line: line.slice(0, 500) }, 'server_log');
+      if (/\[(ERR|FTL)\]/.test(line)) logger.warn({ line: line.slice(0, 500) }, 'server_log');
+      else if (line.includes('[WRN]')) logger.debug({ line: line.slice(0, 500) }, 'server_log');
+      if (STORE_BROKEN.test(line)) this.#reopenWhenRoom();
       lines.push(line);
       if (lines.length > LAST_LINES_MAX) lines.shift();
     });
@@ -149,6 +161,18 @@ export class EmbeddedServer {
       clearTimeout(timer);
     }
     logger.debug({ ms: Math.round(performance.now() - startedAt) }, 'server_ready');
+  }
+
+  /** V5. */
+  #reopenWhenRoom(): void {
+    if (this.#roomTimer !== undefined || this.#stopping) return;
+    this.#roomTimer = setTimeout(() => {
+      this.#roomTimer = undefined;
+      const { bavail, bsize } = statfsSync(this.#options.dataDir);
+      if (bavail * bsize < ROOM_BYTES_MIN) return this.#reopenWhenRoom();
+      this.#options.logger.warn({ freeBytes: bavail * bsize }, 'server_reopens_store');
+      this.#child?.kill('SIGTERM');
+    }, ROOM_CHECK_MS);
   }
 
   /** V3. */
@@ -210,6 +234,7 @@ max_payload: ${MAX_PAYLOAD_BYTES}
 authorization { token: ${quote(token)} }
 jetstream {
   store_dir: ${quote(join(dataDir, 'jetstream'))}
+  max_file_store: ${FILE_STORE_MAX}
   ${strict ? 'sync_interval: always' : ''}
 }
 ${websocket}`;

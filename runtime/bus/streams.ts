@@ -1,6 +1,7 @@
 /** The streams and buckets of a realm: made where absent, checked for drift where present. */
 import {
   DiscardPolicy,
+  JetStreamApiError,
   jetstreamManager,
   RetentionPolicy,
   StorageType,
@@ -28,12 +29,35 @@ export interface StreamOptions {
 
 type Wanted = Partial<StreamConfig> & Pick<StreamConfig, 'name' | 'subjects'>;
 
-/** Throws `stream_drift` or `shards_changed`. */
+/** Throws `stream_drift`, `shards_changed`, or `storage_refused` where the server has no room for a stream. */
 export async function ensureStreams(
   nc: NatsConnection,
   subjects: Subjects,
   options: StreamOptions,
 ): Promise<void> {
+  try {
+    await ensure(nc, subjects, options);
+  } catch (thrown) {
+    if (!(thrown instanceof JetStreamApiError) || !NO_ROOM.has(thrown.code)) throw thrown;
+    throw new FabricError(
+      busErrors.storage_refused,
+      `The server has no room for the streams: ${thrown.message}`,
+      {
+        details: {
+          inboxBytesMax: options.inboxBytesMax,
+          deadBytesMax: options.deadBytesMax,
+          logBytesMax: options.logBytesMax,
+        },
+        cause: thrown,
+      },
+    );
+  }
+}
+
+/** Insufficient resources, and limits of the account. */
+const NO_ROOM = new Set([10_002, 10_023, 10_028, 10_047]);
+
+async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOptions): Promise<void> {
   const jsm = await jetstreamManager(nc);
   const { streams, buckets, wildcards } = subjects;
   const common = {

@@ -45,6 +45,8 @@ import { RootSupervisor } from './root-supervisor.ts';
 const packageVersion = version();
 /** Output of an effect: it is an entry of the log, with room for the rest of a commit. */
 const EFFECT_OUTPUT_BYTES_MAX = 128 * 1024;
+/** Reads are asked again after this: a server that was restarted forgets what it was asked. */
+const JS_TIMEOUT_MS = 2_000;
 /** All shards together hold back at most this part (1/n) of the inbox before they let go of what is consumed. */
 const INBOX_RELEASE_SHARE = 4;
 
@@ -197,7 +199,7 @@ export class Node {
     drivers: readonly Driver[],
   ): Promise<void> {
     const { config, log, spec } = this.#options;
-    const jsm = await jetstreamManager(nc);
+    const jsm = await jetstreamManager(nc, { timeout: JS_TIMEOUT_MS });
     const keys = await KeyRegistry.open(natsKeyStore(await new Kvm(nc).open(subjects.buckets.keys)));
     this.#resources.use(keys);
     this.#keys = keys;
