@@ -4,14 +4,19 @@ import { Packr, Unpackr } from 'msgpackr';
 import { COMMIT_FORMAT, type Commit } from '#schemas/commit';
 import { FabricError } from '#schemas/fabric-error';
 import { busErrors } from './errors.ts';
+import { msgpackProblem } from './msgpack-check.ts';
+import { plainDataProblem } from './plain-data.ts';
 
 export const MSGPACK = 'application/msgpack';
 export const JSON_TYPE = 'application/json';
-/** Deepest nesting of a body: deeper ones exist only to exhaust a stack. */
-export const BODY_DEPTH_MAX = 64;
+const HASH_BYTES = 32;
 
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: false });
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true });
+// Copies, so that a small value does not keep the chunk it came in.
+const common = { useRecords: false, mapsAsObjects: true, structuredClone: false, copyBuffers: true };
+const unpackr = new Unpackr(common);
+// Other encoders write small integers with 64 bits: numbers where they fit. The types do not know of `auto`.
+const bodyUnpackr = new Unpackr({ ...common, int64AsType: 'auto' as 'number' });
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** Plain msgpack. */
@@ -21,7 +26,7 @@ export function encode(value: unknown): Uint8Array {
 
 /** Throws what msgpackr throws; for bytes that the fabric wrote itself. */
 export function decode(bytes: Uint8Array): unknown {
-  return unpackr.unpack(bytes);
+  return unpackr.unpack(plain(bytes));
 }
 
 export function sha256(bytes: Uint8Array): Uint8Array {
@@ -36,77 +41,91 @@ export function encodeCommit(commit: Commit): Uint8Array {
 export function decodeCommit(bytes: Uint8Array): Commit {
   let value: unknown;
   try {
-    value = unpackr.unpack(bytes);
+    value = unpackr.unpack(plain(bytes));
   } catch (cause) {
     throw new FabricError(busErrors.bad_commit, 'The bytes are no msgpack', { cause });
   }
   const commit = value as Commit;
-  const isWhole =
-    typeof value === 'object' &&
-    value !== null &&
-    Number.isInteger(commit.shard) &&
-    Number.isInteger(commit.index) &&
-    Number.isInteger(commit.epoch) &&
-    Number.isInteger(commit.consumed) &&
-    Number.isFinite(commit.at) &&
-    commit.prev instanceof Uint8Array &&
-    Array.isArray(commit.entries);
-  if (!isWhole) throw new FabricError(busErrors.bad_commit, 'The message is no commit');
+  if (typeof value !== 'object' || value === null || !Number.isInteger(commit.format)) throw noCommit();
   if (commit.format !== COMMIT_FORMAT) {
     throw new FabricError(
       busErrors.bad_commit,
       `The commit has format ${commit.format}; ${COMMIT_FORMAT} is known`,
     );
   }
+  const isWhole =
+    [commit.shard, commit.index, commit.epoch, commit.consumed].every(isCount) &&
+    Number.isInteger(commit.acted) &&
+    Number.isFinite(commit.at) &&
+    commit.prev instanceof Uint8Array &&
+    commit.prev.byteLength === HASH_BYTES &&
+    (commit.digest === undefined || commit.digest instanceof Uint8Array) &&
+    isRecords(commit.entries) &&
+    [commit.mail, commit.effects, commit.timers].every((list) => list === undefined || isRecords(list)) &&
+    commit.entries.every(
+      (e) => typeof e.actor === 'string' && typeof e.cause === 'object' && e.cause !== null,
+    );
+  if (!isWhole) throw noCommit();
   return commit;
 }
 
 /** A body in the content type asked for; JSON unless it is msgpack. */
 export function encodeBody(value: unknown, contentType?: string): Uint8Array {
-  return isMsgpack(contentType) ? packr.pack(value) : Buffer.from(JSON.stringify(value));
+  return isMsgpack(contentType)
+    ? packr.pack(value)
+    : Buffer.from((JSON.stringify(value) as string | undefined) ?? 'null');
 }
 
-/** Reads a body from outside: JSON, or msgpack where the content type says so. Throws `bad_body`. */
+/**
+ * Reads a body from outside: JSON, or msgpack where the content type says so. Throws `bad_body` for what is neither,
+ * and for values that the log would not give back as they came or that reach for a prototype.
+ */
 export function decodeBody(bytes: Uint8Array, contentType: string | undefined): unknown {
-  let value: unknown;
-  try {
-    value = isMsgpack(contentType) ? unpackr.unpack(bytes) : JSON.parse(utf8.decode(bytes));
-  } catch (cause) {
-    const form = isMsgpack(contentType) ? 'msgpack' : 'JSON';
-    throw new FabricError(
-      busErrors.bad_body,
-      `The body is no ${form}: ${(cause as Error).message.slice(0, 200)}`,
-    );
-  }
-  const problem = problemOf(value, 0);
-  if (problem !== undefined) throw new FabricError(busErrors.bad_body, `The body ${problem}`);
+  const value = isMsgpack(contentType) ? decodeMsgpackBody(bytes) : decodeJsonBody(bytes);
+  const problem = plainDataProblem(value);
+  if (problem !== undefined) throw badBody(problem);
   return value;
+}
+
+function decodeMsgpackBody(bytes: Uint8Array): unknown {
+  const problem = msgpackProblem(bytes);
+  if (problem !== undefined) throw badBody(`is no plain msgpack: it ${problem}`);
+  try {
+    return bodyUnpackr.unpack(plain(bytes));
+  } catch (cause) {
+    throw badBody(`is no msgpack: ${(cause as Error).message.slice(0, 200)}`);
+  }
+}
+
+function decodeJsonBody(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(utf8.decode(bytes));
+  } catch (cause) {
+    throw badBody(`is no JSON: ${(cause as Error).message.slice(0, 200)}`);
+  }
+}
+
+function badBody(problem: string): FabricError {
+  return new FabricError(busErrors.bad_body, `The body ${problem}`);
+}
+
+/** Binary values are made like their source: never Node buffers, which behave otherwise and exist in one place only. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return Buffer.isBuffer(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : bytes;
 }
 
 function isMsgpack(contentType: string | undefined): boolean {
   return contentType?.startsWith(MSGPACK) === true;
 }
 
-/** What of a decoded value the fabric does not take: depth, keys that reach prototypes, values with no plain form. */
-function problemOf(value: unknown, depth: number): string | undefined {
-  if (typeof value !== 'object' || value === null) {
-    return typeof value === 'symbol' || typeof value === 'function' ? 'holds no plain data' : undefined;
-  }
-  if (depth >= BODY_DEPTH_MAX) return `is nested deeper than ${BODY_DEPTH_MAX} levels`;
-  if (value instanceof Uint8Array) return undefined;
-  if (Array.isArray(value)) {
-    for (const item of value) {
-      const problem = problemOf(item, depth + 1);
-      if (problem !== undefined) return problem;
-    }
-    return undefined;
-  }
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) return 'holds a value that is no plain data';
-  for (const key of Object.keys(value)) {
-    if (key === '__proto__' || key === '__proto_') return 'has a key that reaches a prototype';
-    const problem = problemOf((value as Record<string, unknown>)[key], depth + 1);
-    if (problem !== undefined) return problem;
-  }
-  return undefined;
+function noCommit(): FabricError {
+  return new FabricError(busErrors.bad_commit, 'The message is no commit');
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 0;
+}
+
+function isRecords(value: unknown): boolean {
+  return Array.isArray(value) && value.every((item) => typeof item === 'object' && item !== null);
 }
