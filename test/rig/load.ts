@@ -64,6 +64,15 @@ export function idsByShard(type: string, shards: number, name: string): string[]
   });
 }
 
+/** Looks until it is so; throws when it is not in time. */
+export async function until(isSo: () => Promise<boolean>, what = 'it'): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS;
+  while (!(await isSo())) {
+    if (Date.now() > deadline) throw new Error(`no ${what} within ${PATIENCE_MS} ms`);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+}
+
 export interface LoadOptions {
   readonly client: () => Promise<Client>;
   readonly shards: number;
@@ -228,13 +237,12 @@ export class Load {
     enough: (got: readonly string[]) => boolean,
     what: string,
   ): Promise<readonly string[]> {
-    const deadline = Date.now() + PATIENCE_MS;
-    for (;;) {
-      const got = await ask(client, address);
-      if (enough(got)) return got;
-      if (Date.now() > deadline) throw new Error(`no ${what} within ${PATIENCE_MS} ms`);
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
-    }
+    let got: readonly string[] = [];
+    await until(async () => {
+      got = await ask(client, address);
+      return enough(got);
+    }, what);
+    return got;
   }
 }
 

@@ -1,0 +1,213 @@
+/** Full logs, full disks, and what is on disk: nothing acknowledged is lost, refusals are typed, the log is the truth. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { Objm } from '@nats-io/obj';
+import test from 'ava';
+import type { Client } from '#runtime/client/node';
+import { FabricError } from '#schemas/fabric-error';
+import { ledgerConfig } from '../rig/configs.ts';
+import { idsByShard, Load, until } from '../rig/load.ts';
+import { TestRealm } from '../rig/realm.ts';
+
+const SHARDS = 2;
+const MIB = 2 ** 20;
+const COUNTERS = {
+  shards: SHARDS,
+  kinds: { counter: { machine: 'counter', spawnOnMessage: true, door: 'open' } },
+};
+
+/** Asks with a heavy body until one is refused; ids of those that were answered, and the refusal. */
+async function fill(
+  client: Client,
+  padBytes: number,
+): Promise<{ done: number; refusal: FabricError; refused: string }> {
+  const pad = 'x'.repeat(padBytes);
+  for (let done = 0; ; done++) {
+    const id = `fill-${padBytes}-${done}`;
+    try {
+      await client.ask('counter/full', { type: 'add', by: 1, pad }, { id, timeoutMs: 1_000 });
+    } catch (thrown) {
+      if (thrown instanceof FabricError) return { done, refusal: thrown, refused: id };
+      throw thrown;
+    }
+  }
+}
+
+async function countOf(client: Client): Promise<number> {
+  const { reply } = await client.ask('counter/full', { type: 'get' });
+  return (reply as { n: number }).n;
+}
+
+test('a full log refuses with a typed, retryable error, also right after a restart, and goes on once it may grow', async (t) => {
+  await using realm = await TestRealm.start({ config: { ...COUNTERS, limits: { logBytesMax: '1MiB' } } });
+  const client = await realm.client();
+  let done = 0;
+  const refused: string[] = [];
+  for (const padBytes of [50_000, 1_000, 0]) {
+    const full = await fill(client, padBytes);
+    done += full.done;
+    refused.push(full.refused);
+    t.true(full.refusal.retryable);
+    t.regex(full.refusal.code, /^(storage_refused|log_refused)$/);
+  }
+
+  await realm.kill();
+  await realm.up();
+  const again = await t.throwsAsync<FabricError>(
+    client.ask('counter/full', { type: 'get' }, { timeoutMs: 1_000 }),
+    { instanceOf: FabricError },
+  );
+  t.true(again.retryable, again.code);
+
+  const jsm = await jetstreamManager(client.connection);
+  await jsm.streams.update('IF_LOG', { max_bytes: 16 * MIB });
+  for (const id of refused) await client.ask('counter/full', { type: 'add', by: 1 }, { id });
+  t.is(await countOf(client), done + refused.length);
+});
+
+test('a consumed inbox never fills: sends go on past its size', async (t) => {
+  await using realm = await TestRealm.start({ config: { ...COUNTERS, limits: { inboxBytesMax: '1MiB' } } });
+  const client = await realm.client();
+  const pad = 'x'.repeat(30_000);
+  for (let n = 0; n < 100; n++) await client.send('counter/full', { type: 'add', by: 1, pad });
+  // An ask may overtake what was sent: it does not go through the inbox.
+  await until(async () => (await countOf(client)) >= 100);
+  t.is(await countOf(client), 100);
+});
+
+test('a full disk refuses with a typed, retryable error, loses nothing, and the realm goes on by itself', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'if-disk-'));
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', folder], { stdio: 'ignore' });
+  } catch {
+    rmSync(folder, { recursive: true });
+    t.log('skipped: a small file system of its own takes root');
+    t.pass();
+    return;
+  }
+  try {
+    const ballast = join(folder, 'ballast');
+    writeFileSync(ballast, Buffer.alloc(6 * MIB));
+    await using realm = await TestRealm.start({ folder, config: COUNTERS });
+    const client = await realm.client();
+    const { done, refusal, refused } = await fill(client, 100_000);
+    t.true(refusal.retryable, refusal.code);
+    const opened = realm.event('bus_reconnected');
+    rmSync(ballast);
+    await opened;
+    await client.ask('counter/full', { type: 'add', by: 1 }, { id: refused, timeoutMs: 15_000 });
+    t.is(await countOf(client), done + 1);
+  } finally {
+    execFileSync('umount', [folder]);
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('the log alone gives the same states as snapshot and log', async (t) => {
+  const config = { ...ledgerConfig(SHARDS), limits: { snapshotEvery: 30 } };
+  await using realm = await TestRealm.start({ config });
+  const load = new Load({ client: () => realm.client(), shards: SHARDS, count: 25 });
+  await load.start();
+  await load.stop();
+  const client = await realm.client();
+  const look = async (): Promise<unknown[]> => {
+    const found: unknown[] = [];
+    for (const name of ['direct', 'relay', 'target', 'timed']) {
+      for (const [shard, address] of idsByShard('ledger', SHARDS, name).entries()) {
+        if (name === 'timed' && shard > 0) continue;
+        const { context, value } = await realm.show(client, shard, address);
+        found.push({ address, context, value });
+      }
+    }
+    return found;
+  };
+  t.deepEqual(await load.violations(), []);
+  const before = await look();
+
+  await realm.down();
+  const fromSnapshot = realm.event('shard_recovered');
+  await realm.up();
+  t.true(Number((await fromSnapshot)['commits']) < 60, 'a snapshot shortens the fold');
+  t.deepEqual(await look(), before);
+
+  await (await new Objm(client.connection).open('if_obj')).destroy();
+  await realm.kill();
+  await realm.up();
+  t.deepEqual(await look(), before);
+  t.deepEqual(await load.violations(), []);
+});
+
+test('machine code that changed under the same version is found out by the digest, and the other kinds go on', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'if-machines-'));
+  try {
+    const file = join(folder, 'sum.ts');
+    const xstate = import.meta.resolve('xstate');
+    const kit = resolve(import.meta.dirname, '../../schemas/machine-kit.ts');
+    const machine = (by: number): string => `
+      import { assign, setup } from ${JSON.stringify(xstate)};
+      import { kernelActions } from ${JSON.stringify(kit)};
+      export const sum = setup({ actions: { ...kernelActions } }).createMachine({
+        version: '1',
+        context: { n: 0 },
+        on: { inc: { actions: [assign({ n: ({ context }) => context.n + ${by} }), { type: 'reply', params: ({ context }) => context }] } },
+      });`;
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(file, machine(1));
+    const kinds = { ...COUNTERS.kinds, sum: { machine: `${file}#sum`, spawnOnMessage: true, door: 'open' } };
+    await using realm = await TestRealm.start({ config: { ...COUNTERS, kinds } });
+    const client = await realm.client();
+    const [here = '', there = ''] = idsByShard('sum', SHARDS, 'a');
+    const [, neighbour = ''] = idsByShard('counter', SHARDS, 'c');
+    await client.ask(here, { type: 'inc' });
+    await client.ask(neighbour, { type: 'inc' });
+    t.not(there, here);
+    await realm.down();
+
+    writeFileSync(file, machine(2));
+    await realm.up();
+    const thrown = await t.throwsAsync<FabricError>(client.ask(here, { type: 'inc' }, { timeoutMs: 2_000 }), {
+      instanceOf: FabricError,
+    });
+    t.is(thrown.code, 'diverged');
+    t.like(await client.ask(neighbour, { type: 'inc' }), { reply: { n: 2 } });
+
+    await realm.down();
+    writeFileSync(file, machine(1));
+    await realm.up();
+    t.like(await client.ask(here, { type: 'inc' }), { reply: { n: 2 } });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test.serial(
+  'after a restart everything is where it was: pending timers fire once, at their time or at once when it has passed',
+  async (t) => {
+    await using realm = await TestRealm.start({ config: ledgerConfig(SHARDS) });
+    const client = await realm.client();
+    const [address = ''] = idsByShard('ledger', SHARDS, 'timer');
+    await client.ask(address, { type: 'later', label: 'past', ms: 50 });
+    await client.ask(address, { type: 'later', label: 'soon', ms: 1_500 });
+    await client.ask(address, { type: 'later', label: 'far', ms: 3_600_000 });
+    const askedAt = Date.now();
+    await realm.kill();
+    await realm.up();
+    for (let got: readonly string[] = []; !got.includes('soon+'); ) {
+      ({ got } = (await client.ask(address, { type: 'get' })).reply as { got: readonly string[] });
+      if (got.includes('soon+')) {
+        t.true(Date.now() - askedAt >= 1_490, 'no timer fires early');
+        t.true(Date.now() - askedAt < 1_800, 'nor late');
+        t.deepEqual(got, ['past', 'soon', 'far', 'past+', 'soon+']);
+      }
+      await new Promise((go) => setTimeout(go, 5));
+    }
+    await realm.down();
+    await realm.up();
+    const shown = await realm.show(client, 0, address);
+    t.deepEqual((shown.context as { got: unknown }).got, ['past', 'soon', 'far', 'past+', 'soon+']);
+    t.is(shown.timers.length, 1);
+  },
+);
