@@ -27,10 +27,22 @@ export const shardErrors = errorKinds({
     retryable: false,
     help: 'This kind takes no messages from outside; see door: in the realm config.',
   },
+  bad_header: {
+    retryable: false,
+    help: 'Keep Nats-Msg-Id and If-From below 513 characters, traceparent below 257.',
+  },
+  bad_mail: {
+    retryable: false,
+    help: 'Only shards write mail; keep others away from <prefix>.mail.> with NATS permissions.',
+  },
   bad_event: { retryable: false, help: 'Send an object with a string "type", or an IFMessage.' },
   machine_threw: {
     retryable: false,
     help: 'The state did not change. Mend the machine or the message, then `infrafabric dead retry`.',
+  },
+  bad_action: {
+    retryable: false,
+    help: 'Send to type/id, give children ids of letters, digits and . _ - :, and delays of at most 100 years.',
   },
   output_too_big: {
     retryable: false,

@@ -29,6 +29,8 @@ export type Item =
       readonly address: string;
       readonly key: string | undefined;
       also: Ask[] | undefined;
+      /** Why it is dead whatever its body says. */
+      readonly refusal?: WireError;
     }
   /** A position to consume with nothing to step: a duplicate, or a subject no actor can have. */
   | { readonly kind: 'skip'; readonly seq: number }

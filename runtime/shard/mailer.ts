@@ -8,7 +8,8 @@
 import { encode } from '#runtime/bus/codec';
 import type { Commit, Entry } from '#schemas/commit';
 import { toWireError } from '#schemas/fabric-error';
-import type { Clock, DeadLetter, Logger, MailBundle, Outbox } from './ports.ts';
+import { bodyName } from './bodies.ts';
+import type { BlobStore, Clock, DeadLetter, Logger, MailBundle, Outbox } from './ports.ts';
 import { senderOf } from './work.ts';
 
 const RETRY_FIRST_MS = 50;
@@ -53,13 +54,19 @@ function isDeadLettered(entry: Entry): boolean {
 
 function deadLetterOf(commit: Commit, entry: Entry, n: number): DeadLetter {
   const from = senderOf(entry.cause);
-  const { raw } = entry;
+  const { raw, blob } = entry;
+  const body =
+    blob === undefined
+      ? {
+          body: raw?.body ?? encode(entry.event ?? null),
+          contentType: raw === undefined ? 'application/msgpack' : raw.contentType,
+        }
+      : { body: new Uint8Array(), blob: blob.hash, contentType: blob.contentType };
   return {
     actor: entry.actor,
     id: `${commit.shard}.${commit.index}.${n}`,
     error: entry.error ?? { code: 'internal', message: 'no reason was recorded', retryable: false },
-    body: raw?.body ?? encode(entry.event ?? null),
-    contentType: raw === undefined ? 'application/msgpack' : raw.contentType,
+    ...body,
     from,
     at: commit.at,
     shard: commit.shard,
@@ -67,20 +74,29 @@ function deadLetterOf(commit: Commit, entry: Entry, n: number): DeadLetter {
   };
 }
 
+export interface MailerDeps {
+  readonly outbox: Outbox;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly blobs: BlobStore;
+}
+
 export class Mailer {
   readonly #outbox: Outbox;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #blobs: BlobStore;
   /** Waiting or under way, per lane, in order. A lane is a target shard, or `dead`. */
   readonly #lanes = new Map<number | 'dead', Parcel[]>();
   readonly #busy = new Set<number | 'dead'>();
   #retryTimers = new Set<unknown>();
   #closed = false;
 
-  constructor(outbox: Outbox, clock: Clock, log: Logger) {
-    this.#outbox = outbox;
-    this.#clock = clock;
-    this.#log = log;
+  constructor(deps: MailerDeps) {
+    this.#outbox = deps.outbox;
+    this.#clock = deps.clock;
+    this.#log = deps.logger;
+    this.#blobs = deps.blobs;
   }
 
   add(parcels: readonly Parcel[]): void {
@@ -150,6 +166,13 @@ export class Mailer {
   #store(parcel: Parcel): Promise<void> {
     return parcel.kind === 'mail'
       ? this.#outbox.mail(parcel.target, parcel.bundle)
-      : this.#outbox.dead(parcel.letter);
+      : this.#dead(parcel.letter);
+  }
+
+  /** A letter is whole, whatever the size of its body, so that it can be sent again. */
+  async #dead(letter: DeadLetter): Promise<void> {
+    if (letter.blob === undefined) return await this.#outbox.dead(letter);
+    const body = await this.#blobs.get(bodyName(letter.blob));
+    await this.#outbox.dead({ ...letter, ...(body !== undefined && { body }) });
   }
 }

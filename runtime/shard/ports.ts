@@ -106,6 +106,8 @@ export interface DeadLetter {
   readonly id: string;
   readonly error: WireError;
   readonly body: Uint8Array;
+  /** Hash of the body where it lies in the blob store; `body` is then empty until it is sent. */
+  readonly blob?: string;
   readonly contentType: string | undefined;
   readonly from: string | undefined;
   readonly at: number;

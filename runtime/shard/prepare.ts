@@ -1,8 +1,9 @@
 /** What a batch needs before it can be stepped: passivated actors in memory, big bodies in the blob store. */
+
+import { bodyHash, bodyName } from './bodies.ts';
 import { type BodyItem, bodyOf, type Item } from './gather.ts';
 import type { Hydrator } from './hydrate.ts';
 import type { BlobStore } from './ports.ts';
-import { bodyHash, bodyName } from './recover.ts';
 import type { ShardState } from './state.ts';
 
 export interface PrepareContext {

@@ -2,29 +2,21 @@
  * Recovery: the last snapshot, then the log after it, folded by the same step that wrote it. Every commit's link and
  * state digest is checked: a changed machine or a damaged log stops the shard instead of going on from a wrong state.
  */
-import { decodeBody, sha256 } from '#runtime/bus/codec';
+import { decodeBody } from '#runtime/bus/codec';
 import type { Entry } from '#schemas/commit';
 import { FabricError } from '#schemas/fabric-error';
+import { bodyName } from './bodies.ts';
 import { equalBytes, openCommit, stateDigest } from './commit.ts';
 import { Draft } from './draft.ts';
 import { shardErrors } from './errors.ts';
 import type { Hydrator } from './hydrate.ts';
 import { type Parcel, parcelsOf } from './mailer.ts';
 import type { BlobStore, EdgeGate, ShardLog, StoredCommit } from './ports.ts';
-import { settle } from './settle.ts';
+import { rememberIds, settle } from './settle.ts';
 import type { Tables } from './snapshot.ts';
 import type { ShardState } from './state.ts';
 import { applyWork } from './step.ts';
 import { workOf } from './work.ts';
-
-/** Name of a body that was too big for the log. */
-export function bodyName(hash: string): string {
-  return `body/${hash}`;
-}
-
-export function bodyHash(body: Uint8Array): string {
-  return Buffer.from(sha256(body)).toString('hex');
-}
 
 /** Sets the tables of a snapshot; its actors are in the state already. */
 export function applyTables(state: ShardState, tables: Tables): void {
@@ -93,6 +85,7 @@ async function foldCommit(state: ShardState, stored: StoredCommit, sources: Sour
     throw diverged(state, commit.index, stored.seq, draft, commit.entries);
   const parcels = parcelsOf(commit, state.shardOf, (target) => state.sent.get(target) ?? -1);
   settle(state, commit, hash, stored.seq);
+  rememberIds(state, commit, stored.seq);
   return parcels;
 }
 

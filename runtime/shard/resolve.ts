@@ -27,84 +27,90 @@ export function resolveArrival(
   limits: { readonly bodyBytesMax: number },
   now: number,
 ): Work {
-  const base = {
-    cause: arrival.cause,
-    actor: arrival.address,
-    op: 'event' as const,
-    ...(arrival.trace !== undefined && { trace: arrival.trace }),
-    ...(arrival.blob !== undefined && { blob: arrival.blob }),
-  };
-  const refuse = (error: WireError, event?: EventData): Work => ({
-    ...base,
-    ...(event === undefined ? { ...(arrival.blob === undefined && { raw: rawOf(arrival) }) } : { event }),
-    error,
-  });
-  const type = arrival.address.slice(0, arrival.address.indexOf('/'));
+  const { address, body, contentType } = arrival;
+  const type = address.slice(0, address.indexOf('/'));
   const kind = state.registry.kind(type);
-  const where = { actor: arrival.address };
-  const refusal = (which: ErrorKind, message: string): WireError =>
-    new FabricError(which, message, { details: where }).toWire();
-
   if (kind === undefined)
-    return refuse(refusal(shardErrors.unknown_kind, `This realm has no actor type "${type}"`));
+    return refused(arrival, shardErrors.unknown_kind, `This realm has no actor type "${type}"`);
   if (kind.door === 'closed') {
-    return refuse(refusal(shardErrors.door_closed, `Actors of type "${type}" take no messages from outside`));
-  }
-  if (arrival.body.byteLength > limits.bodyBytesMax) {
-    return refuse(
-      refusal(
-        shardErrors.body_too_big,
-        `The body has ${arrival.body.byteLength} bytes; ${limits.bodyBytesMax} are allowed`,
-      ),
+    return refused(
+      arrival,
+      shardErrors.door_closed,
+      `Actors of type "${type}" take no messages from outside`,
     );
+  }
+  if (body.byteLength > limits.bodyBytesMax) {
+    const message = `The body has ${body.byteLength} bytes; ${limits.bodyBytesMax} are allowed`;
+    return refused(arrival, shardErrors.body_too_big, message);
   }
   let value: unknown;
   try {
-    value = decodeBody(arrival.body, arrival.contentType);
+    value = decodeBody(body, contentType);
   } catch (thrown) {
-    if (thrown instanceof FabricError) return refuse(thrown.toWire());
+    if (thrown instanceof FabricError) return dead(arrival, thrown.toWire());
     throw thrown;
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return refuse(refusal(shardErrors.bad_event, 'The body is not an object with a string "type"'));
+    return refused(arrival, shardErrors.bad_event, 'The body is not an object with a string "type"');
   }
   let event = value as EventData;
   let signed: Entry['signed'];
   if ('performative' in value || kind.door === 'signed') {
-    const verdict = gate.check(value, {
-      actor: arrival.address,
-      now,
-      lastSeq: (from) => lastSeq(state, from, arrival.address),
-    });
-    if (!verdict.ok) return refuse(verdict.error);
-    ({ event } = verdict);
-    signed = verdict.signed;
-    if (signed !== undefined) acceptSeq(state, signed.from, arrival.address, { seq: signed.seq, at: now });
-  } else if (typeof event.type !== 'string' || event.type === '' || event.type.length > 128) {
-    return refuse(refusal(shardErrors.bad_event, 'The event has no "type" of 1 to 128 characters'));
+    const last = (from: string): number => lastSeq(state, from, address);
+    const verdict = gate.check(value, { actor: address, now, lastSeq: last });
+    if (!verdict.ok) return dead(arrival, verdict.error);
+    ({ event, signed } = verdict);
+    if (signed !== undefined) acceptSeq(state, signed.from, address, { seq: signed.seq, at: now });
+  } else if (typeof event.type !== 'string' || event.type === '' || event.type.length > EVENT_TYPE_MAX) {
+    const message = `The event has no "type" of 1 to ${EVENT_TYPE_MAX} characters`;
+    return refused(arrival, shardErrors.bad_event, message);
   } else if (isReserved(event.type)) {
-    return refuse(refusal(shardErrors.reserved_event, `"${event.type}" is an event of the kernel`));
+    return refused(arrival, shardErrors.reserved_event, `"${event.type}" is an event of the kernel`);
   }
-  const cell = state.actors.cell(arrival.address);
+  const cell = state.actors.cell(address);
   // A child's address comes to life by its parent only.
-  if (cell === undefined && (!kind.spawnOnMessage || arrival.address.includes('~'))) {
-    return refuse(refusal(shardErrors.unknown_actor, `No actor lives at ${arrival.address}`), event);
+  if (cell === undefined && (!kind.spawnOnMessage || address.includes('~'))) {
+    return refused(arrival, shardErrors.unknown_actor, `No actor lives at ${address}`, event);
   }
   const machine = cell?.machine ?? state.registry.machine(kind.machine, kind.version);
   if (!reactsTo(machine, event.type)) {
     const known = machine.events?.slice(0, 20).join(', ') ?? '';
     const message = `${machine.ref} has no event "${event.type}"; it has: ${known}`;
-    return refuse(refusal(shardErrors.unknown_event, message), event);
+    return refused(arrival, shardErrors.unknown_event, message, event);
   }
-  return {
-    ...base,
-    event,
-    ...(signed !== undefined && { signed }),
-    ...(cell === undefined && {
-      machine: machine.ref,
-      ...(kind.input !== undefined && { input: kind.input }),
-    }),
-  };
+  const work = workFor(arrival);
+  work.event = event;
+  if (signed !== undefined) work.signed = signed;
+  if (cell === undefined) {
+    work.machine = machine.ref;
+    if (kind.input !== undefined) work.input = kind.input;
+  }
+  return work;
+}
+
+const EVENT_TYPE_MAX = 128;
+
+type Draft = { -readonly [K in keyof Work]: Work[K] };
+
+/** Field by field: conditional spreads cost more than the step itself. */
+function workFor({ cause, address, trace, blob }: Arrival): Draft {
+  const work: Draft = { cause, actor: address, op: 'event' };
+  if (trace !== undefined) work.trace = trace;
+  if (blob !== undefined) work.blob = blob;
+  return work;
+}
+
+function refused(arrival: Arrival, kind: ErrorKind, message: string, event?: EventData): Work {
+  const error = new FabricError(kind, message, { details: { actor: arrival.address } });
+  return dead(arrival, error.toWire(), event);
+}
+
+function dead(arrival: Arrival, error: WireError, event?: EventData): Work {
+  const work = workFor(arrival);
+  work.error = error;
+  if (event !== undefined) work.event = event;
+  else if (arrival.blob === undefined) work.raw = rawOf(arrival);
+  return work;
 }
 
 function rawOf(arrival: Arrival): NonNullable<Entry['raw']> {

@@ -1,4 +1,4 @@
-/** What a stored commit means for the positions and door tables of its shard; live and at recovery alike. */
+/** What a stored commit means for the positions and tables of its shard; live and at recovery alike. */
 import type { Commit } from '#schemas/commit';
 import { dedupeKey } from './dedupe.ts';
 import type { SenderMark, ShardState } from './state.ts';
@@ -13,21 +13,23 @@ export function settle(state: ShardState, commit: Commit, hash: Uint8Array, seq:
   state.acted = commit.acted;
   for (const { cause, signed, actor } of commit.entries) {
     if (signed !== undefined) acceptSeq(state, signed.from, actor, { seq: signed.seq, at: commit.at });
-    switch (cause.kind) {
-      case 'ask':
-      case 'inbox':
-        if (cause.id !== undefined) state.dedupe.add(dedupeKey(cause.from, actor, cause.id), seq);
-        break;
-      case 'mail':
-        if (cause.shard === state.shard) state.localMail.delete(`${cause.index}/${cause.n}`);
-        else state.marks.set(cause.shard, { index: cause.index, n: cause.n });
-        break;
-    }
+    if (cause.kind !== 'mail') continue;
+    if (cause.shard === state.shard) state.localMail.delete(`${cause.index}/${cause.n}`);
+    else state.marks.set(cause.shard, { index: cause.index, n: cause.n });
   }
   for (const [n, mail] of (commit.mail ?? []).entries()) {
     const target = state.shardOf(mail.to);
     if (target === state.shard) state.localMail.set(`${commit.index}/${n}`, { index: commit.index, n, mail });
     else state.sent.set(target, commit.index);
+  }
+}
+
+/** Remembers the ids of a commit at recovery; live the doors do, who have the keys at hand. */
+export function rememberIds(state: ShardState, commit: Commit, seq: number): void {
+  for (const { cause, actor } of commit.entries) {
+    if ((cause.kind === 'ask' || cause.kind === 'inbox') && cause.id !== undefined) {
+      state.dedupe.add(dedupeKey(cause.from, actor, cause.id), seq);
+    }
   }
 }
 

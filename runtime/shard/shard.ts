@@ -18,6 +18,7 @@ import type { Commit, Entry } from '#schemas/commit';
 import { type ErrorKind, FabricError, toWireError, type WireError } from '#schemas/fabric-error';
 import { Alarm } from './alarm.ts';
 import { Appender, type AppendOutcome } from './append.ts';
+import { checkBundle, checkHeaders, NOBODY } from './check-arrival.ts';
 import { type Positions, type SealedCommit, sealCommit } from './commit.ts';
 import { dedupeKey } from './dedupe.ts';
 import { Draft } from './draft.ts';
@@ -100,7 +101,7 @@ export class Shard {
     this.#inlineBytesMax = deps.log.bytesMax * INLINE_SHARE;
     this.#state = this.#empty();
     this.#hydrator = new Hydrator(deps.shard, deps.blobs);
-    this.#mailer = new Mailer(deps.outbox, deps.clock, deps.logger);
+    this.#mailer = new Mailer(deps);
     this.left = new Promise((resolve) => {
       this.#leave = resolve;
     });
@@ -136,6 +137,7 @@ export class Shard {
     let address: Address;
     try {
       address = this.#deps.addressOf(ask.subject);
+      checkHeaders(ask);
     } catch (thrown) {
       ask.respond(encodeRefusal(toWireError(thrown), ask.contentType));
       return;
@@ -253,7 +255,7 @@ export class Shard {
       'shard_recovered',
     );
     this.#snapshotter = new Snapshotter(this.#deps, state, writer);
-    this.#mailer = new Mailer(this.#deps.outbox, clock, logger);
+    this.#mailer = new Mailer(this.#deps);
     this.#mailer.add(parcels);
     this.#effects = this.#deps.effects((result) => this.#effectDone(result));
     for (const effect of state.effects.values()) this.#effects.start(effect);
@@ -291,31 +293,25 @@ export class Shard {
   #receive(message: InboxMessage): void {
     const { seq } = message;
     this.#snapshotter?.received(message.body.byteLength + INBOX_OVERHEAD_BYTES);
-    const mail = this.#deps.mailOf(message);
-    if (mail !== undefined) {
-      this.#push({ kind: 'bundle', seq, bundle: mail, cursor: 0, accepted: undefined });
-    } else {
-      let address: Address;
-      try {
-        address = this.#deps.addressOf(message.subject);
-      } catch (thrown) {
-        // No actor can ever have this name: there is nobody to step, only a position to consume and a refusal to keep.
-        this.#deps.logger.warn(
-          { subject: message.subject, error: toWireError(thrown) },
-          'inbox_subject_refused',
-        );
-        this.#mailer.add([this.#badSubject(message, toWireError(thrown))]);
-        this.#push({ kind: 'skip', seq });
-        return;
+    try {
+      const bundle = this.#deps.mailOf(message);
+      if (bundle === undefined) this.#receiveSend(message);
+      else {
+        checkBundle(bundle, this.#state);
+        this.#push({ kind: 'bundle', seq, bundle, cursor: 0, accepted: undefined });
       }
-      const key = message.id === undefined ? undefined : dedupeKey(message.from, address, message.id);
-      if (key !== undefined && (this.#inflight.has(key) || this.#state.dedupe.get(key) !== undefined)) {
-        this.#push({ kind: 'skip', seq });
-      } else {
-        const item: Item = { kind: 'inbox', message, address, key, also: undefined };
-        if (key !== undefined) this.#inflight.set(key, item);
-        this.#push(item);
-      }
+    } catch (thrown) {
+      // P6: it names nobody that could be stepped, but its position and its refusal go into the log like any other.
+      const refusal = toWireError(thrown);
+      const unnamed = { ...message, id: undefined, from: undefined };
+      this.#push({
+        kind: 'inbox',
+        message: unnamed,
+        address: NOBODY,
+        key: undefined,
+        also: undefined,
+        refusal,
+      });
     }
     if (!this.#paused && this.#queue.outside >= this.#deps.limits.queueMax) {
       this.#paused = true;
@@ -323,20 +319,18 @@ export class Shard {
     }
   }
 
-  #badSubject(message: InboxMessage, error: WireError): Parameters<Mailer['add']>[0][number] {
-    const { index, at } = this.#state;
-    const letter = {
-      actor: 'unknown/unknown',
-      id: `inbox.${message.seq}`,
-      error,
-      body: message.body,
-      contentType: message.contentType,
-      from: message.from,
-      at,
-      shard: this.shard,
-      index,
-    };
-    return { kind: 'dead', index: index + 1, letter };
+  /** Throws where no actor of this shard can be meant. */
+  #receiveSend(message: InboxMessage): void {
+    const address = this.#deps.addressOf(message.subject);
+    checkHeaders(message);
+    const key = message.id === undefined ? undefined : dedupeKey(message.from, address, message.id);
+    if (key !== undefined && (this.#inflight.has(key) || this.#state.dedupe.get(key) !== undefined)) {
+      this.#push({ kind: 'skip', seq: message.seq });
+      return;
+    }
+    const item: Item = { kind: 'inbox', message, address, key, also: undefined };
+    if (key !== undefined) this.#inflight.set(key, item);
+    this.#push(item);
   }
 
   #effectDone(result: EffectResult): void {
@@ -347,10 +341,11 @@ export class Shard {
 
   /** One gather, step, commit, act after the other until nothing waits. */
   async #pump(): Promise<void> {
+    let batch: readonly Item[] = [];
     try {
       while (this.#phase === 'running') {
         this.#snapshotter?.betweenBatches();
-        const batch = this.#gather();
+        batch = this.#gather();
         if (batch.length === 0) return;
         const prepared = prepareBatch(
           {
@@ -381,6 +376,8 @@ export class Shard {
         this.#act(staged, result.seq);
       }
     } catch (thrown) {
+      // P6: those who wait for it are refused with the rest.
+      this.#queue.unshift(batch);
       await this.#fault(thrown);
     }
   }
@@ -475,7 +472,7 @@ export class Shard {
     const parcels = parcelsOf(commit, state.shardOf, (target) => state.sent.get(target) ?? -1);
     settle(state, commit, sealed.hash, seq);
     this.#probe('before_reply');
-    for (const { item, entry } of answers) this.#answer(item, entry, commit);
+    for (const { item, entry } of answers) this.#answer(item, entry, commit, seq);
     this.#probe('before_mail');
     for (const [n, mail] of draft.mail.entries()) {
       if (state.shardOf(mail.to) === state.shard)
@@ -498,8 +495,11 @@ export class Shard {
     this.#snapshotter?.committed(draft.entries.length, this.#mailer, provesGarbage);
   }
 
-  #answer(item: Item, entry: Entry, commit: Commit): void {
-    if ('key' in item && item.key !== undefined) this.#inflight.delete(item.key);
+  #answer(item: Item, entry: Entry, commit: Commit, seq: number): void {
+    if ((item.kind === 'ask' || item.kind === 'inbox') && item.key !== undefined) {
+      this.#inflight.delete(item.key);
+      this.#state.dedupe.add(item.key, seq);
+    }
     answerItem(item, entry, commit);
   }
 
@@ -557,14 +557,17 @@ export class Shard {
       { shard: this.shard, error, waitMs: careful ? 0 : this.#stallMs },
       'batch_refused',
     );
+    const again = careful && this.#state.careful;
     await this.#closeInside(error);
-    if (!careful) {
+    if (!careful || again) {
       await this.#wait(this.#stallMs);
       this.#stallMs = Math.min(this.#stallMs * 2, STALL_MAX_MS);
     }
     if (this.#phase !== 'stalled') return;
     await this.#recover(seq, epoch);
     this.#state.careful = careful;
+    // Shut meanwhile: `#shut` waits for this to end, and closes what was opened.
+    if (this.#phase !== 'stalled') return;
     this.#run();
   }
 

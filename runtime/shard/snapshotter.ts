@@ -50,6 +50,8 @@ export class Snapshotter {
     if (provesGarbage && this.#garbageReady) this.#collectGarbage();
     this.#entries += entries;
     if (this.#entries < this.#deps.limits.snapshotEveryEntries || this.#writing !== undefined) return;
+    // What is captured looks stored where it was before: nothing may be passivated until it is.
+    if (this.#passivateDue) return;
     this.#entries = 0;
     this.#writing = this.#write(mailer).finally(() => {
       this.#writing = undefined;

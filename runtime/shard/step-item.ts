@@ -1,15 +1,15 @@
 /** From a gathered item to the works it means, stepped into a draft. */
 import type { EventData } from '#runtime/machine/types';
-import type { Entry } from '#schemas/commit';
-import { toWireError } from '#schemas/fabric-error';
+import type { Cause, Entry } from '#schemas/commit';
+import { toWireError, type WireError } from '#schemas/fabric-error';
+import { bodyHash } from './bodies.ts';
 import type { Draft } from './draft.ts';
 import type { Item } from './gather.ts';
 import type { Ask, InboxMessage } from './ports.ts';
-import { bodyHash } from './recover.ts';
 import { resolveArrival } from './resolve.ts';
 import type { ShardDeps } from './shard-types.ts';
 import type { ShardState } from './state.ts';
-import { applyWork } from './step.ts';
+import { applyWork, isNotice } from './step.ts';
 import { type Work, workOfMail, workOfResult } from './work.ts';
 
 /** A stepped item with the entry it made. */
@@ -40,7 +40,7 @@ export function stepItem(context: ItemContext, item: Item): boolean {
     case 'skip':
       return true;
     case 'ask':
-      step(resolve(context, causeOf('ask', item.ask), item.address, item.ask));
+      step(resolve(context, causeOfAsk(item.ask), item.address, item.ask));
       return true;
     case 'inbox':
       step(
@@ -49,6 +49,7 @@ export function stepItem(context: ItemContext, item: Item): boolean {
           { ...causeOf('inbox', item.message), seq: item.message.seq },
           item.address,
           item.message,
+          item.refusal,
         ),
       );
       return true;
@@ -57,7 +58,8 @@ export function stepItem(context: ItemContext, item: Item): boolean {
       return true;
     case 'mail': {
       const { index, n, mail } = item.local;
-      step(workOfMail(mail, { kind: 'mail', shard: state.shard, index, n, from: mail.from }));
+      const cause = { kind: 'mail' as const, shard: state.shard, index, n, from: mail.from };
+      step(awaken(state, workOfMail(mail, cause)));
       return true;
     }
     case 'bundle':
@@ -105,17 +107,32 @@ function stepBundle(
     const taken = state.marks.get(source);
     if (taken !== undefined && taken.index === index && next.n <= taken.n) continue;
     state.marks.set(source, { index, n: next.n });
-    step(workOfMail(next.mail, { kind: 'mail', shard: source, index, n: next.n, from: next.mail.from }));
+    const cause = { kind: 'mail' as const, shard: source, index, n: next.n, from: next.mail.from };
+    step(awaken(state, workOfMail(next.mail, cause)));
   }
   return true;
 }
 
-function causeOf<K extends 'ask' | 'inbox'>(
-  kind: K,
-  message: Ask | InboxMessage,
-): { kind: K; id?: string; from?: string } {
-  const { id, from } = message;
-  return { kind, ...(id !== undefined && { id }), ...(from !== undefined && { from }) };
+/** Mail brings actors to life like any first message: the log then names their machine. */
+function awaken(state: ShardState, work: Work): Work {
+  const { actor, op, event } = work;
+  if (op !== 'event' || event === undefined || isNotice(event.type)) return work;
+  if (state.actors.peek(actor) !== undefined || actor.includes('~')) return work;
+  const kind = state.registry.kind(actor.slice(0, actor.indexOf('/')));
+  if (kind?.spawnOnMessage !== true) return work;
+  const machine = `${kind.machine}@${kind.version}`;
+  return { ...work, machine, ...(kind.input !== undefined && { input: kind.input }) };
+}
+
+/** Built field by field: conditional spreads cost more than the step itself. */
+function causeOfAsk({ id, from }: Ask): Cause {
+  if (id === undefined) return from === undefined ? { kind: 'ask' } : { kind: 'ask', from };
+  return from === undefined ? { kind: 'ask', id } : { kind: 'ask', id, from };
+}
+
+function causeOfInbox({ seq, id, from }: InboxMessage): Cause {
+  if (id === undefined) return from === undefined ? { kind: 'inbox', seq } : { kind: 'inbox', seq, from };
+  return from === undefined ? { kind: 'inbox', seq, id } : { kind: 'inbox', seq, id, from };
 }
 
 function resolve(
@@ -123,12 +140,19 @@ function resolve(
   cause: Entry['cause'],
   address: string,
   message: Ask | InboxMessage,
+  refusal?: WireError,
 ): Work {
   const { state, deps, draft, inlineBytesMax } = context;
   const { body, contentType, trace } = message;
   const isBig = body.byteLength > inlineBytesMax;
   const typed = contentType !== undefined && { contentType };
   const blob = isBig ? { hash: bodyHash(body), ...typed } : undefined;
+  const refused = (error: WireError): Work => {
+    const kept =
+      blob === undefined ? { raw: { body, ...(contentType !== undefined && { contentType }) } } : { blob };
+    return { cause, actor: address, op: 'event', error, ...kept };
+  };
+  if (refusal !== undefined) return refused(refusal);
   try {
     return resolveArrival(
       state,
@@ -141,7 +165,10 @@ function resolve(
     // A fault of ours must not let one message stop the shard each time it comes.
     const error = toWireError(thrown);
     deps.logger.error({ shard: state.shard, address, error }, 'resolve_fault');
-    const kept = blob === undefined ? { raw: { body, ...typed } } : { blob };
-    return { cause, actor: address, op: 'event', error, ...kept };
+    return refused(error);
   }
+}
+
+function blobOf(body: Uint8Array, contentType: string | undefined): NonNullable<Entry['blob']> {
+  return { hash: bodyHash(body), ...(contentType !== undefined && { contentType }) };
 }

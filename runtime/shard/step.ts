@@ -14,6 +14,7 @@ import type { Address } from '#schemas/address';
 import { childAddress } from '#schemas/address';
 import type { Entry, Mail, Severity } from '#schemas/commit';
 import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
+import { checkAction } from './check-action.ts';
 import type { Draft } from './draft.ts';
 import { shardErrors } from './errors.ts';
 import type { PendingEffect } from './ports.ts';
@@ -33,10 +34,21 @@ export function applyWork(state: ShardState, draft: Draft, work: Work): Entry {
   draft.entries.push(entry);
   draft.bytes +=
     ENTRY_OVERHEAD_BYTES +
+    causeBytes(entry) +
     estimateBytes(entry.event) +
+    estimateBytes(entry.raw) +
+    estimateBytes(entry.after) +
     estimateBytes(entry.reply) +
-    estimateBytes(entry.input);
+    estimateBytes(entry.input) +
+    estimateBytes(entry.error) +
+    estimateBytes(entry.log);
   return entry;
+}
+
+/** Ids, names and traces come from outside and may be long. */
+function causeBytes({ cause, trace }: Entry): number {
+  const id = 'id' in cause ? (cause.id?.length ?? 0) : 0;
+  return 3 * (id + (senderOf(cause)?.length ?? 0) + (trace?.length ?? 0));
 }
 
 function entryFor(state: ShardState, draft: Draft, work: Work): Entry {
@@ -205,7 +217,9 @@ function applyMigrate(state: ShardState, draft: Draft, work: Work): Entry {
     if (next.ref !== cell.machine.ref) {
       const data = cell.machine.persist(cell.state);
       const moved = state.registry.migrate(next.name, cell.machine.version, next.version, data);
-      cell.state = next.restore(moved);
+      const restored = next.restore(moved);
+      checkOutput(state, next, { state: restored, actions: [] }, work);
+      cell.state = restored;
       cell.machine = next;
     }
     state.actors.touch(cell, draft.at);
@@ -357,11 +371,15 @@ function setTimer(
 ): void {
   cell.timers ??= new Map();
   const previous = cell.timers.get(id);
-  if (previous !== undefined) state.timers.cancel(previous);
+  if (previous !== undefined) {
+    state.timers.cancel(previous);
+    // Set anew, it stands behind the others: the order in which a snapshot brings them back.
+    cell.timers.delete(id);
+  }
   const timer: PendingTimer = {
     actor: cell.address,
     id,
-    dueAt: draft.at + delayMs,
+    dueAt: draft.at + Math.max(0, delayMs),
     event,
     ...(to !== undefined && { to }),
   };
@@ -560,7 +578,7 @@ function noteOf(work: Work): Entry {
 }
 
 /** What the kernel tells supervisors and parents: harmless where nobody listens any more. */
-function isNotice(type: string): boolean {
+export function isNotice(type: string): boolean {
   return type.startsWith('child.') || type.startsWith('xstate.');
 }
 
@@ -586,7 +604,7 @@ function plainError(error: unknown): WireError {
   return toWireError(error);
 }
 
-/** Throws where a step puts out too much, or (in careful mode) what cannot be encoded. */
+/** Throws where a step puts out too much, what nobody can carry out, or (in careful mode) what cannot be encoded. */
 function checkOutput(state: ShardState, machine: Machine, step: Step, work: Work): void {
   if (state.careful) {
     try {
@@ -601,7 +619,10 @@ function checkOutput(state: ShardState, machine: Machine, step: Step, work: Work
   }
   if (step.actions.length === 0) return;
   let bytes = 0;
-  for (const action of step.actions) bytes += estimateBytes(action);
+  for (const action of step.actions) {
+    checkAction(action, work.actor);
+    bytes += estimateBytes(action);
+  }
   if (bytes <= STEP_BYTES_MAX) return;
   throw new FabricError(
     shardErrors.output_too_big,

@@ -1,13 +1,20 @@
-/** Timers by due time. Cancelled ones stay in the heap until they surface or the heap is rebuilt. */
+/** Timers by due time, and by age where that is the same (P5). Cancelled ones stay in the heap until they surface or the heap is rebuilt. */
 import TinyQueue from 'tinyqueue';
 import type { PendingTimer } from './table.ts';
 
 /** A heap with more dead entries than this, and than live ones, is rebuilt. */
 const DEAD_ENTRIES_MAX = 4096;
 
+interface Queued {
+  readonly timer: PendingTimer;
+  readonly order: number;
+}
+
 export class TimerQueue {
-  #heap = new TinyQueue<PendingTimer>([], (a, b) => a.dueAt - b.dueAt);
-  #live = new Set<PendingTimer>();
+  #heap = new TinyQueue<Queued>([], earlier);
+  /** Pending timers, oldest first. */
+  readonly #live = new Set<PendingTimer>();
+  #order = 0;
 
   /** Pending timers. */
   get size(): number {
@@ -16,21 +23,22 @@ export class TimerQueue {
 
   add(timer: PendingTimer): void {
     this.#live.add(timer);
-    this.#heap.push(timer);
+    this.#heap.push({ timer, order: this.#order++ });
   }
 
   cancel(timer: PendingTimer): void {
     this.#live.delete(timer);
     const dead = this.#heap.length - this.#live.size;
     if (dead > DEAD_ENTRIES_MAX && dead > this.#live.size) {
-      this.#heap = new TinyQueue([...this.#live], (a, b) => a.dueAt - b.dueAt);
+      const live = [...this.#live].map((pending) => ({ timer: pending, order: this.#order++ }));
+      this.#heap = new TinyQueue(live, earlier);
     }
   }
 
   nextDueAt(): number | undefined {
     for (;;) {
       const top = this.#heap.peek();
-      if (top === undefined || this.#live.has(top)) return top?.dueAt;
+      if (top === undefined || this.#live.has(top.timer)) return top?.timer.dueAt;
       this.#heap.pop();
     }
   }
@@ -39,8 +47,12 @@ export class TimerQueue {
   takeDue(now: number): PendingTimer | undefined {
     const dueAt = this.nextDueAt();
     if (dueAt === undefined || dueAt > now) return undefined;
-    const timer = this.#heap.pop();
+    const timer = this.#heap.pop()?.timer;
     if (timer !== undefined) this.#live.delete(timer);
     return timer;
   }
+}
+
+function earlier(a: Queued, b: Queued): number {
+  return a.timer.dueAt - b.timer.dueAt || a.order - b.order;
 }
