@@ -26,7 +26,7 @@ interface Asked {
 
 interface Answered {
   readonly ok: boolean;
-  readonly reply?: { readonly n: number };
+  readonly reply?: { readonly n?: number; readonly got?: readonly string[] };
   readonly commit?: { readonly shard: number; readonly index: number };
   readonly error?: { readonly code: string; readonly retryable: boolean; readonly message: string };
 }
@@ -118,6 +118,7 @@ test('an id counts once: repeated, reordered and concurrent retries get the firs
 test('order is kept per sender and actor, by ask and by send, with many under way at once', async (t) => {
   await using realm = await TestRealm.start({ config: ledgerConfig(SHARDS) });
   const clients = await Promise.all([1, 2, 3].map(() => realm.client()));
+  const { connection: nc } = await realm.client();
   const actors = idsByShard('ledger', SHARDS, 'order');
   const work: Promise<unknown>[] = [];
   for (let n = 0; n < 150; n++) {
@@ -133,8 +134,8 @@ test('order is kept per sender and actor, by ask and by send, with many under wa
   for (const address of actors) {
     let got: readonly string[] = [];
     await until(async () => {
-      const answer = await clients[0]?.ask(address, { type: 'get' });
-      ({ got } = answer?.reply as { got: readonly string[] });
+      const [answer] = await askAll(nc, [{ address, event: { type: 'get' } }]);
+      got = answer?.reply?.got ?? [];
       return got.length >= 150 * 2 * clients.length;
     });
     t.is(got.length, 150 * 2 * clients.length);
