@@ -1,19 +1,21 @@
 /**
  * `npm run bench -- kernel [--json] [--quick] [--only TEXT]`: the limit loop and the kernel in one run. With --json a
- * line per case, otherwise a table at the end. `limit` runs the limit alone; --profile DIR leaves CPU profiles.
+ * line per case, otherwise a table at the end. `limit` runs the limit alone; --profile DIR leaves CPU profiles;
+ * --page puts the figures into docs/performance.md.
  */
 import { parseArgs } from 'node:util';
 import { asks } from './asks.ts';
 import { mail } from './mail.ts';
 import { memory } from './memory.ts';
 import { recovery } from './recovery.ts';
+import { conditionsNow, writePage } from './report.ts';
 import { type Row, tableOf } from './row.ts';
 import { sends } from './sends.ts';
 import { start } from './start.ts';
 import { timers } from './timers.ts';
 
 const USAGE =
-  'Usage: npm run bench -- kernel|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR]\n';
+  'Usage: npm run bench -- kernel|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR] [--page]\n';
 const FULL = { rounds: 5, roundMs: 3_000, scale: 1 };
 const QUICK = { rounds: 1, roundMs: 500, scale: 0.02 };
 const SUITES = [asks, sends, mail, timers, memory, recovery, start];
@@ -26,6 +28,7 @@ const { values: flags, positionals } = parseArgs({
     only: { type: 'string', default: '' },
     rounds: { type: 'string' },
     profile: { type: 'string' },
+    page: { type: 'boolean', default: false },
   },
 });
 const [subject] = positionals;
@@ -42,6 +45,7 @@ const effort = {
   profileDir: flags.profile,
 };
 const wanted = (bench: string) => bench.includes(flags.only);
+const conditions = conditionsNow(`npm run bench -- ${process.argv.slice(2).join(' ')}`);
 const rows: Row[] = [];
 for (const suite of effort.limitOnly ? [asks] : SUITES) {
   if (!suite.benches.some(wanted)) continue;
@@ -52,3 +56,4 @@ for (const suite of effort.limitOnly ? [asks] : SUITES) {
   }
 }
 if (!flags.json) process.stdout.write(`${tableOf(rows)}\n`);
+if (flags.page) writePage(rows, conditions);
