@@ -47,7 +47,7 @@ export function resolveArrival(
   try {
     value = decodeBody(body, contentType);
   } catch (thrown) {
-    if (thrown instanceof FabricError) return dead(arrival, thrown.toWire());
+    if (thrown instanceof FabricError) return deadArrival(arrival, thrown.toWire());
     throw thrown;
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -58,7 +58,7 @@ export function resolveArrival(
   if ('performative' in value || kind.door === 'signed') {
     const last = (from: string): number => lastSeq(state, from, address);
     const verdict = gate.check(value, { actor: address, now, lastSeq: last });
-    if (!verdict.ok) return dead(arrival, verdict.error);
+    if (!verdict.ok) return deadArrival(arrival, verdict.error);
     ({ event, signed } = verdict);
     if (signed !== undefined) acceptSeq(state, signed.from, address, { seq: signed.seq, at: now });
   } else if (typeof event.type !== 'string' || event.type === '' || event.type.length > EVENT_TYPE_MAX) {
@@ -90,6 +90,7 @@ export function resolveArrival(
 
 const EVENT_TYPE_MAX = 128;
 
+/** A work while it is built. */
 type Draft = { -readonly [K in keyof Work]: Work[K] };
 
 /** Field by field: conditional spreads cost more than the step itself. */
@@ -102,10 +103,11 @@ function workFor({ cause, address, trace, blob }: Arrival): Draft {
 
 function refused(arrival: Arrival, kind: ErrorKind, message: string, event?: EventData): Work {
   const error = new FabricError(kind, message, { details: { actor: arrival.address } });
-  return dead(arrival, error.toWire(), event);
+  return deadArrival(arrival, error.toWire(), event);
 }
 
-function dead(arrival: Arrival, error: WireError, event?: EventData): Work {
+/** What arrived and why it is dead, kept whole: its event where there is one, its bytes otherwise. */
+export function deadArrival(arrival: Arrival, error: WireError, event?: EventData): Work {
   const work = workFor(arrival);
   work.error = error;
   if (event !== undefined) work.event = event;

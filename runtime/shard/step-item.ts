@@ -6,7 +6,7 @@ import { bodyHash } from './bodies.ts';
 import type { Draft } from './draft.ts';
 import type { Item } from './gather.ts';
 import type { Ask, InboxMessage } from './ports.ts';
-import { resolveArrival } from './resolve.ts';
+import { deadArrival, resolveArrival } from './resolve.ts';
 import type { ShardDeps } from './shard-types.ts';
 import type { ShardState } from './state.ts';
 import { applyWork, isNotice } from './step.ts';
@@ -43,15 +43,7 @@ export function stepItem(context: ItemContext, item: Item): boolean {
       step(resolve(context, causeOfAsk(item.ask), item.address, item.ask));
       return true;
     case 'inbox':
-      step(
-        resolve(
-          context,
-          { ...causeOf('inbox', item.message), seq: item.message.seq },
-          item.address,
-          item.message,
-          item.refusal,
-        ),
-      );
+      step(resolve(context, causeOfInbox(item.message), item.address, item.message, item.refusal));
       return true;
     case 'admin':
       step(item.work);
@@ -144,28 +136,16 @@ function resolve(
 ): Work {
   const { state, deps, draft, inlineBytesMax } = context;
   const { body, contentType, trace } = message;
-  const isBig = body.byteLength > inlineBytesMax;
-  const typed = contentType !== undefined && { contentType };
-  const blob = isBig ? { hash: bodyHash(body), ...typed } : undefined;
-  const refused = (error: WireError): Work => {
-    const kept =
-      blob === undefined ? { raw: { body, ...(contentType !== undefined && { contentType }) } } : { blob };
-    return { cause, actor: address, op: 'event', error, ...kept };
-  };
-  if (refusal !== undefined) return refused(refusal);
+  const blob = body.byteLength > inlineBytesMax ? blobOf(body, contentType) : undefined;
+  const arrival = { cause, address, body, contentType, trace, blob };
+  if (refusal !== undefined) return deadArrival(arrival, refusal);
   try {
-    return resolveArrival(
-      state,
-      { cause, address, body, contentType, trace, blob },
-      deps.gate,
-      deps.limits,
-      draft.at,
-    );
+    return resolveArrival(state, arrival, deps.gate, deps.limits, draft.at);
   } catch (thrown) {
     // A fault of ours must not let one message stop the shard each time it comes.
     const error = toWireError(thrown);
     deps.logger.error({ shard: state.shard, address, error }, 'resolve_fault');
-    return refused(error);
+    return deadArrival(arrival, error);
   }
 }
 

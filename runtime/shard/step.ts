@@ -255,15 +255,17 @@ function settleStep(
   }
   const status = step.state.status;
   if (status !== 'active') finish(state, draft, cell);
-  return {
-    ...base(work),
-    machine: cell.machine.ref,
-    ...(before !== undefined && { before }),
-    after: step.state.value,
-    ...(reply !== undefined && { reply }),
-    ...(log !== undefined && { log }),
-    ...(status === 'error' && { severity: 'HIGH' as const, error: plainError(step.state.error) }),
-  };
+  const entry = base(work);
+  entry.machine = cell.machine.ref;
+  if (before !== undefined) entry.before = before;
+  entry.after = step.state.value;
+  if (reply !== undefined) entry.reply = reply;
+  if (log !== undefined) entry.log = log;
+  if (status === 'error') {
+    entry.severity = 'HIGH';
+    entry.error = plainError(step.state.error);
+  }
+  return entry;
 }
 
 function carry(state: ShardState, draft: Draft, work: Work, cell: Cell, action: MachineAction): void {
@@ -548,25 +550,25 @@ function newCell(work: Work, machine: Machine, step: Step): Cell {
 function contextOf(draft: Draft, work: Work): StepContext {
   // A verified sender before a claimed one.
   const from = work.signed?.from ?? senderOf(work.cause);
-  return { self: work.actor as Address, at: draft.at, ...(from !== undefined && { from }) };
+  const self = work.actor as Address;
+  return from === undefined ? { self, at: draft.at } : { self, at: draft.at, from };
 }
 
-function base(
-  work: Work,
-): Pick<Entry, 'cause' | 'actor' | 'event' | 'input' | 'parent' | 'trace' | 'signed' | 'blob' | 'raw'> {
-  return {
-    cause: work.cause,
-    actor: work.actor,
-    ...(work.event !== undefined && {
-      event: work.blob === undefined ? work.event : { type: work.event.type },
-    }),
-    ...(work.input !== undefined && { input: work.input }),
-    ...(work.parent !== undefined && { parent: work.parent }),
-    ...(work.trace !== undefined && { trace: work.trace }),
-    ...(work.signed !== undefined && { signed: work.signed }),
-    ...(work.blob !== undefined && { blob: work.blob }),
-    ...(work.raw !== undefined && { raw: work.raw }),
-  };
+/** An entry while it is built: field by field, since conditional spreads cost more than the step itself. */
+type DraftEntry = { -readonly [K in keyof Entry]: Entry[K] };
+
+/** What the entry takes over from its work. */
+function base(work: Work): DraftEntry {
+  const { cause, actor, event, blob } = work;
+  const entry: DraftEntry = { cause, actor };
+  if (event !== undefined) entry.event = blob === undefined ? event : { type: event.type };
+  if (work.input !== undefined) entry.input = work.input;
+  if (work.parent !== undefined) entry.parent = work.parent;
+  if (work.trace !== undefined) entry.trace = work.trace;
+  if (work.signed !== undefined) entry.signed = work.signed;
+  if (blob !== undefined) entry.blob = blob;
+  if (work.raw !== undefined) entry.raw = work.raw;
+  return entry;
 }
 
 function dead(work: Work, error: WireError): Entry {
