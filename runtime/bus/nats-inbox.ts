@@ -40,9 +40,30 @@ export function natsInbox(deps: InboxDeps, shard: number): ShardInbox {
   };
 }
 
-/** The bundle that an inbox message carries, where it is cross-shard mail. */
+/** The bundle that an inbox message carries; undefined where it is no mail, or none that a shard has written. */
 export function mailOf(subjects: Subjects, message: InboxMessage): MailBundle | undefined {
-  return subjects.isMail(message.subject) ? (decode(message.body) as MailBundle) : undefined;
+  if (!subjects.isMail(message.subject)) return undefined;
+  try {
+    const bundle = decode(message.body);
+    return isBundle(bundle) && message.subject.endsWith(`.${bundle.source}`) ? bundle : undefined;
+  } catch {
+    // No msgpack at all: whoever asks finds that its subject names no actor, and refuses it as that.
+    return undefined;
+  }
+}
+
+function isBundle(value: unknown): value is MailBundle {
+  const bundle = value as MailBundle | null | undefined;
+  return (
+    typeof bundle === 'object' &&
+    bundle !== null &&
+    [bundle.source, bundle.index, bundle.prev].every(Number.isInteger) &&
+    Array.isArray(bundle.items) &&
+    bundle.items.every(
+      (item) =>
+        Number.isInteger(item?.n) && typeof item.mail?.to === 'string' && typeof item.mail.from === 'string',
+    )
+  );
 }
 
 class InboxReader {

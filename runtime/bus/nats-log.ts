@@ -51,6 +51,7 @@ export function natsLog({ nc, jsm, acks, subjects }: LogDeps, shard: number): Sh
     },
 
     async *read(afterSeq, throughSeq) {
+      if (afterSeq >= throughSeq) return;
       const consumer = await jetstream(nc).consumers.get(stream, {
         filter_subjects: subject,
         opt_start_seq: afterSeq + 1,
@@ -61,7 +62,8 @@ export function natsLog({ nc, jsm, acks, subjects }: LogDeps, shard: number): Sh
         for await (const m of messages) {
           if (m.seq > throughSeq) return;
           yield { seq: m.seq, bytes: m.data };
-          if (m.seq === throughSeq) return;
+          // Nothing of this shard may stand at `throughSeq` itself.
+          if (m.seq === throughSeq || m.info.pending === 0) return;
         }
       } finally {
         messages.stop();

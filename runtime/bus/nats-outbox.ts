@@ -2,10 +2,13 @@
 import { type JetStreamClient, jetstream } from '@nats-io/jetstream';
 import { headers, type NatsConnection } from '@nats-io/nats-core';
 import { encode } from '#runtime/bus/codec';
-import type { Outbox } from '#runtime/shard/ports';
+import type { DeadLetter, Outbox } from '#runtime/shard/ports';
+import { isActorId, isActorType } from '#schemas/address';
 import type { Subjects } from './subjects.ts';
 
 const encoder = new TextEncoder();
+/** Where letters lie that name no actor. */
+const UNADDRESSED = 'unknown/unknown';
 
 export function natsOutbox(nc: NatsConnection, subjects: Subjects): Outbox {
   const js: JetStreamClient = jetstream(nc);
@@ -20,12 +23,13 @@ export function natsOutbox(nc: NatsConnection, subjects: Subjects): Outbox {
       hdrs.set('Nats-Msg-Id', `dead-${letter.id}`);
       if (letter.contentType !== undefined) hdrs.set('Content-Type', letter.contentType);
       if (letter.from !== undefined) hdrs.set('If-From', headerText(letter.from));
+      hdrs.set('If-Dead-Actor', headerText(letter.actor));
       hdrs.set('If-Dead-Code', letter.error.code);
       hdrs.set('If-Dead-Reason', headerText(letter.error.message));
       hdrs.set('If-Dead-Help', headerText(letter.error.help ?? ''));
       hdrs.set('If-Dead-At', new Date(letter.at).toISOString());
       hdrs.set('If-Dead-Commit', `${letter.shard}/${letter.index}`);
-      await js.publish(subjects.dead(letter.actor), letter.body, { headers: hdrs });
+      await js.publish(deadSubject(subjects, letter), letter.body, { headers: hdrs });
     },
 
     event(actor, name, body) {
@@ -33,6 +37,13 @@ export function natsOutbox(nc: NatsConnection, subjects: Subjects): Outbox {
       nc.publish(subjects.event(actor, name), encoder.encode(JSON.stringify(body) ?? 'null'));
     },
   };
+}
+
+/** Where a letter lies; one to a name that no actor can have (a machine may send to any text) has a place of its own. */
+function deadSubject(subjects: Subjects, { actor }: DeadLetter): string {
+  const slash = actor.indexOf('/');
+  const isAddress = isActorType(actor.slice(0, Math.max(slash, 0))) && isActorId(actor.slice(slash + 1));
+  return subjects.dead(isAddress ? actor : UNADDRESSED);
 }
 
 /** Header values are one line of printable ASCII. */

@@ -2,7 +2,9 @@
 import {
   DiscardPolicy,
   JetStreamApiError,
+  type JetStreamManager,
   jetstreamManager,
+  PersistMode,
   RetentionPolicy,
   StorageType,
   type StreamConfig,
@@ -68,10 +70,15 @@ async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOpt
     allow_rollup_hdrs: false,
     allow_msg_ttl: false,
     allow_msg_schedules: false,
+    no_ack: false,
+    persist_mode: PersistMode.Default,
   };
+  /** Nothing that was acknowledged goes by itself. */
+  const kept = { max_age: 0, max_msgs: -1, max_msgs_per_subject: -1 };
   const wanted: Wanted[] = [
     {
       ...common,
+      ...kept,
       name: streams.log,
       subjects: [wildcards.log()],
       max_bytes: options.logBytesMax,
@@ -80,6 +87,7 @@ async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOpt
     },
     {
       ...common,
+      ...kept,
       name: streams.inbox,
       subjects: [wildcards.in(), wildcards.mail()],
       subject_transform: { src: wildcards.in(), dest: wildcards.queued() },
@@ -96,24 +104,56 @@ async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOpt
     },
   ];
   for (const config of wanted) {
-    let present: StreamConfig | undefined;
-    try {
-      present = (await jsm.streams.info(config.name)).config;
-    } catch (error) {
-      if ((error as { code?: number }).code !== STREAM_NOT_FOUND) throw error;
+    let present = await configOf(jsm, config.name);
+    if (present === undefined) {
+      try {
+        await jsm.streams.add(config);
+        continue;
+      } catch (error) {
+        // Another node was faster and made it otherwise: the drift says how.
+        if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NAME_IN_USE) throw error;
+        present = await configOf(jsm, config.name);
+      }
     }
-    if (present === undefined) await jsm.streams.add(config);
-    else checkDrift(config, present, subjects);
+    if (present !== undefined) checkDrift(config, present, subjects);
   }
   const kvm = new Kvm(nc);
+  const { replicas } = options;
   for (const bucket of [buckets.claims, buckets.nodes]) {
-    await kvm.create(bucket, { replicas: options.replicas, history: 1, markerTTL: MARKER_TTL_MS });
+    await undrifted(bucket, kvm.create(bucket, { replicas, history: 1, markerTTL: MARKER_TTL_MS }));
   }
-  await kvm.create(buckets.keys, { replicas: options.replicas, history: 1 });
-  await new Objm(nc).create(buckets.objects, { replicas: options.replicas, storage: StorageType.File });
+  await undrifted(buckets.keys, kvm.create(buckets.keys, { replicas, history: 1 }));
+  await undrifted(
+    buckets.objects,
+    new Objm(nc).create(buckets.objects, { replicas, storage: StorageType.File }),
+  );
+}
+
+/** A bucket that is there is left as it is; one that was made otherwise is refused. */
+async function undrifted(bucket: string, made: Promise<unknown>): Promise<void> {
+  try {
+    await made;
+  } catch (cause) {
+    if (!(cause instanceof JetStreamApiError) || cause.code !== STREAM_NAME_IN_USE) throw cause;
+    throw new FabricError(
+      busErrors.stream_drift,
+      `Bucket ${bucket} was made with another configuration: ${cause.message}`,
+      { details: { bucket }, cause },
+    );
+  }
+}
+
+async function configOf(jsm: JetStreamManager, stream: string): Promise<StreamConfig | undefined> {
+  try {
+    return (await jsm.streams.info(stream)).config;
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND) return undefined;
+    throw error;
+  }
 }
 
 const STREAM_NOT_FOUND = 10_059;
+const STREAM_NAME_IN_USE = 10_058;
 /** How long a bucket tells of an expired key. */
 const MARKER_TTL_MS = 60_000;
 
@@ -129,19 +169,26 @@ const CHECKED = [
   'allow_rollup_hdrs',
   'allow_msg_ttl',
   'allow_msg_schedules',
+  'no_ack',
+  'persist_mode',
+  'max_age',
+  'max_msgs',
+  'max_msgs_per_subject',
 ] as const;
 
+/** What a stream is that makes its messages from others or changes them: never one of ours, unless we said so. */
+const FOREIGN = ['mirror', 'sources', 'subject_transform'] as const;
+
 function checkDrift(want: Wanted, have: StreamConfig, subjects: Subjects): void {
-  for (const field of CHECKED) {
-    const wanted = want[field];
-    if (wanted === undefined) continue;
-    const [a, b] = [
-      JSON.stringify(wanted),
-      JSON.stringify(have[field] ?? (wanted === false ? false : undefined)),
-    ];
-    if (a === b) continue;
-    const details = { stream: want.name, field, want: wanted, have: have[field] };
-    if (field === 'subject_transform') {
+  for (const field of [...CHECKED, ...FOREIGN]) {
+    const isOurs = want[field] !== undefined;
+    if (!isOurs && !FOREIGN.some((foreign) => foreign === field)) continue;
+    // Servers leave out what is off.
+    const off = want[field] === false || want[field] === PersistMode.Default ? want[field] : undefined;
+    const [wanted, found] = [JSON.stringify(want[field]), JSON.stringify(have[field] ?? off)];
+    if (wanted === found) continue;
+    const details = { stream: want.name, field, want: want[field], have: have[field] };
+    if (field === 'subject_transform' && isOurs) {
       const shards = /partition\((\d+),/.exec(have.subject_transform?.dest ?? '')?.[1];
       throw new FabricError(
         busErrors.shards_changed,
@@ -151,7 +198,7 @@ function checkDrift(want: Wanted, have: StreamConfig, subjects: Subjects): void 
     }
     throw new FabricError(
       busErrors.stream_drift,
-      `Stream ${want.name} has ${field} ${b}; the fabric needs ${a}`,
+      `Stream ${want.name} has ${field} ${found ?? 'unset'}; the fabric needs ${wanted ?? 'it unset'}`,
       { details },
     );
   }

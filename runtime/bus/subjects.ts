@@ -10,6 +10,9 @@ import { busErrors } from './errors.ts';
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 const MAIL = 'mail';
+const PLAIN_EVENT = /^[A-Za-z0-9_-]+$/;
+/** As much of a refused subject is told again. */
+const SHOWN_LENGTH_MAX = 256;
 
 /** FNV-1a, 32 bits, over ASCII text: what the server's `partition` function computes over the joined tokens. */
 export function fnv1a(text: string): number {
@@ -23,10 +26,13 @@ export function encodeId(id: string): string {
   return id.includes('.') ? id.replaceAll('.', '%2E') : id;
 }
 
-/** The two last tokens of an actor's subjects, `task.P0%2E1%2E1`. */
+/** The two last tokens of an actor's subjects, `task.P0%2E1%2E1`. Throws `bad_subject` for what is no address. */
 export function addressTokens(address: string): string {
   const slash = address.indexOf('/');
-  return `${address.slice(0, slash)}.${encodeId(address.slice(slash + 1))}`;
+  const type = address.slice(0, Math.max(slash, 0));
+  const id = address.slice(slash + 1);
+  if (!isActorType(type) || !isActorId(id)) throw noActor(address);
+  return `${type}.${encodeId(id)}`;
 }
 
 /** The actor that a subject names by its last two tokens. Throws `bad_subject`. */
@@ -36,12 +42,18 @@ export function addressOfTail(subject: string): Address {
   const type = subject.slice(typeAt, Math.max(idAt - 1, typeAt));
   const token = subject.slice(idAt);
   const id = token.includes('%') ? token.replaceAll('%2E', '.') : token;
-  if (idAt === 0 || !isActorType(type) || !isActorId(id)) {
-    throw new FabricError(busErrors.bad_subject, `"${subject.slice(0, 256)}" names no actor`, {
-      details: { subject: subject.slice(0, 256) },
-    });
-  }
+  if (idAt === 0 || !isActorType(type) || !isActorId(id)) throw noActor(subject);
   return `${type}/${id}`;
+}
+
+function noActor(text: string): FabricError {
+  const subject = text.slice(0, SHOWN_LENGTH_MAX);
+  return new FabricError(busErrors.bad_subject, `"${subject}" names no actor`, { details: { subject } });
+}
+
+function eventTokens(name: string): string {
+  if (PLAIN_EVENT.test(name)) return name;
+  return name.replaceAll(/[^A-Za-z0-9_.-]/g, '_').replaceAll(/\.(?=\.|$)|^\./g, '_') || '_';
 }
 
 export class Subjects {
@@ -107,7 +119,7 @@ export class Subjects {
 
   /** Event names may hold dots: they are tokens then. Anything else that a subject cannot hold becomes `_`. */
   event(address: string, name: string): string {
-    return `${this.prefix}.ev.${addressTokens(address)}.${name.replaceAll(/[^A-Za-z0-9_.-]/g, '_').replaceAll(/\.(?=\.|$)|^\./g, '_')}`;
+    return `${this.prefix}.ev.${addressTokens(address)}.${eventTokens(name)}`;
   }
 
   api(verb: string): string {
