@@ -10,6 +10,8 @@ const MANY = 1_000_000;
 const RESIDENT = 200_000;
 const CALLERS = 512;
 const MIB = 2 ** 20;
+/** A log of this size may have to wait for the disk. */
+const PATIENCE_MS = 120_000;
 
 const SPAWN = 'spawn strict, 512 callers';
 const MILLION = 'spawn 1M actors relaxed, 512 callers';
@@ -61,7 +63,7 @@ function spawn(realm: Realm, name: string, count: number) {
   return closedLoop({
     callers: CALLERS,
     count,
-    operation: (n) => realm.client.ask(`counter/${name}${n}`, { type: 'inc' }),
+    operation: (n) => realm.client.ask(`counter/${name}${n}`, { type: 'inc' }, { timeoutMs: PATIENCE_MS }),
   });
 }
 

@@ -11,6 +11,9 @@ const CALLERS = 4_096;
 const NEVER = 10_000_000;
 const LIMITS = { snapshotEvery: NEVER, queueMax: 8_192 };
 
+/** A log of this size may have to wait for the disk. */
+const PATIENCE_MS = 120_000;
+
 const BENCH = 'recovery of 1M entries';
 
 export const recovery: Suite = {
@@ -21,7 +24,8 @@ export const recovery: Suite = {
     const built = await closedLoop({
       callers: CALLERS,
       count,
-      operation: (n) => realm.client.ask(`counter/k${n % ACTORS}`, { type: 'inc' }),
+      operation: (n) =>
+        realm.client.ask(`counter/k${n % ACTORS}`, { type: 'inc' }, { timeoutMs: PATIENCE_MS }),
     });
     const before = performance.now();
     const lines = await realm.restart();
