@@ -1,4 +1,4 @@
-/** Writes docs/errors.md from every `errors.ts`; `--check` fails when it is stale. */
+/** Writes docs/errors.md from every family of errors that the code declares; `--check` fails when it is stale. */
 import { globSync } from 'node:fs';
 import { sep } from 'node:path';
 import type { ErrorKind } from '#schemas/fabric-error';
@@ -6,23 +6,27 @@ import { writeOrCheck } from './generated.ts';
 
 const sections: string[] = [];
 const places = new Map<string, string>();
-for (const file of globSync('runtime/*/errors.ts').sort()) {
-  const folder = file.split(sep)[1] ?? file;
-  const kinds = Object.values((await import(`../${file}`)) as Record<string, Record<string, ErrorKind>>)
-    .flatMap((family) => Object.values(family))
-    .sort((a, b) => (a.code < b.code ? -1 : 1));
-  for (const { code } of kinds) claim(code, folder);
+for (const file of globSync(['runtime/*/errors.ts', 'schemas/*.ts', 'machines/*.ts']).sort()) {
+  const families = Object.entries((await import(`../${file}`)) as Record<string, Record<string, ErrorKind>>)
+    .filter(([name]) => name.endsWith('Errors'))
+    .flatMap(([, family]) => Object.values(family));
+  if (families.length === 0) continue;
+  const place = file.replace(`${sep}errors.ts`, '').replace(/\.ts$/, '');
+  const kinds = families.sort((a, b) => (a.code < b.code ? -1 : 1));
+  for (const { code } of kinds) claim(code, place);
   const rows = kinds.map(
     ({ code, retryable, help }) => `| \`${code}\` | ${retryable ? 'yes' : 'no'} | ${cell(help)} |`,
   );
-  sections.push(`## ${folder}\n\n| code | retry helps | what to do |\n|---|---|---|\n${rows.join('\n')}\n`);
+  sections.push(
+    `## ${place.replace('runtime/', '')}\n\n| code | retry helps | what to do |\n|---|---|---|\n${rows.join('\n')}\n`,
+  );
 }
 
 writeOrCheck(
   'docs/errors.md',
   `# Errors
 
-Generated from every \`errors.ts\` by \`node deploy/errors-docs.ts\`; do not edit.
+Generated from the code by \`node deploy/errors-docs.ts\`; do not edit.
 
 Every error, wherever it comes from, is \`{code, message, retryable, help?, details?}\`. The code is stable: programs may
 rely on it, and on nothing in the message. *Retry helps* means that the same request may succeed later without anyone

@@ -51,6 +51,9 @@ function declared<Params>() {
   return (_args: unknown, _params: Params): void => {};
 }
 
+/** What an answer may be. Not `unknown`: params written as a function would have no types. */
+type Body = object | string | number | boolean | null;
+
 /**
  * Actions the kernel carries out after the commit, for `setup({ actions: { ...kernelActions } })`.
  *
@@ -66,7 +69,7 @@ function declared<Params>() {
  * })
  */
 export const kernelActions = {
-  reply: declared<unknown>(),
+  reply: declared<Body>(),
   send: declared<{ to: string; event: Plain; delay?: number; id?: string }>(),
   start: declared<{ to: string; childId: string; machine: string; input?: unknown }>(),
   stop: declared<{ to: string; childId?: string }>(),

@@ -1,8 +1,8 @@
 /** The command line as a user has it: processes of their own, in a folder of the test's own. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { delimiter, dirname, join, resolve } from 'node:path';
 
 const ENTRY = resolve('actors/infrafabric.ts');
 /** A command that takes longer hangs. */
@@ -89,10 +89,20 @@ export class CliFolder {
     return this.#start(process.execPath, [ENTRY, ...args], input);
   }
 
-  /** Runs a line of shell; `infrafabric` and `npx infrafabric` are this checkout's. */
-  shell(line: string): Promise<Ended> {
-    const shim = `infrafabric() { '${process.execPath}' '${ENTRY}' "$@"; }; npx() { "$@"; };`;
-    return this.#toItsEnd(this.#start('bash', ['-c', `${shim}\n${line}`], undefined));
+  /** Runs shell; `infrafabric` and `npx infrafabric` are this checkout's, `node` is the one that runs the tests. */
+  shell(text: string): Promise<Ended> {
+    return this.#toItsEnd(this.startShell(text));
+  }
+
+  /** The last line is what a signal reaches. */
+  startShell(text: string): Running {
+    const bin = join(this.path, '.bin');
+    mkdirSync(bin, { recursive: true });
+    const script = `#!/bin/sh\nexec '${process.execPath}' '${ENTRY}' "$@"\n`;
+    writeFileSync(join(bin, 'infrafabric'), script, { mode: 0o755 });
+    writeFileSync(join(bin, 'npx'), '#!/bin/sh\nexec "$@"\n', { mode: 0o755 });
+    const paths = [bin, dirname(process.execPath), this.#env['PATH'] ?? ''].join(delimiter);
+    return this.#start('bash', ['-c', `PATH='${paths}'\n${text}`], undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
