@@ -1,4 +1,5 @@
 /** Bytes to values and back. Hash stored bytes, never re-encoded ones: msgpack has no canonical form. */
+import { isUtf8 } from 'node:buffer';
 import { hash } from 'node:crypto';
 import { Packr, Unpackr } from 'msgpackr';
 import { COMMIT_FORMAT, type Commit } from '#schemas/commit';
@@ -17,7 +18,6 @@ const common = { useRecords: false, mapsAsObjects: true, structuredClone: false,
 const unpackr = new Unpackr(common);
 // Other encoders write small integers with 64 bits: numbers where they fit. The types do not know of `auto`.
 const bodyUnpackr = new Unpackr({ ...common, int64AsType: 'auto' as 'number' });
-const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** Plain msgpack. */
 export function encode(value: unknown): Uint8Array {
@@ -98,8 +98,10 @@ function decodeMsgpackBody(bytes: Uint8Array): unknown {
 }
 
 function decodeJsonBody(bytes: Uint8Array): unknown {
+  if (!isUtf8(bytes)) throw badBody('is no JSON: its text is no UTF-8');
   try {
-    return JSON.parse(utf8.decode(bytes));
+    // A third of the time of a TextDecoder for the few dozen bytes of most bodies.
+    return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
   } catch (cause) {
     throw badBody(`is no JSON: ${(cause as Error).message.slice(0, 200)}`);
   }

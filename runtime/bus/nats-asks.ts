@@ -4,6 +4,7 @@ import { encodeRefusal } from '#runtime/edge/replies';
 import type { Ask, AskDoor } from '#runtime/shard/ports';
 import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
 import { busErrors } from './errors.ts';
+import { readHeaders } from './message-headers.ts';
 import { addressOfTail, type Subjects } from './subjects.ts';
 
 /** Nodes that share the work of the short form. */
@@ -92,16 +93,31 @@ function contentTypeOf(m: Msg): string | undefined {
 }
 
 function askOf(m: Msg): Ask {
-  const { headers } = m;
-  return {
-    subject: m.subject,
-    body: m.data,
-    contentType: headers?.get('Content-Type') || undefined,
-    id: headers?.get('Nats-Msg-Id') || undefined,
-    from: headers?.get('If-From') || undefined,
-    trace: headers?.get('traceparent') || undefined,
-    respond: (body) => {
-      m.respond(body);
-    },
-  };
+  return new NatsAsk(m);
+}
+
+/** Reads the headers once; answers without a function object per ask. */
+class NatsAsk implements Ask {
+  readonly subject: string;
+  readonly body: Uint8Array;
+  readonly contentType: string | undefined;
+  readonly id: string | undefined;
+  readonly from: string | undefined;
+  readonly trace: string | undefined;
+  readonly #message: Msg;
+
+  constructor(m: Msg) {
+    this.#message = m;
+    this.subject = m.subject;
+    this.body = m.data;
+    const { contentType, id, from, trace } = readHeaders(m);
+    this.contentType = contentType;
+    this.id = id;
+    this.from = from;
+    this.trace = trace;
+  }
+
+  respond(body: Uint8Array): void {
+    this.#message.respond(body);
+  }
 }
