@@ -9,8 +9,8 @@ import { writeOrCheck } from './generated.ts';
 type Json = Readonly<Record<string, unknown>>;
 
 /** Types and ids that `Subjects` lets through as they are, to be turned into parameters of a channel. */
-const TYPE = 'TYPE';
-const ID = 'ID';
+const TYPE = 'the-type';
+const ID = 'the-id';
 const NUMBER = 4_093;
 const subjects = new Subjects('if', NUMBER + 1);
 
@@ -60,6 +60,7 @@ const deadHeaders = object({
   'If-Dead-Code': text,
   'If-Dead-Reason': text,
   'If-Dead-Help': text,
+  'If-Dead-Actor': { ...text, description: 'Whom it was for.' },
   'If-Dead-At': text,
   'If-Dead-Commit': { ...text, description: '`<shard>/<index>`' },
 });

@@ -56,7 +56,8 @@ function letterOf(message: StoredMsg): Letter {
   const [shard = '0', index = '0'] = (read('If-Dead-Commit') ?? '').split('/');
   return {
     seq: message.seq,
-    actor: addressOfTail(message.subject),
+    // The subject cannot hold what is no address.
+    actor: read('If-Dead-Actor') ?? addressOfTail(message.subject),
     at: Date.parse(read('If-Dead-At') ?? '') || message.time.getTime(),
     error: {
       code: read('If-Dead-Code') ?? 'unknown',
