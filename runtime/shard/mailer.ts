@@ -148,7 +148,8 @@ export class Mailer {
       parcels.splice(0, failedAt < 0 ? sending.length : failedAt);
       const failure = results[failedAt];
       if (failure?.status !== 'rejected') return this.#flush(lane);
-      const delayMs = Math.min(RETRY_FIRST_MS * 2 ** attempt, RETRY_MAX_MS);
+      const tries = failedAt > 0 ? 0 : attempt;
+      const delayMs = Math.min(RETRY_FIRST_MS * 2 ** tries, RETRY_MAX_MS);
       this.#log.warn(
         { lane, waiting: parcels.length, delayMs, error: toWireError(failure.reason) },
         'outbox_retry',
@@ -157,7 +158,7 @@ export class Mailer {
       const timer = this.#clock.setTimer(() => {
         this.#retryTimers.delete(timer);
         this.#busy.delete(lane);
-        this.#flush(lane, attempt + 1);
+        this.#flush(lane, tries + 1);
       }, delayMs);
       this.#retryTimers.add(timer);
     });

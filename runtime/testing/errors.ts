@@ -13,5 +13,9 @@ export const testingErrors = errorKinds({
     retryable: false,
     help: 'Bring the actor to life first: ask it, or realm.spawn(address).',
   },
+  no_fake: {
+    retryable: false,
+    help: 'Say what the driver does: testRealm({ drivers: { http: async (call) => ({ status: 200 }) } }).',
+  },
   not_crashed: { retryable: false, help: 'Call realm.crash() before realm.restart().' },
 });

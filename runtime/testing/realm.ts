@@ -6,7 +6,7 @@
  */
 
 import type { AnyStateMachine } from 'xstate';
-import { decodeCommit } from '#runtime/bus/codec';
+import { decodeBody, decodeCommit, encodeBody } from '#runtime/bus/codec';
 import { addressOfTail } from '#runtime/bus/subjects';
 import type { KeyRecord } from '#runtime/edge/keys';
 import { encodeRefusal } from '#runtime/edge/replies';
@@ -160,9 +160,9 @@ export class TestRealm {
   async ask(address: string, event: object, options: SendOptions = {}): Promise<Answer> {
     const { type, id } = parseAddress(address);
     const plain = `${type}/${id}`;
-    const body = Buffer.from(JSON.stringify(event));
+    const body = encodeBody(event, options.contentType);
     const reply = await this.request(this.bus.subjects.askShard(plain), body, options);
-    const answer = JSON.parse(Buffer.from(reply).toString()) as
+    const answer = decodeBody(reply, options.contentType) as
       | ({ ok: true } & Answer)
       | { ok: false; error: WireError };
     if (!answer.ok) throw errorOf(answer.error);
@@ -191,7 +191,8 @@ export class TestRealm {
 
   /** Stores a send, as a client's; the realm may be crashed. Returns its sequence in the inbox. */
   send(address: string, event: object, options: SendOptions = {}): number {
-    return this.bus.send(parseAddress(address).address, Buffer.from(JSON.stringify(event)), options);
+    const body = encodeBody(event, options.contentType);
+    return this.bus.send(parseAddress(address).address, body, options);
   }
 
   /** Brings an actor to life, or adopts it where it lives. */
@@ -351,7 +352,7 @@ export class TestRealm {
       clock: this.clock,
       random: seededRandom(seed * 1_000 + this.#lives),
       registry: this.registry,
-      drivers: Object.entries(drivers).map(([name, driver]) => driverOf(name, driver)),
+      drivers: Object.entries({ ...NO_FAKES, ...drivers }).map(([name, driver]) => driverOf(name, driver)),
       limits: { ...defaultLimits(), ...limits },
       gate: edgeGate({ policy: { unsignedTypes }, keyOf: (kid) => byKid.get(kid) }),
       logger,
@@ -380,7 +381,7 @@ export class TestRealm {
 const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 function buildRegistry({ machines, kinds, drivers = {} }: TestRealmOptions): Registry {
-  const registry = createRegistry(Object.keys(drivers));
+  const registry = createRegistry(Object.keys({ ...NO_FAKES, ...drivers }));
   const definitions: readonly MachineDefinition[] = Array.isArray(machines)
     ? machines
     : Object.entries(machines).map(([name, machine]) => ({ name, version: 1, machine }));
@@ -392,6 +393,16 @@ function buildRegistry({ machines, kinds, drivers = {} }: TestRealmOptions): Reg
     registry.addKind({ spawnOnMessage: true, door: 'open', ...kind, type, machine: name, version });
   }
   return registry;
+}
+
+/** The drivers that a node brings along; a machine may name them, but nothing leaves a test. */
+const NO_FAKES: Readonly<Record<string, DriverFake>> = { http: noFake, process: noFake };
+
+function noFake(call: EffectCall): never {
+  throw new FabricError(
+    testingErrors.no_fake,
+    `${call.actor} wants an effect that this test fakes no driver for`,
+  );
 }
 
 function driverOf(name: string, driver: DriverFake | Omit<Driver, 'name'>): Driver {
