@@ -4,6 +4,7 @@ import { createInbox, headers, type Msg, type NatsConnection } from '@nats-io/na
 import { Objm } from '@nats-io/obj';
 import test from 'ava';
 import fc from 'fast-check';
+import { natsBlobs } from '#runtime/bus/nats-blobs';
 import { natsOutbox } from '#runtime/bus/nats-outbox';
 import { Subjects } from '#runtime/bus/subjects';
 import { systemClock } from '#runtime/bus/system';
@@ -214,12 +215,13 @@ test('mail behind a bundle that could not be stored is stored again, not taken f
   const nc = await server.connect();
   const jsm = await jetstreamManager(nc);
   await jsm.streams.add({ name: 'MAIL', subjects: ['if.mail.*.*'] });
+  await new Objm(nc).create(subjects.buckets.objects);
   const outbox = natsOutbox(nc, subjects);
   let failures = 1;
   const stored: number[] = [];
   const done = Promise.withResolvers<void>();
-  const mailer = new Mailer(
-    {
+  const mailer = new Mailer({
+    outbox: {
       ...outbox,
       async mail(target: number, bundle: MailBundle) {
         if (bundle.index === 1 && failures-- > 0) throw new Error('lost on the way');
@@ -228,9 +230,10 @@ test('mail behind a bundle that could not be stored is stored again, not taken f
         if (stored.length === 4) done.resolve();
       },
     },
-    systemClock,
-    silentLogger,
-  );
+    blobs: await natsBlobs(nc, subjects),
+    clock: systemClock,
+    logger: silentLogger,
+  });
   const bundle = (index: number) =>
     ({
       kind: 'mail',

@@ -89,12 +89,15 @@ export class Load {
   /** What must stand where, each once: address → labels of one sender in order. */
   readonly #expected = new Map<string, string[][]>();
   readonly #stopping = Promise.withResolvers<void>();
+  /** Rejects with the first message that was given up. */
+  readonly #failed = Promise.withResolvers<never>();
   #stopped = false;
   #acked = 0;
   #progress = Promise.withResolvers<void>();
 
   constructor(options: LoadOptions) {
     this.#options = options;
+    this.#failed.promise.catch(() => undefined);
   }
 
   /** Messages acknowledged so far. */
@@ -157,14 +160,14 @@ export class Load {
   /** Resolves when `count` more messages were acknowledged. */
   async more(count: number): Promise<void> {
     const until = this.#acked + count;
-    while (this.#acked < until) await this.#progress.promise;
+    while (this.#acked < until) await Promise.race([this.#progress.promise, this.#failed.promise]);
   }
 
   /** No new messages; resolves when the last ones are acknowledged. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#stopping.resolve();
-    await Promise.all(this.#workers);
+    await Promise.race([Promise.all(this.#workers), this.#failed.promise]);
   }
 
   /** Waits until everything expected has come; what is wrong then. */
@@ -228,7 +231,7 @@ export class Load {
         }
       }
     };
-    this.#workers.push(run());
+    this.#workers.push(run().catch((error: unknown) => this.#failed.reject(error)));
   }
 
   async #await(
