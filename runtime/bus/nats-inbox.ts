@@ -12,6 +12,8 @@ import type { Subjects } from './subjects.ts';
 
 /** Messages the client holds ahead of the shard. */
 const AHEAD_MAX = 1_000;
+/** Two missed heartbeats tell that a consumer is gone. */
+const HEARTBEAT_MS = 1_000;
 const RETRY_FIRST_MS = 50;
 const RETRY_MAX_MS = 2_000;
 
@@ -86,6 +88,7 @@ class InboxReader {
 
   start(): void {
     this.#running = this.#run();
+    void this.#watchConnection();
   }
 
   pause(): void {
@@ -129,6 +132,14 @@ class InboxReader {
     }
   }
 
+  /** A server that was away has forgotten the consumer. Not to wait for missed heartbeats: they take seconds. */
+  async #watchConnection(): Promise<void> {
+    for await (const { type } of this.#deps.nc.status()) {
+      if (this.#closed) return;
+      if (type === 'reconnect') this.#stop?.();
+    }
+  }
+
   /** I1: one consumer's life. */
   async #read(): Promise<void> {
     const { nc, subjects } = this.#deps;
@@ -138,7 +149,10 @@ class InboxReader {
       opt_start_seq: this.#last + 1,
     });
     if (this.#closed) return;
-    const messages = await consumer.consume({ max_messages: AHEAD_MAX });
+    const messages = await consumer.consume({
+      max_messages: AHEAD_MAX,
+      idle_heartbeat: HEARTBEAT_MS,
+    });
     this.#stop = () => messages.stop();
     try {
       for await (const m of messages) {

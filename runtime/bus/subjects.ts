@@ -131,7 +131,7 @@ export class Subjects {
     ask: (shard: number): string => `${this.prefix}.ask.${shard}.*.*`,
     askShort: (): string => `${this.prefix}.ask.*.*`,
     /** Asks that can name no actor: too few tokens, too many. */
-    askMalformed: (): readonly string[] => [`${this.prefix}.ask.*`, `${this.prefix}.ask.*.*.*.*.>`],
+    askMalformed: (): readonly string[] => [`${this.prefix}.ask.*`, `${this.prefix}.ask.*.*.*.>`],
     inbox: (shard: number): readonly string[] => [
       `${this.prefix}.q.${shard}.*.*`,
       `${this.prefix}.${MAIL}.${shard}.*`,
