@@ -1,0 +1,544 @@
+import { DiscardPolicy, jetstream, jetstreamManager, StorageType } from '@nats-io/jetstream';
+import { headers, type NatsConnection } from '@nats-io/nats-core';
+import test from 'ava';
+import { AckMux } from '#runtime/bus/ack-mux';
+import { decode, encode, MSGPACK } from '#runtime/bus/codec';
+import { natsAsks, openAskRouter } from '#runtime/bus/nats-asks';
+import { natsBlobs } from '#runtime/bus/nats-blobs';
+import { mailOf, natsInbox } from '#runtime/bus/nats-inbox';
+import { natsLog } from '#runtime/bus/nats-log';
+import { natsOutbox } from '#runtime/bus/nats-outbox';
+import { ensureStreams, type StreamOptions } from '#runtime/bus/streams';
+import { Subjects } from '#runtime/bus/subjects';
+import { systemClock } from '#runtime/bus/system';
+import type { Ask, DeadLetter, InboxMessage, MailBundle, ShardInbox, ShardLog } from '#runtime/shard/ports';
+import { FabricError } from '#schemas/fabric-error';
+import { silentLogger, TestServer } from '../rig/nats.ts';
+
+const SHARDS = 4;
+const MIB = 1024 * 1024;
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const text = (data: Uint8Array | undefined): string => new TextDecoder().decode(data);
+
+class Bus implements AsyncDisposable {
+  readonly server: TestServer;
+  readonly nc: NatsConnection;
+  readonly subjects: Subjects;
+  readonly acks: AckMux;
+
+  constructor(server: TestServer, nc: NatsConnection, subjects: Subjects) {
+    this.server = server;
+    this.nc = nc;
+    this.subjects = subjects;
+    this.acks = new AckMux(nc);
+  }
+
+  static async open(over: Partial<StreamOptions> = {}): Promise<Bus> {
+    const server = await TestServer.start();
+    const nc = await server.connect();
+    const subjects = new Subjects('if', SHARDS);
+    await ensureStreams(nc, subjects, streamOptions(over));
+    return new Bus(server, nc, subjects);
+  }
+
+  async log(shard: number): Promise<ShardLog> {
+    const { nc, acks, subjects } = this;
+    return natsLog({ nc, jsm: await jetstreamManager(nc), acks, subjects }, shard);
+  }
+
+  async inbox(shard: number): Promise<ShardInbox> {
+    const { nc, subjects } = this;
+    const jsm = await jetstreamManager(nc);
+    return natsInbox({ nc, jsm, subjects, clock: systemClock, logger: silentLogger }, shard);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.acks.close();
+    await this.server[Symbol.asyncDispose]();
+  }
+}
+
+function streamOptions(over: Partial<StreamOptions> = {}): StreamOptions {
+  return { replicas: 1, inboxBytesMax: 64 * MIB, deadBytesMax: 16 * MIB, logBytesMax: -1, ...over };
+}
+
+async function collect(log: ShardLog, afterSeq: number, throughSeq: number): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { seq, bytes: data } of log.read(afterSeq, throughSeq)) found.push(`${seq}:${text(data)}`);
+  return found;
+}
+
+async function failureOf(work: Promise<unknown>): Promise<FabricError> {
+  const thrown: unknown = await work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  if (thrown instanceof FabricError) return thrown;
+  throw new Error('a FabricError was expected', { cause: thrown });
+}
+
+async function reconnected(nc: NatsConnection): Promise<void> {
+  for await (const { type } of nc.status()) if (type === 'reconnect') return;
+}
+
+/** Collects what an inbox delivers and tells when so many came. */
+class Letters {
+  readonly got: InboxMessage[] = [];
+  #wanted = Number.POSITIVE_INFINITY;
+  #reached: () => void = () => {};
+
+  readonly take = (message: InboxMessage): void => {
+    this.got.push(message);
+    if (this.got.length >= this.#wanted) this.#reached();
+  };
+
+  async count(wanted: number): Promise<void> {
+    if (this.got.length >= wanted) return;
+    this.#wanted = wanted;
+    await new Promise<void>((resolve) => {
+      this.#reached = resolve;
+    });
+  }
+}
+
+test('the log takes one commit after the one named, and fences every other', async (t) => {
+  await using bus = await Bus.open();
+  const log = await bus.log(1);
+  t.is(await log.head(), undefined);
+  t.deepEqual(await log.append(bytes('a'), 0), { kind: 'appended', seq: 1 });
+  t.deepEqual(await log.append(bytes('rival'), 0), { kind: 'conflict' });
+  t.deepEqual(await (await bus.log(2)).append(bytes('other shard'), 0), { kind: 'appended', seq: 2 });
+  t.deepEqual(await log.append(bytes('b'), 1), { kind: 'appended', seq: 3 });
+  t.deepEqual(await log.append(bytes('c'), 2), { kind: 'conflict' });
+  const head = await log.head();
+  t.deepEqual([head?.seq, text(head?.bytes)], [3, 'b']);
+  t.is(text((await log.get(1))?.bytes), 'a');
+  t.is(await log.get(99), undefined);
+});
+
+test('of concurrent appends after one commit exactly one is stored', async (t) => {
+  await using bus = await Bus.open();
+  const log = await bus.log(0);
+  let last = 0;
+  for (let round = 0; round < 20; round++) {
+    const results = await Promise.all([1, 2, 3, 4].map((n) => log.append(bytes(`${round}.${n}`), last)));
+    const won = results.flatMap((r) => (r.kind === 'appended' ? [r.seq] : []));
+    t.is(won.length, 1);
+    last = won[0] ?? 0;
+  }
+  t.is((await collect(log, 0, last)).length, 20);
+});
+
+test('reading ends by itself, whatever lies at the last sequence', async (t) => {
+  await using bus = await Bus.open();
+  const [log, other] = [await bus.log(0), await bus.log(1)];
+  await log.append(bytes('a'), 0);
+  await other.append(bytes('x'), 0);
+  await log.append(bytes('b'), 1);
+  await other.append(bytes('y'), 2);
+  t.deepEqual(await collect(log, 0, 3), ['1:a', '3:b']);
+  t.deepEqual(await collect(log, 1, 3), ['3:b']);
+  t.deepEqual(await collect(log, 0, 2), ['1:a']);
+  t.deepEqual(await collect(log, 0, 4), ['1:a', '3:b']);
+  t.deepEqual(await collect(log, 3, 3), []);
+  t.deepEqual(await collect(log, 4, 3), []);
+});
+
+test('a reader that stops early leaves no consumer that the server has to feed', async (t) => {
+  await using bus = await Bus.open();
+  const log = await bus.log(0);
+  let last = 0;
+  for (let i = 0; i < 50; i++) {
+    const result = await log.append(bytes(String(i)), last);
+    if (result.kind === 'appended') last = result.seq;
+  }
+  for await (const { seq } of log.read(0, last)) if (seq === 10) break;
+  t.is((await collect(log, 0, last)).length, 50);
+});
+
+test('a full log refuses for certain, and what was stored stays', async (t) => {
+  await using bus = await Bus.open({ logBytesMax: 64 * 1024 });
+  const log = await bus.log(0);
+  t.like(await log.append(new Uint8Array(40 * 1024), 0), { kind: 'appended' });
+  t.like(await log.append(new Uint8Array(40 * 1024), 1), {
+    kind: 'refused',
+    error: { code: 'storage_refused', retryable: true },
+  });
+  t.is((await log.head())?.seq, 1);
+  t.like(await log.append(bytes('small'), 1), { kind: 'appended' });
+  t.true(log.bytesMax < 8 * MIB && log.bytesMax >= MIB);
+});
+
+test('an append on a server that goes away is unclear, and the log afterwards tells', async (t) => {
+  await using bus = await Bus.open();
+  const log = await bus.log(0);
+  t.like(await log.append(bytes('a'), 0), { kind: 'appended' });
+  await bus.server.stop();
+  const pending = log.append(bytes('b'), 1);
+  t.like(await pending, { kind: 'unclear' });
+  const back = reconnected(bus.nc);
+  await bus.server.restart();
+  await back;
+  t.true([1, 2].includes((await log.head())?.seq ?? 0));
+});
+
+test('commits can be neither deleted nor purged, nor rolled up by a header', async (t) => {
+  await using bus = await Bus.open();
+  const log = await bus.log(0);
+  await log.append(bytes('a'), 0);
+  const jsm = await jetstreamManager(bus.nc);
+  await t.throwsAsync(jsm.streams.deleteMessage('IF_LOG', 1));
+  await t.throwsAsync(jsm.streams.purge('IF_LOG'));
+  const hdrs = headers();
+  hdrs.set('Nats-Rollup', 'sub');
+  await t.throwsAsync(jetstream(bus.nc).publish('if.log.0', 'forged', { headers: hdrs }));
+  t.is((await log.head())?.seq, 1);
+});
+
+test('the inbox delivers sends and mail of its shard in order, with their headers', async (t) => {
+  await using bus = await Bus.open();
+  const shard = bus.subjects.shardOf('counter/k1');
+  const js = jetstream(bus.nc);
+  const hdrs = headers();
+  for (const [name, value] of [
+    ['Nats-Msg-Id', 'm1'],
+    ['Content-Type', MSGPACK],
+    ['If-From', 'tester'],
+    ['traceparent', '00-ab-cd-01'],
+  ] as const)
+    hdrs.set(name, value);
+  await js.publish(bus.subjects.in('counter/k1'), 'one', { headers: hdrs });
+  await js.publish(bus.subjects.in('counter/k1'), 'two');
+  const bundle: MailBundle = { source: (shard + 1) % SHARDS, index: 4, prev: -1, items: [] };
+  await natsOutbox(bus.nc, bus.subjects).mail(shard, bundle);
+  await natsOutbox(bus.nc, bus.subjects).mail((shard + 1) % SHARDS, bundle);
+  const letters = new Letters();
+  const subscription = await (await bus.inbox(shard)).open(0, letters.take);
+  await letters.count(3);
+  t.like(letters.got[0], {
+    seq: 1,
+    subject: `if.q.${shard}.counter.k1`,
+    contentType: MSGPACK,
+    id: 'm1',
+    from: 'tester',
+    trace: '00-ab-cd-01',
+  });
+  t.like(letters.got[1], {
+    seq: 2,
+    contentType: undefined,
+    id: undefined,
+    from: undefined,
+    trace: undefined,
+  });
+  const [, , mail] = letters.got;
+  t.deepEqual(mail && mailOf(bus.subjects, mail), bundle);
+  await subscription.close();
+});
+
+test('mail that no shard has written is no mail', (t) => {
+  const subjects = new Subjects('if', SHARDS);
+  const good: MailBundle = {
+    source: 2,
+    index: 1,
+    prev: 0,
+    items: [{ n: 0, mail: { to: 'counter/k1', from: 'counter/k2' } }],
+  };
+  const of = (body: Uint8Array, subject = 'if.mail.1.2'): MailBundle | undefined =>
+    mailOf(subjects, { seq: 1, subject, body } as InboxMessage);
+  t.deepEqual(of(encode(good)), good);
+  t.is(of(encode(good), 'if.mail.1.3'), undefined);
+  t.is(of(encode(good), 'if.q.1.counter.k1'), undefined);
+  t.is(of(bytes('garbage')), undefined);
+  for (const bad of [
+    null,
+    5,
+    [],
+    {},
+    { ...good, index: 'x' },
+    { ...good, items: [{}] },
+    { ...good, items: [null] },
+  ]) {
+    t.is(of(encode(bad)), undefined);
+  }
+});
+
+test('the inbox goes on behind its position through kill -9 of the server: no gap, nothing twice', async (t) => {
+  await using bus = await Bus.open();
+  const js = jetstream(bus.nc);
+  const shard = bus.subjects.shardOf('counter/k1');
+  const letters = new Letters();
+  const send = async (n: number): Promise<void> => {
+    for (;;) {
+      try {
+        await js.publish(bus.subjects.in('counter/k1'), String(n), { timeout: 500 });
+        return;
+      } catch {
+        // The server is away: the sender does what senders do.
+      }
+    }
+  };
+  const subscription = await (await bus.inbox(shard)).open(0, letters.take);
+  for (let n = 0; n < 60; n++) {
+    await send(n);
+    if (n === 20) bus.server.kill();
+  }
+  const { state } = await (await jetstreamManager(bus.nc)).streams.info('IF_IN');
+  await letters.count(state.messages);
+  const sequences = letters.got.map((m) => m.seq);
+  t.deepEqual(
+    sequences,
+    [...new Set(sequences)].toSorted((a, b) => a - b),
+  );
+  t.is(sequences.length, state.messages);
+  const first = [...new Set(letters.got.map((m) => Number(text(m.body))))];
+  t.deepEqual(
+    first,
+    Array.from({ length: 60 }, (_, n) => n),
+  );
+  await subscription.close();
+});
+
+test('the inbox survives that its consumer is taken away', async (t) => {
+  await using bus = await Bus.open();
+  const js = jetstream(bus.nc);
+  const jsm = await jetstreamManager(bus.nc);
+  const letters = new Letters();
+  const shard = bus.subjects.shardOf('counter/k1');
+  const subscription = await (await bus.inbox(shard)).open(0, letters.take);
+  await js.publish(bus.subjects.in('counter/k1'), '0');
+  await letters.count(1);
+  for await (const { name } of jsm.consumers.list('IF_IN')) await jsm.consumers.delete('IF_IN', name);
+  await js.publish(bus.subjects.in('counter/k1'), '1');
+  await letters.count(2);
+  t.deepEqual(
+    letters.got.map((m) => text(m.body)),
+    ['0', '1'],
+  );
+  await subscription.close();
+});
+
+test('a paused inbox holds still, and goes on where it was', async (t) => {
+  await using bus = await Bus.open();
+  const js = jetstream(bus.nc);
+  const letters = new Letters();
+  const shard = bus.subjects.shardOf('counter/k1');
+  const subscription = await (await bus.inbox(shard)).open(0, (message) => {
+    if (letters.got.length === 2) subscription.pause();
+    letters.take(message);
+  });
+  await Promise.all(
+    Array.from({ length: 3_000 }, (_, n) => js.publish(bus.subjects.in('counter/k1'), String(n))),
+  );
+  await letters.count(3);
+  await bus.nc.flush();
+  t.is(letters.got.length, 3);
+  subscription.resume();
+  await letters.count(3_000);
+  t.deepEqual(
+    letters.got.map((m) => m.seq),
+    Array.from({ length: 3_000 }, (_, n) => n + 1),
+  );
+  await subscription.close();
+});
+
+test('release lets go of a shard’s consumed messages and of nothing else', async (t) => {
+  await using bus = await Bus.open();
+  const js = jetstream(bus.nc);
+  const addresses = Array.from({ length: 12 }, (_, n) => `counter/k${n}`);
+  for (const address of addresses) await js.publish(bus.subjects.in(address), address);
+  const mine = addresses.flatMap((address, n) => (bus.subjects.shardOf(address) === 0 ? [n + 1] : []));
+  const through = mine[1] ?? 0;
+  t.true(mine.length > 2);
+  await (await bus.inbox(0)).release(through);
+  const left: number[] = [];
+  const consumer = await js.consumers.get('IF_IN');
+  for await (const m of await consumer.consume()) {
+    left.push(m.seq);
+    if (m.info.pending === 0) break;
+  }
+  t.deepEqual(
+    left,
+    addresses.flatMap((_, n) => (mine.slice(0, 2).includes(n + 1) ? [] : [n + 1])),
+  );
+  await (await bus.inbox(0)).release(0);
+});
+
+test('the short form reaches the shard wherever it lives, with reply, body and headers', async (t) => {
+  await using bus = await Bus.open();
+  const shard = bus.subjects.shardOf('counter/k1');
+  const taken: Ask[] = [];
+  const deliver = (ask: Ask): void => {
+    taken.push(ask);
+    ask.respond(bytes(`${ask.subject} ${ask.id} ${text(ask.body)}`));
+  };
+  const door = natsAsks(bus.nc, bus.subjects, shard).open(deliver);
+  let isLocal = false;
+  const router = openAskRouter(bus.nc, bus.subjects, {
+    offer: (at, ask) => {
+      if (!isLocal || at !== shard) return false;
+      deliver(ask);
+      return true;
+    },
+    refusal: (at) => (at === shard ? undefined : { code: 'no_owner', message: 'nobody', retryable: true }),
+  });
+  const hdrs = headers();
+  hdrs.set('Nats-Msg-Id', 'm1');
+  const ask = async (subject: string): Promise<string> =>
+    (await bus.nc.request(subject, 'hi', { headers: hdrs, timeout: 2_000 })).string();
+  const long = bus.subjects.askShard('counter/k1');
+  t.is(await ask(long), `${long} m1 hi`);
+  t.is(await ask('if.ask.counter.k1'), `${long} m1 hi`);
+  isLocal = true;
+  t.is(await ask('if.ask.counter.k1'), 'if.ask.counter.k1 m1 hi');
+  const elsewhere = Array.from({ length: 20 }, (_, n) => `counter/x${n}`).find(
+    (a) => bus.subjects.shardOf(a) !== shard,
+  );
+  t.regex(await ask(bus.subjects.ask(elsewhere ?? '')), /"code":"no_owner"/);
+  router.close();
+  await door.close();
+  await t.throwsAsync(ask(long), { message: /no responders/ });
+});
+
+test('asks that name no actor are answered with bad_subject, in the content type of the ask', async (t) => {
+  await using bus = await Bus.open();
+  const router = openAskRouter(bus.nc, bus.subjects, { offer: () => false, refusal: () => undefined });
+  const hdrs = headers();
+  hdrs.set('Content-Type', MSGPACK);
+  for (const subject of [
+    'if.ask.counter',
+    'if.ask.Counter.k1',
+    'if.ask.counter.k%2e1',
+    'if.ask.counter.ключ',
+    'if.ask.0.counter.k1.more',
+    'if.ask.0.counter.a.b.c.d',
+  ]) {
+    const reply = await bus.nc.request(subject, '{}', { timeout: 2_000 });
+    t.like(reply.json(), { ok: false, error: { code: 'bad_subject', retryable: false } }, subject);
+    const packed = await bus.nc.request(subject, '{}', { timeout: 2_000, headers: hdrs });
+    t.like(decode(packed.data), { ok: false, error: { code: 'bad_subject' } }, subject);
+  }
+  router.close();
+});
+
+test('a dead letter keeps its body and says why; sent again it is stored once', async (t) => {
+  await using bus = await Bus.open();
+  const outbox = natsOutbox(bus.nc, bus.subjects);
+  const letter: DeadLetter = {
+    actor: 'task/P0.1',
+    id: '1.7.0',
+    error: {
+      code: 'bad_body',
+      message: 'kein JSON: „x“\r\nNats-Rollup: all',
+      retryable: false,
+      help: 'Send JSON.',
+    },
+    body: bytes('garbage'),
+    contentType: 'application/json',
+    from: 'Jürgen\r\nX: y',
+    at: 1_700_000_000_000,
+    shard: 1,
+    index: 7,
+  };
+  await outbox.dead(letter);
+  await outbox.dead(letter);
+  await outbox.dead({ ...letter, actor: 'no such * name', id: '1.8.0' });
+  const jsm = await jetstreamManager(bus.nc);
+  t.is((await jsm.streams.info('IF_DEAD')).state.messages, 2);
+  const stored = await jsm.streams.getMessage('IF_DEAD', { seq: 1 });
+  t.is(stored?.subject, 'if.dead.task.P0%2E1');
+  t.is(text(stored?.data), 'garbage');
+  t.is(stored?.header.get('If-Dead-Code'), 'bad_body');
+  t.is(stored?.header.get('If-From'), 'J?rgen??X: y');
+  t.is(stored?.header.get('Nats-Rollup'), '');
+  const lost = await jsm.streams.getMessage('IF_DEAD', { seq: 2 });
+  t.is(lost?.subject, 'if.dead.unknown.unknown');
+  t.is(lost?.header.get('If-Dead-Actor'), 'no such * name');
+});
+
+test('live events reach who listens', async (t) => {
+  await using bus = await Bus.open();
+  const heard = bus.nc.subscribe('if.ev.counter.*.>', { max: 1 });
+  await bus.nc.flush();
+  natsOutbox(bus.nc, bus.subjects).event('counter/k1', 'milestone.half', { percent: 50 });
+  for await (const m of heard) {
+    t.is(m.subject, 'if.ev.counter.k1.milestone.half');
+    t.deepEqual(m.json(), { percent: 50 });
+  }
+});
+
+test('blobs of any size and name come back, are replaced whole, and go', async (t) => {
+  await using bus = await Bus.open();
+  const blobs = await natsBlobs(bus.nc, bus.subjects);
+  const big = new Uint8Array(700_000).map((_, i) => i % 251);
+  await blobs.put('snapshots/0/1', big);
+  await blobs.put('snapshots/0/2', new Uint8Array());
+  await blobs.put('bodies/ab cd', bytes('x'));
+  t.deepEqual(Uint8Array.from((await blobs.get('snapshots/0/1')) ?? []), big);
+  t.is((await blobs.get('snapshots/0/2'))?.byteLength, 0);
+  t.is(await blobs.get('absent'), undefined);
+  await blobs.put('snapshots/0/1', bytes('new'));
+  t.is(text(await blobs.get('snapshots/0/1')), 'new');
+  t.deepEqual((await blobs.list('snapshots/')).toSorted(), ['snapshots/0/1', 'snapshots/0/2']);
+  await blobs.delete('snapshots/0/1');
+  await blobs.delete('snapshots/0/1');
+  await blobs.delete('absent');
+  t.is(await blobs.get('snapshots/0/1'), undefined);
+  t.deepEqual(await blobs.list('snapshots/'), ['snapshots/0/2']);
+});
+
+test('streams are made once, found again, and refused field by field when they were made otherwise', async (t) => {
+  await using server = await TestServer.start();
+  const nc = await server.connect();
+  const subjects = new Subjects('if', SHARDS);
+  await Promise.all([1, 2, 3].map(() => ensureStreams(nc, subjects, streamOptions())));
+  await ensureStreams(nc, subjects, streamOptions({ inboxBytesMax: 32 * MIB }));
+  const shards = await failureOf(ensureStreams(nc, new Subjects('if', 8), streamOptions()));
+  t.is(shards.code, 'shards_changed');
+  t.regex(shards.message, /4 shards.* 8/);
+
+  const jsm = await jetstreamManager(nc);
+  const drifts = [
+    ['IF_IN', { discard: DiscardPolicy.Old }, 'discard'],
+    ['IF_IN', { max_age: 60e9 }, 'max_age'],
+    ['IF_IN', { allow_rollup_hdrs: true }, 'allow_rollup_hdrs'],
+    ['IF_IN', { max_msgs: 10 }, 'max_msgs'],
+    ['IF_DEAD', { no_ack: true }, 'no_ack'],
+    ['IF_LOG', { max_msgs_per_subject: 5 }, 'max_msgs_per_subject'],
+    ['IF_LOG', { subjects: ['if.log.*', 'if.logs.>'] }, 'subjects'],
+    [
+      'IF_LOG',
+      { subject_transform: { src: 'if.log.*', dest: 'if.log.{{wildcard(1)}}' } },
+      'subject_transform',
+    ],
+  ] as const;
+  for (const [stream, change, field] of drifts) {
+    const { config } = await jsm.streams.info(stream);
+    await jsm.streams.update(stream, change as Partial<typeof config>);
+    const error = await failureOf(ensureStreams(nc, subjects, streamOptions()));
+    t.is(error.code, 'stream_drift');
+    t.like(error.details, { stream, field });
+    t.true('want' in error.details && 'have' in error.details);
+    await jsm.streams.delete(stream);
+    await ensureStreams(nc, subjects, streamOptions());
+  }
+  await jsm.streams.delete('IF_LOG');
+  await jsm.streams.add({ name: 'IF_LOG', subjects: ['if.log.*'], storage: StorageType.Memory });
+  t.like((await failureOf(ensureStreams(nc, subjects, streamOptions()))).details, { field: 'storage' });
+});
+
+test('a message from outside cannot rewrite the inbox by headers', async (t) => {
+  await using bus = await Bus.open();
+  const js = jetstream(bus.nc);
+  await js.publish('if.in.counter.k1', 'kept');
+  for (const [name, value] of [
+    ['Nats-Rollup', 'all'],
+    ['Nats-TTL', '1s'],
+    ['Nats-Schedule', '@at 2030-01-01T00:00:00Z'],
+  ] as const) {
+    const hdrs = headers();
+    hdrs.set(name, value);
+    await t.throwsAsync(js.publish('if.in.counter.k1', 'forged', { headers: hdrs }), undefined, name);
+  }
+  const { state } = await (await jetstreamManager(bus.nc)).streams.info('IF_IN');
+  t.is(state.messages, 1);
+});
