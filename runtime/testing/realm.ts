@@ -158,10 +158,20 @@ export class TestRealm {
    * `realm_crashed` when the realm is crashed before it answers.
    */
   async ask(address: string, event: object, options: SendOptions = {}): Promise<Answer> {
+    return await this.askOf(undefined, address, event, options);
+  }
+
+  /** Asks at the door of one node: another than the realm's own is a former or a later owner. */
+  async askOf(
+    node: MemoryNode | undefined,
+    address: string,
+    event: object,
+    options: SendOptions = {},
+  ): Promise<Answer> {
     const { type, id } = parseAddress(address);
     const plain = `${type}/${id}`;
     const body = encodeBody(event, options.contentType);
-    const reply = await this.request(this.bus.subjects.askShard(plain), body, options);
+    const reply = await this.request(this.bus.subjects.askShard(plain), body, options, node);
     const answer = decodeBody(reply, options.contentType) as
       | ({ ok: true } & Answer)
       | { ok: false; error: WireError };
@@ -170,7 +180,12 @@ export class TestRealm {
   }
 
   /** A raw request on an ask subject, whatever its subject and body; resolves with the raw answer. */
-  request(subject: string, body: Uint8Array, options: SendOptions = {}): Promise<Uint8Array> {
+  request(
+    subject: string,
+    body: Uint8Array,
+    options: SendOptions = {},
+    node: MemoryNode = this.#node,
+  ): Promise<Uint8Array> {
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     const late = setTimeout(() => end(noAnswer(subject)), ANSWER_MS_MAX);
     const end = (outcome: Uint8Array | FabricError): void => {
@@ -179,13 +194,13 @@ export class TestRealm {
       if (outcome instanceof FabricError) reject(outcome);
       else resolve(outcome);
     };
-    if (this.isCrashed) {
+    if (!node.isAlive) {
       end(crashed());
       return promise;
     }
     this.#waiting.add(end);
     const { id, from, contentType, trace } = options;
-    this.#route({ subject, body, contentType, id, from, trace, respond: end });
+    this.#route(node, { subject, body, contentType, id, from, trace, respond: end });
     return promise;
   }
 
@@ -306,6 +321,15 @@ export class TestRealm {
     await this.begin();
   }
 
+  /** A node that takes the realm's shards over while the first one still runs; end it with `kill`. */
+  async secondNode(): Promise<MemoryNode> {
+    const node = this.#newNode();
+    const starting = node.start();
+    await this.idle();
+    await starting;
+    return node;
+  }
+
   /** Entries of the log, oldest first, of one actor or of all. */
   log(address?: string): LoggedEntry[] {
     const actor = address === undefined ? undefined : parseAddress(address).address;
@@ -329,13 +353,13 @@ export class TestRealm {
   }
 
   /** The door: as the subscriptions of a node share the ask subjects. */
-  #route(ask: Ask): void {
+  #route(node: MemoryNode, ask: Ask): void {
     const tokens = ask.subject.split('.');
     try {
       const isShort = tokens.length === 4;
       if (tokens[1] !== 'ask' || (!isShort && tokens.length !== 5)) addressOfTail('');
       const shard = isShort ? this.bus.subjects.shardOf(addressOfTail(ask.subject)) : Number(tokens[2]);
-      if (this.#node.offer(shard, ask)) return;
+      if (node.offer(shard, ask)) return;
       throw new FabricError(testingErrors.no_answer, `Nobody takes asks of shard ${tokens[2]}`);
     } catch (thrown) {
       ask.respond(encodeRefusal(toWireError(thrown), ask.contentType));
