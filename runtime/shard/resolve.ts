@@ -7,7 +7,7 @@ import { shardErrors } from './errors.ts';
 import type { EdgeGate } from './ports.ts';
 import { acceptSeq, lastSeq } from './settle.ts';
 import type { ShardState } from './state.ts';
-import type { Work } from './work.ts';
+import type { DraftWork, Work } from './work.ts';
 
 export interface Arrival {
   readonly cause: Cause;
@@ -90,12 +90,9 @@ export function resolveArrival(
 
 const EVENT_TYPE_MAX = 128;
 
-/** A work while it is built. */
-type Draft = { -readonly [K in keyof Work]: Work[K] };
-
 /** Field by field: conditional spreads cost more than the step itself. */
-function workFor({ cause, address, trace, blob }: Arrival): Draft {
-  const work: Draft = { cause, actor: address, op: 'event' };
+function workFor({ cause, address, trace, blob }: Arrival): DraftWork {
+  const work: DraftWork = { cause, actor: address, op: 'event' };
   if (trace !== undefined) work.trace = trace;
   if (blob !== undefined) work.blob = blob;
   return work;

@@ -25,24 +25,24 @@ export interface Work {
   readonly failed?: boolean;
 }
 
-/** The work that made an entry. `event` is the full event where the entry holds only a blob's hash. */
+/** A work while it is built, field by field: conditional spreads cost more than a step. */
+export type DraftWork = { -readonly [K in keyof Work]: Work[K] };
+
+/** The work that made an entry. `event` is the full event where the entry holds only its type. */
 export function workOf(entry: Entry, event: unknown = entry.event): Work {
-  return {
-    cause: entry.cause,
-    actor: entry.actor,
-    op: entry.op ?? 'event',
-    ...(event !== undefined && { event: event as EventData }),
-    ...(entry.machine !== undefined && { machine: entry.machine }),
-    ...(entry.input !== undefined && { input: entry.input }),
-    ...(entry.parent !== undefined && { parent: entry.parent }),
-    ...(entry.trace !== undefined && { trace: entry.trace }),
-    ...(entry.signed !== undefined && { signed: entry.signed }),
-    ...(entry.blob !== undefined && { blob: entry.blob }),
-    ...(entry.raw !== undefined && { raw: entry.raw }),
-    // A step that ended its actor with an error is an event; only a dead one is refused again.
-    ...(entry.op === 'dead' && entry.error !== undefined && { error: entry.error }),
-    ...(entry.failed === true && { failed: true }),
-  };
+  const work: DraftWork = { cause: entry.cause, actor: entry.actor, op: entry.op ?? 'event' };
+  if (event !== undefined) work.event = event as EventData;
+  if (entry.machine !== undefined) work.machine = entry.machine;
+  if (entry.input !== undefined) work.input = entry.input;
+  if (entry.parent !== undefined) work.parent = entry.parent;
+  if (entry.trace !== undefined) work.trace = entry.trace;
+  if (entry.signed !== undefined) work.signed = entry.signed;
+  if (entry.blob !== undefined) work.blob = entry.blob;
+  if (entry.raw !== undefined) work.raw = entry.raw;
+  // A step that ended its actor with an error is an event; only a dead one is refused again.
+  if (entry.op === 'dead' && entry.error !== undefined) work.error = entry.error;
+  if (entry.failed === true) work.failed = true;
+  return work;
 }
 
 /** Names the sender of a cause, where there is one. */
