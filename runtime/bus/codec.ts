@@ -1,4 +1,10 @@
-/** Bytes to values and back. Hash stored bytes, never re-encoded ones: msgpack has no canonical form. */
+/**
+ * Bytes to values and back. Hash stored bytes, never re-encoded ones: msgpack has no canonical form.
+ *
+ * C1  What comes from outside decodes to plain data or to a FabricError, in time and memory of the order of its size.
+ * C2  `encode(decode(encode(v)))` is `encode(v)` for plain data: a state read back from a snapshot has the digest that
+ *     it was written with.
+ */
 import { isUtf8 } from 'node:buffer';
 import { hash } from 'node:crypto';
 import { Packr, Unpackr } from 'msgpackr';
@@ -12,16 +18,24 @@ export const MSGPACK = 'application/msgpack';
 export const JSON_TYPE = 'application/json';
 const HASH_BYTES = 32;
 
-const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: false });
+const packr = new Packr({
+  useRecords: false,
+  encodeUndefinedAsNil: false,
+  // In data `toJSON` is a field like any other.
+  useToJSON: false,
+  // Any number of fields, and one form for an object and for the map it is read back from.
+  variableMapSize: true,
+});
 // Copies, so that a small value does not keep the chunk it came in.
 const common = { useRecords: false, mapsAsObjects: true, structuredClone: false, copyBuffers: true };
 const unpackr = new Unpackr(common);
 // Other encoders write small integers with 64 bits: numbers where they fit. The types do not know of `auto`.
 const bodyUnpackr = new Unpackr({ ...common, int64AsType: 'auto' as 'number' });
 
-/** Plain msgpack. */
+/** Plain msgpack. Half a character (text cut in the middle of an emoji) is written as U+FFFD. */
 export function encode(value: unknown): Uint8Array {
-  return packr.pack(value);
+  const bytes = packr.pack(value);
+  return mayHoldHalves(bytes) ? packr.pack(wellFormed(value)) : bytes;
 }
 
 /** Throws what msgpackr throws; for bytes that the fabric wrote itself. */
@@ -34,7 +48,7 @@ export function sha256(bytes: Uint8Array): Uint8Array {
 }
 
 export function encodeCommit(commit: Commit): Uint8Array {
-  return packr.pack(commit);
+  return encode(commit);
 }
 
 /** Throws `bad_commit` for anything that has not the shape of a commit. */
@@ -72,7 +86,7 @@ export function decodeCommit(bytes: Uint8Array): Commit {
 /** A body in the content type asked for; JSON unless it is msgpack. */
 export function encodeBody(value: unknown, contentType?: string): Uint8Array {
   return isMsgpack(contentType)
-    ? packr.pack(value)
+    ? encode(value)
     : Buffer.from((JSON.stringify(value) as string | undefined) ?? 'null');
 }
 
@@ -130,4 +144,29 @@ function isCount(value: unknown): boolean {
 
 function isRecords(value: unknown): boolean {
   return Array.isArray(value) && value.every((item) => typeof item === 'object' && item !== null);
+}
+
+/** C2: the decoder reads the encoder's half characters as something else. True for little besides them. */
+function mayHoldHalves(bytes: Uint8Array): boolean {
+  for (let at = bytes.indexOf(0xed); at >= 0; at = bytes.indexOf(0xed, at + 1)) {
+    if ((bytes[at + 1] ?? 0) >= 0xa0) return true;
+  }
+  return false;
+}
+
+/** The value itself where all its text is whole. */
+function wellFormed(value: unknown): unknown {
+  if (typeof value === 'string') return value.toWellFormed();
+  if (typeof value !== 'object' || value === null || !holdsHalves(value)) return value;
+  if (Array.isArray(value)) return value.map(wellFormed);
+  return Object.fromEntries(
+    Object.entries(value).map(([key, field]) => [key.toWellFormed(), wellFormed(field)]),
+  );
+}
+
+function holdsHalves(value: unknown): boolean {
+  if (typeof value === 'string') return !value.isWellFormed();
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false;
+  if (Array.isArray(value)) return value.some(holdsHalves);
+  return Object.entries(value).some(([key, field]) => !key.isWellFormed() || holdsHalves(field));
 }

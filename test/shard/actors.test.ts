@@ -75,12 +75,12 @@ test('a delayed send can be taken back by its id', async (t) => {
   await t.throwsAsync(realm.actor('worker/b'), { code: 'no_realm_actor' });
 });
 
-test('100,000 pending timers all fire, once each', async (t) => {
+test('20,000 pending timers all fire, once each', async (t) => {
   await using realm = await testRealm({
     machines,
     limits: { queueMax: 200_000, snapshotEveryEntries: 1_000_000 },
   });
-  const count = 100_000;
+  const count = 20_000;
   for (let from = 0; from < count; from += 5_000) {
     for (let n = from; n < from + 5_000; n++) {
       realm.send(`worker/w${n}`, { type: 'later', ms: 60_000 + (n % 1_000), n });
