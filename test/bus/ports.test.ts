@@ -17,6 +17,8 @@ import { silentLogger, TestServer } from '../rig/nats.ts';
 
 const SHARDS = 4;
 const MIB = 1024 * 1024;
+/** Longer than a crowded machine ever stalls. */
+const PATIENCE_MS = 8_000;
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const text = (data: Uint8Array | undefined): string => new TextDecoder().decode(data);
 
@@ -150,6 +152,7 @@ test('a reader that stops early leaves no consumer that the server has to feed',
   let last = 0;
   for (let i = 0; i < 50; i++) {
     const result = await log.append(bytes(String(i)), last);
+    t.is(result.kind, 'appended');
     if (result.kind === 'appended') last = result.seq;
   }
   for await (const { seq } of log.read(0, last)) if (seq === 10) break;
@@ -384,7 +387,7 @@ test('the short form reaches the shard wherever it lives, with reply, body and h
   const hdrs = headers();
   hdrs.set('Nats-Msg-Id', 'm1');
   const ask = async (subject: string): Promise<string> =>
-    (await bus.nc.request(subject, 'hi', { headers: hdrs, timeout: 2_000 })).string();
+    (await bus.nc.request(subject, 'hi', { headers: hdrs, timeout: PATIENCE_MS })).string();
   const long = bus.subjects.askShard('counter/k1');
   t.is(await ask(long), `${long} m1 hi`);
   t.is(await ask('if.ask.counter.k1'), `${long} m1 hi`);
@@ -412,9 +415,9 @@ test('asks that name no actor are answered with bad_subject, in the content type
     'if.ask.0.counter.k1.more',
     'if.ask.0.counter.a.b.c.d',
   ]) {
-    const reply = await bus.nc.request(subject, '{}', { timeout: 2_000 });
+    const reply = await bus.nc.request(subject, '{}', { timeout: PATIENCE_MS });
     t.like(reply.json(), { ok: false, error: { code: 'bad_subject', retryable: false } }, subject);
-    const packed = await bus.nc.request(subject, '{}', { timeout: 2_000, headers: hdrs });
+    const packed = await bus.nc.request(subject, '{}', { timeout: PATIENCE_MS, headers: hdrs });
     t.like(decode(packed.data), { ok: false, error: { code: 'bad_subject' } }, subject);
   }
   router.close();
