@@ -10,6 +10,7 @@ import { openRealm } from './nats-realm.ts';
 import { plural, span } from './render/format.ts';
 import { palette, wantsColour } from './render/palette.ts';
 import { welcomeLines } from './render/welcome.ts';
+import { treeStarted } from './tree-started.ts';
 
 export interface Foreground {
   readonly plan: Plan;
@@ -42,6 +43,18 @@ export async function runForeground({ plan, join, io, out, builtins }: Foregroun
     log,
     ...(join !== undefined && { join }),
   });
+  const interrupted = Promise.withResolvers<void>();
+  io.signal.addEventListener('abort', () => interrupted.resolve(), { once: true });
+  if (io.signal.aborted) interrupted.resolve();
+  const ended = Promise.race([node.stopped, interrupted.promise]);
+  const run = readRun(dataDir);
+  await using realm = run === undefined ? undefined : await openRealm({ ...run, dataDir, run });
+  if (realm !== undefined && spec.children.length > 0) {
+    const started = treeStarted(realm);
+    // Stopped meanwhile, nobody waits for it any more.
+    started.catch(() => undefined);
+    await Promise.race([started, ended]);
+  }
   out.data({ event: 'up', ...node.status(), dataDir });
   const kinds = plural(Object.keys(config.kinds).length, 'kind');
   const { good, strong, faint, warn } = out.palette;
@@ -55,14 +68,9 @@ export async function runForeground({ plan, join, io, out, builtins }: Foregroun
     ...welcomeLines(spec, config.kinds, out.palette, mannerOf(plan, io)),
     '',
   ]);
-  const run = readRun(dataDir);
-  await using realm = run === undefined ? undefined : await openRealm({ ...run, dataDir, run });
   view.show(node, realm);
-  const interrupted = Promise.withResolvers<void>();
-  io.signal.addEventListener('abort', () => interrupted.resolve(), { once: true });
-  if (io.signal.aborted) interrupted.resolve();
   try {
-    await Promise.race([node.stopped, interrupted.promise]);
+    await ended;
   } finally {
     view.stop();
   }

@@ -1,6 +1,6 @@
 /** The command line as a user has it: processes of their own, in a folder of the test's own. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 
@@ -108,6 +108,9 @@ export class CliFolder {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const running of this.#running) running.process.kill('SIGKILL');
     await Promise.allSettled([...this.#running].map(({ ended }) => ended));
+    for (const file of globSync('{,*/,deploy/examples/}.infrafabric/*/run.json', { cwd: this.path })) {
+      endDetached(join(this.path, file));
+    }
     rmSync(this.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }
 
@@ -127,5 +130,15 @@ export class CliFolder {
     const forget = (): boolean => this.#running.delete(running);
     running.ended.then(forget, forget);
     return running;
+  }
+}
+
+/** A test that failed half-way may leave a node in the background. */
+function endDetached(runFile: string): void {
+  const { pid } = JSON.parse(readFileSync(runFile, 'utf8')) as { pid: number };
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
   }
 }

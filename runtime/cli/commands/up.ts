@@ -12,8 +12,10 @@ import { cliErrors } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Io } from '../io.ts';
 import { DATA_ROOT, findConfig, mannerOf, missingConfig, readRun, serverOf } from '../locate.ts';
+import { withRealm } from '../realm.ts';
 import { plural, span } from '../render/format.ts';
 import { welcomeLines, written } from '../render/welcome.ts';
+import { treeStarted } from '../tree-started.ts';
 
 interface Options {
   readonly data?: string;
@@ -72,6 +74,7 @@ export function upCommand(shell: Shell): Command {
       return runForeground({ plan, join, io, out, builtins });
     }
     const { run, log, tookMs } = await startDetached(plan.dataDir, io);
+    if (plan.spec.children.length > 0) await withRealm({ data: plan.dataDir }, io, treeStarted);
     out.data({ ok: true, pid: run.pid, realm: run.realm, dataDir: plan.dataDir, log });
     const { good, strong, faint, name } = out.palette;
     const manner = mannerOf(plan, io);
