@@ -4,6 +4,9 @@ import type { EventData } from '#runtime/machine/types';
 import type { EffectRecord, Entry, Mail, TimerRecord } from '#schemas/commit';
 import type { Cell } from './table.ts';
 
+/** Fixed cost of an entry beside its payload, bytes. */
+export const ENTRY_OVERHEAD_BYTES = 256;
+
 export interface LiveEvent {
   readonly actor: string;
   readonly name: string;

@@ -9,24 +9,23 @@
  */
 
 import { encode } from '#runtime/bus/codec';
-import type { EventData, Machine, MachineAction, Step, StepContext } from '#runtime/machine/types';
+import type { EventData, Machine, Step, StepContext } from '#runtime/machine/types';
 import type { Address } from '#schemas/address';
-import { childAddress } from '#schemas/address';
-import type { Entry, Mail, Severity } from '#schemas/commit';
+import type { Entry, Severity } from '#schemas/commit';
 import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
+import { carry, mail } from './carry.ts';
 import { checkAction } from './check-action.ts';
-import type { Draft } from './draft.ts';
+import { type Draft, ENTRY_OVERHEAD_BYTES } from './draft.ts';
+import { base, dead, noteOf, plainError, threwError } from './entry.ts';
 import { shardErrors } from './errors.ts';
-import type { PendingEffect } from './ports.ts';
+import { consumeCause, discard, fail, finish, newCell, tellStarted } from './lifecycle.ts';
 import { estimateBytes } from './size.ts';
 import type { ShardState } from './state.ts';
-import { type Cell, NOWHERE, type PendingTimer, statusOf } from './table.ts';
+import { type Cell, NOWHERE, statusOf } from './table.ts';
 import { senderOf, type Work } from './work.ts';
 
 /** What one step may add to a commit (entry, mail, effects, timers), bytes. More is refused as `output_too_big`. */
 export const STEP_BYTES_MAX = 256 * 1024;
-/** Fixed cost of an entry beside its payload, bytes. */
-const ENTRY_OVERHEAD_BYTES = 256;
 
 /** Applies one work and appends its entry to the draft. Never throws for what a machine or a sender did. */
 export function applyWork(state: ShardState, draft: Draft, work: Work): Entry {
@@ -268,240 +267,6 @@ function settleStep(
   return entry;
 }
 
-function carry(state: ShardState, draft: Draft, work: Work, cell: Cell, action: MachineAction): void {
-  switch (action.kind) {
-    case 'send':
-      post(state, draft, work, cell, action.to, action);
-      return;
-    case 'sendParent':
-      if (cell.parent !== undefined) post(state, draft, work, cell, cell.parent.address, action);
-      return;
-    case 'sendChild': {
-      const to = cell.children?.get(action.childId);
-      if (to !== undefined) post(state, draft, work, cell, to, action);
-      return;
-    }
-    case 'timer':
-      setTimer(state, draft, cell, action.id, action.delayMs, action.event, undefined);
-      return;
-    case 'cancel':
-      cancelTimer(state, draft, cell, action.id);
-      return;
-    case 'spawn': {
-      const to = childAddress(cell.address as Address, action.childId);
-      cell.children ??= new Map();
-      cell.children.set(action.childId, to);
-      mail(draft, {
-        to,
-        from: cell.address,
-        op: 'spawn',
-        machine: action.machine,
-        ...(action.input !== undefined && { input: action.input }),
-        parent: { address: cell.address, childId: action.childId },
-        ...(work.trace !== undefined && { trace: work.trace }),
-      });
-      return;
-    }
-    case 'start':
-      mail(draft, {
-        to: action.to,
-        from: cell.address,
-        op: 'spawn',
-        machine: action.machine,
-        ...(action.input !== undefined && { input: action.input }),
-        parent: { address: cell.address, childId: action.childId, supervised: true },
-      });
-      return;
-    case 'stop':
-      mail(draft, {
-        to: action.to,
-        from: cell.address,
-        op: 'stop',
-        parent: { address: cell.address, childId: action.childId ?? '', supervised: true },
-      });
-      return;
-    case 'migrate':
-      mail(draft, { to: action.to, from: cell.address, op: 'migrate', machine: action.machine });
-      return;
-    case 'stopChild':
-      stopChild(state, draft, cell, action.childId);
-      return;
-    case 'invoke':
-    case 'effect':
-      startEffect(state, draft, work, cell, action);
-      return;
-    case 'emit':
-      draft.emit(cell.address, action.event);
-      return;
-  }
-}
-
-function post(
-  state: ShardState,
-  draft: Draft,
-  work: Work,
-  cell: Cell,
-  to: string,
-  action: { readonly event: EventData; readonly delayMs?: number; readonly id?: string },
-): void {
-  if (action.delayMs !== undefined) {
-    const id = action.id ?? `send.${draft.index}.${draft.timers.length}`;
-    setTimer(state, draft, cell, id, action.delayMs, action.event, to);
-    return;
-  }
-  mail(draft, {
-    to,
-    from: cell.address,
-    event: action.event,
-    ...(work.trace !== undefined && { trace: work.trace }),
-  });
-}
-
-function mail(draft: Draft, item: Mail): void {
-  draft.mail.push(item);
-  draft.bytes += ENTRY_OVERHEAD_BYTES + estimateBytes(item.event) + estimateBytes(item.input);
-}
-
-function setTimer(
-  state: ShardState,
-  draft: Draft,
-  cell: Cell,
-  id: string,
-  delayMs: number,
-  event: unknown,
-  to: string | undefined,
-): void {
-  cell.timers ??= new Map();
-  const previous = cell.timers.get(id);
-  if (previous !== undefined) {
-    state.timers.cancel(previous);
-    // Set anew, it stands behind the others: the order in which a snapshot brings them back.
-    cell.timers.delete(id);
-  }
-  const timer: PendingTimer = {
-    actor: cell.address,
-    id,
-    dueAt: draft.at + Math.max(0, delayMs),
-    event,
-    ...(to !== undefined && { to }),
-  };
-  cell.timers.set(id, timer);
-  state.timers.add(timer);
-  draft.timers.push(timer);
-  draft.bytes += ENTRY_OVERHEAD_BYTES + estimateBytes(event);
-}
-
-function cancelTimer(state: ShardState, draft: Draft, cell: Cell, id: string): void {
-  const timer = cell.timers?.get(id);
-  if (timer === undefined) return;
-  dropTimer(state, cell, timer);
-  draft.timers.push({ actor: cell.address, id, cancel: true });
-}
-
-function dropTimer(state: ShardState, cell: Cell, timer: PendingTimer): void {
-  cell.timers?.delete(timer.id);
-  if (cell.timers?.size === 0) cell.timers = undefined;
-  state.timers.cancel(timer);
-}
-
-function startEffect(
-  state: ShardState,
-  draft: Draft,
-  work: Work,
-  cell: Cell,
-  action: Extract<MachineAction, { kind: 'invoke' | 'effect' }>,
-): void {
-  const effect: PendingEffect = {
-    // S3: stable across retries, restarts and replays.
-    key: `${state.shard}.${draft.index}.${draft.effects.length}`,
-    actor: cell.address,
-    driver: action.driver,
-    ...(action.kind === 'invoke' && { invokeId: action.childId }),
-    ...(action.input !== undefined && { input: action.input }),
-    ...(action.retry !== undefined && { retry: action.retry }),
-    ...(action.timeoutMs !== undefined && { timeoutMs: action.timeoutMs }),
-    ...(work.trace !== undefined && { trace: work.trace }),
-  };
-  cell.effects ??= new Map();
-  cell.effects.set(effect.key, effect);
-  state.effects.set(effect.key, effect);
-  draft.effects.push(effect);
-  draft.bytes += ENTRY_OVERHEAD_BYTES + estimateBytes(effect.input);
-}
-
-function stopChild(state: ShardState, draft: Draft, cell: Cell, childId: string): void {
-  const child = cell.children?.get(childId);
-  if (child !== undefined) {
-    forgetChild(cell, childId);
-    mail(draft, { to: child, from: cell.address, op: 'stop' });
-    return;
-  }
-  for (const effect of cell.effects?.values() ?? []) {
-    if (effect.invokeId === childId) cancelEffect(state, draft, cell, effect.key);
-  }
-}
-
-function cancelEffect(state: ShardState, draft: Draft, cell: Cell, key: string): void {
-  dropEffect(state, cell, key);
-  draft.effects.push({ key, cancel: true });
-}
-
-function dropEffect(state: ShardState, cell: Cell | undefined, key: string): void {
-  state.effects.delete(key);
-  cell?.effects?.delete(key);
-  if (cell?.effects?.size === 0) cell.effects = undefined;
-}
-
-function forgetChild(cell: Cell, childId: string): void {
-  cell.children?.delete(childId);
-  if (cell.children?.size === 0) cell.children = undefined;
-}
-
-/** A fired timer and a finished effect are pending no more, whatever the step makes of them. */
-function consumeCause(state: ShardState, draft: Draft, work: Work, cell: Cell | undefined): void {
-  const { cause } = work;
-  if (cause.kind === 'timer' && cell !== undefined) {
-    const timer = cell.timers?.get(cause.id);
-    if (timer !== undefined) {
-      dropTimer(state, cell, timer);
-      state.actors.touch(cell, draft.at);
-    }
-  } else if (cause.kind === 'effect') {
-    dropEffect(state, cell, cause.key);
-    if (cell !== undefined) state.actors.touch(cell, draft.at);
-  } else if (cause.kind === 'mail' && cell?.children !== undefined && work.event !== undefined) {
-    const ended = /^xstate\.(?:done|error)\.actor\.(.+)$/s.exec(work.event.type)?.[1];
-    if (ended !== undefined && cell.children.get(ended) === cause.from) forgetChild(cell, ended);
-  }
-}
-
-/** S4, and the parent hears of it. */
-function finish(state: ShardState, draft: Draft, cell: Cell): void {
-  discard(state, draft, cell);
-  const failed = statusOf(cell) === 'error';
-  if (cell.parent !== undefined) {
-    const { address, childId } = cell.parent;
-    const event = failed
-      ? {
-          type: `xstate.error.actor.${childId}`,
-          actorId: childId,
-          error: cell.failed ?? plainError(cell.state.error),
-        }
-      : { type: `xstate.done.actor.${childId}`, actorId: childId, output: cell.state.output };
-    mail(draft, { to: address, from: cell.address, event });
-  }
-  draft.emit(cell.address, { type: failed ? 'failed' : 'done' });
-}
-
-/** S4: cancels all that an actor has running. */
-function discard(state: ShardState, draft: Draft, cell: Cell): void {
-  for (const id of [...(cell.timers?.keys() ?? [])]) cancelTimer(state, draft, cell, id);
-  for (const key of [...(cell.effects?.keys() ?? [])]) cancelEffect(state, draft, cell, key);
-  for (const child of cell.children?.values() ?? [])
-    mail(draft, { to: child, from: cell.address, op: 'stop' });
-  cell.children = undefined;
-}
-
 /** S2, and where its kind says so the actor fails and its supervisor acts. */
 function threw(state: ShardState, draft: Draft, work: Work, cell: Cell, thrown: unknown): Entry {
   const error = threwError(work, thrown);
@@ -517,36 +282,6 @@ function threw(state: ShardState, draft: Draft, work: Work, cell: Cell, thrown: 
   };
 }
 
-function fail(state: ShardState, draft: Draft, cell: Cell, error: WireError): void {
-  cell.failed = error;
-  state.actors.touch(cell, draft.at);
-  draft.touched.add(cell);
-  finish(state, draft, cell);
-}
-
-function tellStarted(draft: Draft, work: Work, adopted: boolean): void {
-  if (work.parent?.supervised !== true) return;
-  const { address, childId } = work.parent;
-  const event = { type: 'child.started', childId, address: work.actor, adopted };
-  mail(draft, { to: address, from: work.actor, event });
-}
-
-function newCell(work: Work, machine: Machine, step: Step): Cell {
-  return {
-    address: work.actor,
-    machine,
-    state: step.state,
-    failed: undefined,
-    parent: work.parent,
-    timers: undefined,
-    effects: undefined,
-    children: undefined,
-    touchedAt: 0,
-    dirty: false,
-    location: NOWHERE,
-  };
-}
-
 function contextOf(draft: Draft, work: Work): StepContext {
   // A verified sender before a claimed one.
   const from = work.signed?.from ?? senderOf(work.cause);
@@ -554,56 +289,9 @@ function contextOf(draft: Draft, work: Work): StepContext {
   return from === undefined ? { self, at: draft.at } : { self, at: draft.at, from };
 }
 
-/** An entry while it is built: field by field, since conditional spreads cost more than the step itself. */
-type DraftEntry = { -readonly [K in keyof Entry]: Entry[K] };
-
-/** What the entry takes over from its work. */
-function base(work: Work): DraftEntry {
-  const { cause, actor, event, blob } = work;
-  const entry: DraftEntry = { cause, actor };
-  if (event !== undefined) entry.event = blob === undefined ? event : { type: event.type };
-  if (work.input !== undefined) entry.input = work.input;
-  if (work.parent !== undefined) entry.parent = work.parent;
-  if (work.trace !== undefined) entry.trace = work.trace;
-  if (work.signed !== undefined) entry.signed = work.signed;
-  if (blob !== undefined) entry.blob = blob;
-  if (work.raw !== undefined) entry.raw = work.raw;
-  return entry;
-}
-
-function dead(work: Work, error: WireError): Entry {
-  return { ...base(work), op: 'dead', error, severity: 'HIGH' };
-}
-
-function noteOf(work: Work): Entry {
-  return { ...base(work), op: 'note' };
-}
-
 /** What the kernel tells supervisors and parents: harmless where nobody listens any more. */
 export function isNotice(type: string): boolean {
   return type.startsWith('child.') || type.startsWith('xstate.');
-}
-
-function threwError(work: Work, thrown: unknown): WireError {
-  if (thrown instanceof FabricError) return thrown.toWire();
-  const { message } = toWireError(thrown);
-  const what = work.event === undefined ? 'starting' : `on ${work.event.type}`;
-  return new FabricError(shardErrors.machine_threw, `${work.actor} threw ${what}: ${message}`, {
-    details: { actor: work.actor, ...(work.event !== undefined && { event: work.event.type }) },
-  }).toWire();
-}
-
-function plainError(error: unknown): WireError {
-  if (
-    typeof error === 'object' &&
-    error !== null &&
-    'code' in error &&
-    'message' in error &&
-    'retryable' in error
-  ) {
-    return error as WireError;
-  }
-  return toWireError(error);
 }
 
 /** Throws where a step puts out too much, what nobody can carry out, or (in careful mode) what cannot be encoded. */

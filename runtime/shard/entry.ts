@@ -1,0 +1,52 @@
+/** Entries, from the works that make them. */
+import type { Entry } from '#schemas/commit';
+import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
+import { shardErrors } from './errors.ts';
+import type { Work } from './work.ts';
+
+/** An entry while it is built: field by field, since conditional spreads cost more than the step itself. */
+export type DraftEntry = { -readonly [K in keyof Entry]: Entry[K] };
+
+/** What the entry takes over from its work. */
+export function base(work: Work): DraftEntry {
+  const { cause, actor, event, blob } = work;
+  const entry: DraftEntry = { cause, actor };
+  if (event !== undefined) entry.event = blob === undefined ? event : { type: event.type };
+  if (work.input !== undefined) entry.input = work.input;
+  if (work.parent !== undefined) entry.parent = work.parent;
+  if (work.trace !== undefined) entry.trace = work.trace;
+  if (work.signed !== undefined) entry.signed = work.signed;
+  if (blob !== undefined) entry.blob = blob;
+  if (work.raw !== undefined) entry.raw = work.raw;
+  return entry;
+}
+
+export function dead(work: Work, error: WireError): Entry {
+  return { ...base(work), op: 'dead', error, severity: 'HIGH' };
+}
+
+export function noteOf(work: Work): Entry {
+  return { ...base(work), op: 'note' };
+}
+
+export function threwError(work: Work, thrown: unknown): WireError {
+  if (thrown instanceof FabricError) return thrown.toWire();
+  const { message } = toWireError(thrown);
+  const what = work.event === undefined ? 'starting' : `on ${work.event.type}`;
+  return new FabricError(shardErrors.machine_threw, `${work.actor} threw ${what}: ${message}`, {
+    details: { actor: work.actor, ...(work.event !== undefined && { event: work.event.type }) },
+  }).toWire();
+}
+
+export function plainError(error: unknown): WireError {
+  if (
+    typeof error === 'object' &&
+    error !== null &&
+    'code' in error &&
+    'message' in error &&
+    'retryable' in error
+  ) {
+    return error as WireError;
+  }
+  return toWireError(error);
+}
