@@ -122,6 +122,18 @@ export class Subjects {
     return `${this.prefix}.ev.${addressTokens(address)}.${eventTokens(name)}`;
   }
 
+  /** Every live event of an actor; a star stands for any type or any id. The caller checks both. */
+  eventsOf(type: string, id: string): string {
+    return `${this.prefix}.ev.${type}.${encodeId(id)}.>`;
+  }
+
+  /** Address and event name of a live event's subject; undefined for anything else. */
+  parseEvent(subject: string): { readonly address: string; readonly event: string } | undefined {
+    const [type, id, ...event] = subject.slice(this.prefix.length + '.ev.'.length).split('.');
+    if (type === undefined || id === undefined || event.length === 0) return undefined;
+    return { address: `${type}/${id.replaceAll('%2E', '.')}`, event: event.join('.') };
+  }
+
   api(verb: string): string {
     return `${this.prefix}.api.${verb}`;
   }

@@ -1,10 +1,8 @@
-/** The subjects a client speaks to, made from addresses. No Node imports: this runs in browsers. */
+/** The subjects a client speaks to, made from addresses that it checks first. */
+import { Subjects } from '#runtime/bus/subjects';
 import { isActorId, isActorType, parseAddress } from '#schemas/address';
 import { FabricError } from '#schemas/fabric-error';
 import { clientErrors } from './errors.ts';
-
-const FNV_OFFSET = 0x811c9dc5;
-const FNV_PRIME = 0x01000193;
 
 export interface ClientSubjects {
   /** To any node, which forwards it. */
@@ -21,46 +19,26 @@ export interface ClientSubjects {
 
 /** Every method that takes an address throws `bad_address`. */
 export function clientSubjects(prefix: string): ClientSubjects {
+  const plain = new Subjects(prefix, 1);
+  let sharded = plain;
   return {
-    ask: (address) => `${prefix}.ask.${tokens(address)}`,
-    askShard: (address, shards) => `${prefix}.ask.${shardOf(address, shards)}.${tokens(address)}`,
-    inbox: (address) => `${prefix}.in.${tokens(address)}`,
-    events: (pattern) => `${prefix}.ev.${patternTokens(pattern)}.>`,
-    parseEvent(subject) {
-      const [type, id, ...event] = subject.slice(prefix.length + '.ev.'.length).split('.');
-      if (type === undefined || id === undefined || event.length === 0) return undefined;
-      return { address: `${type}/${id.replaceAll('%2E', '.')}`, event: event.join('.') };
+    ask: (address) => plain.ask(parseAddress(address).address),
+    askShard(address, shards) {
+      if (sharded.shards !== shards) sharded = new Subjects(prefix, shards);
+      return sharded.askShard(parseAddress(address).address);
     },
-    status: `${prefix}.api.status`,
+    inbox: (address) => plain.in(parseAddress(address).address),
+    events(pattern) {
+      const slash = pattern.indexOf('/');
+      const type = pattern.slice(0, Math.max(slash, 0));
+      const id = pattern.slice(slash + 1);
+      if ((type === '*' || isActorType(type)) && (id === '*' || isActorId(id)))
+        return plain.eventsOf(type, id);
+      throw new FabricError(clientErrors.bad_pattern, `"${pattern}" is no address pattern`, {
+        details: { pattern },
+      });
+    },
+    parseEvent: (subject) => plain.parseEvent(subject),
+    status: plain.api('status'),
   };
-}
-
-/** The server's `partition(n,1,2)`: FNV-1a over the two tokens without the dot between them. */
-export function shardOf(address: string, shards: number): number {
-  const text = tokens(address);
-  const dot = text.indexOf('.');
-  let hash = FNV_OFFSET;
-  for (let i = 0; i < text.length; i += 1) {
-    if (i !== dot) hash = Math.imul(hash ^ text.charCodeAt(i), FNV_PRIME);
-  }
-  return (hash >>> 0) % shards;
-}
-
-function tokens(address: string): string {
-  const { type, id } = parseAddress(address);
-  return `${type}.${encodeId(id)}`;
-}
-
-function encodeId(id: string): string {
-  return id.includes('.') ? id.replaceAll('.', '%2E') : id;
-}
-
-function patternTokens(pattern: string): string {
-  const slash = pattern.indexOf('/');
-  const type = pattern.slice(0, Math.max(slash, 0));
-  const id = pattern.slice(slash + 1);
-  if ((type === '*' || isActorType(type)) && (id === '*' || isActorId(id))) return `${type}.${encodeId(id)}`;
-  throw new FabricError(clientErrors.bad_pattern, `"${pattern}" is no address pattern`, {
-    details: { pattern },
-  });
 }

@@ -1,5 +1,5 @@
 /** Mail between shards: tokens go around a ring of actors, each in another shard than the one before. */
-import { shardOf } from '#runtime/client/subjects';
+import { Subjects } from '#runtime/bus/subjects';
 import type { relay } from './machines.ts';
 import { closedLoop, figures } from './measure.ts';
 import { type Realm, startRealm } from './realm.ts';
@@ -91,7 +91,7 @@ function ringOf(shards: number): string[] {
   const ring: string[] = [];
   for (let n = 0; ring.filter(Boolean).length < shards; n++) {
     const address = `relay/r${n}`;
-    ring[shardOf(address, shards)] ??= address;
+    ring[new Subjects('if', shards).shardOf(address)] ??= address;
   }
   return ring;
 }

@@ -1,6 +1,6 @@
 /** Sends: published and acknowledged by the server, and then handled by their actors. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { shardOf } from '#runtime/client/subjects';
+import { Subjects } from '#runtime/bus/subjects';
 import { closedLoop, figures } from './measure.ts';
 import { type Durability, type Realm, startRealm } from './realm.ts';
 import { median, type Row, row } from './row.ts';
@@ -54,7 +54,7 @@ async function round(realm: Realm, callers: number, durationMs: number) {
     operation: async (n) => {
       const address = `counter/s${n % ACTORS}`;
       const { seq } = await realm.client.send(address, { type: 'inc' });
-      const shard = shardOf(address, shardCount);
+      const shard = new Subjects('if', shardCount).shardOf(address);
       lastSeq[shard] = Math.max(lastSeq[shard] ?? 0, seq);
     },
   });

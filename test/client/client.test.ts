@@ -9,8 +9,9 @@ import type { Msg, NatsConnection } from '@nats-io/nats-core';
 import { connect as natsConnect } from '@nats-io/transport-node';
 import anyTest, { type TestFn } from 'ava';
 import { setup } from 'xstate';
+import { Subjects } from '#runtime/bus/subjects';
 import { type ActorHandle, type Client, connect, fileSequences } from '#runtime/client/node';
-import { clientSubjects, shardOf } from '#runtime/client/subjects';
+import { clientSubjects } from '#runtime/client/subjects';
 import { decodeBody } from '#runtime/client/wire';
 import { KeyRegistry } from '#runtime/edge/keys';
 import { natsKeyStore } from '#runtime/edge/nats-keys';
@@ -269,7 +270,7 @@ test('With the shard count known, asks go straight to the shard that the server 
     const stored = await jsm.streams.getMessage('W_IN', { seq });
     t.is(stored?.subject.replace('w.q.', 'w.ask.'), subjects.at(-1));
     t.is(subjects.at(-1), clientSubjects('w').askShard(address, 16));
-    t.true(shardOf(address, 16) < 16);
+    t.true(new Subjects('if', 16).shardOf(address) < 16);
   }
 });
 
