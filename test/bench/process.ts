@@ -24,18 +24,32 @@ export interface ProgramOptions {
   readonly profileDir?: string | undefined;
 }
 
+const alive = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of alive) child.kill('SIGTERM');
+});
+
+/** Lets a child not outlive this process, however that ends short of SIGKILL. */
+export function owned(child: ChildProcess): ChildProcess {
+  alive.add(child);
+  child.once('exit', () => alive.delete(child));
+  return child;
+}
+
 /** Runs a Node program under the probe. */
 export function startProgram(args: readonly string[], options: ProgramOptions = {}): Measured {
   const { profileDir } = options;
-  const child = spawn(
-    process.execPath,
-    [
-      '--expose-gc',
-      `--import=${new URL('./probe.ts', import.meta.url).href}`,
-      ...(profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`]),
-      ...args,
-    ],
-    { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: { ...process.env, ...options.env } },
+  const child = owned(
+    spawn(
+      process.execPath,
+      [
+        '--expose-gc',
+        `--import=${new URL('./probe.ts', import.meta.url).href}`,
+        ...(profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`]),
+        ...args,
+      ],
+      { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: { ...process.env, ...options.env } },
+    ),
   );
   const handlers: ((line: string) => void)[] = [];
   for (const input of [child.stdout, child.stderr]) {

@@ -15,6 +15,8 @@ export type Durability = 'strict' | 'relaxed';
 
 export interface RealmOptions {
   readonly durability: Durability;
+  /** The default when absent. */
+  readonly shards?: number;
   readonly limits?: Readonly<Record<string, number>>;
   readonly profileDir?: string | undefined;
 }
@@ -122,10 +124,11 @@ async function runFile(path: string): Promise<RunFile> {
   throw new Error(`the node was not up within ${READY_TIMEOUT_MS} ms`);
 }
 
-function configOf({ durability, limits = {} }: RealmOptions): string {
+function configOf({ durability, shards, limits = {} }: RealmOptions): string {
   const lines = [
     'realm: bench',
     `durability: ${durability}`,
+    ...(shards === undefined ? [] : [`shards: ${shards}`]),
     `limits: ${JSON.stringify(limits)}`,
     'kinds:',
     '  counter: { machine: counter, spawnOnMessage: true, door: open }',

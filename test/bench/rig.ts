@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { locateServer } from '#runtime/node/locate-server';
-import { endChild } from './process.ts';
+import { endChild, owned } from './process.ts';
 
 export interface BenchServer extends AsyncDisposable {
   readonly url: string;
@@ -24,7 +24,7 @@ export async function benchServer(strict: boolean): Promise<BenchServer> {
     `listen: "127.0.0.1:-1"\nmax_payload: ${MAX_PAYLOAD_BYTES}\njetstream { store_dir: "${folder}/js"${sync} }\n`,
   );
   const binary = await locateServer(process.env);
-  const child = spawn(binary, ['-c', config], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = owned(spawn(binary, ['-c', config], { stdio: ['ignore', 'ignore', 'pipe'] }));
   const url = await listening(child);
   return {
     url,

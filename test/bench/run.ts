@@ -37,6 +37,9 @@ if (subject !== 'kernel' && subject !== 'limit') {
   process.exit(2);
 }
 
+// The processes under measurement end with this one.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+
 const base = flags.quick ? QUICK : FULL;
 const effort = {
   ...base,
