@@ -14,6 +14,8 @@ import { TestRealm } from '../rig/realm.ts';
 
 const SHARDS = 2;
 const MIB = 2 ** 20;
+/** More than any full log or disk of these tests takes. */
+const FILL_MAX = 300;
 const COUNTERS = {
   shards: SHARDS,
   kinds: { counter: { machine: 'counter', spawnOnMessage: true, door: 'open' } },
@@ -25,7 +27,7 @@ async function fill(
   padBytes: number,
 ): Promise<{ done: number; refusal: FabricError; refused: string }> {
   const pad = 'x'.repeat(padBytes);
-  for (let done = 0; ; done++) {
+  for (let done = 0; done < FILL_MAX; done++) {
     const id = `fill-${padBytes}-${done}`;
     try {
       await client.ask('counter/full', { type: 'add', by: 1, pad }, { id, timeoutMs: 1_000 });
@@ -34,6 +36,7 @@ async function fill(
       throw thrown;
     }
   }
+  throw new Error(`none of ${FILL_MAX} asks was refused`);
 }
 
 async function countOf(client: Client): Promise<number> {

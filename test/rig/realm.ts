@@ -13,11 +13,12 @@ import type { NodeStatus, ShowReply } from '#runtime/node/api';
 import { apiRequest, nodeStatuses } from '#runtime/node/api';
 
 const BIN = resolve(import.meta.dirname, '../../actors/infrafabric.ts');
+const TETHER = resolve(import.meta.dirname, 'end-with-parent.ts');
 /** A retry of the client is soon enough for a test, and late enough for a loaded machine. */
 const ATTEMPT_MS = 400;
 const RECONNECT_MS = 25;
 const START_TIMEOUT_MS = 15_000;
-const STOP_TIMEOUT_MS = 10_000;
+const STOP_TIMEOUT_MS = 20_000;
 const EVENTS_MAX = 5_000;
 
 /** A line of a node's log or output. */
@@ -114,20 +115,17 @@ export class TestRealm {
     const url = server === undefined ? undefined : new URL(server.url);
     if (url !== undefined) url.username = server?.token ?? '';
     const args = ['up', join(this.folder, 'realm.yaml'), '--json'];
-    this.#child = spawn(
-      process.execPath,
-      [BIN, ...args, ...(url === undefined ? [] : ['--join', url.href])],
-      {
-        env: {
-          ...process.env,
-          INFRAFABRIC_DATA: this.dataDir,
-          NODE_COMPILE_CACHE: join(tmpdir(), 'if-compile-cache'),
-          ...this.#options.env,
-          ...env,
-        },
-        stdio: ['ignore', 'pipe', 'pipe'],
+    const joining = url === undefined ? [] : ['--join', url.href];
+    this.#child = spawn(process.execPath, ['--import', TETHER, BIN, ...args, ...joining], {
+      env: {
+        ...process.env,
+        INFRAFABRIC_DATA: this.dataDir,
+        NODE_COMPILE_CACHE: join(tmpdir(), 'if-compile-cache'),
+        ...this.#options.env,
+        ...env,
       },
-    );
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       createInterface({ input: stream as Readable }).on('line', (line) => this.#hear(line));
     }
@@ -162,8 +160,19 @@ export class TestRealm {
   /** Resolves when the process has gone. */
   async exited(): Promise<void> {
     const child = this.#child;
-    if (child !== undefined && child.exitCode === null && child.signalCode === null)
-      await once(child, 'exit');
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const tooLate = new AbortController();
+    const timer = setTimeout(
+      () => tooLate.abort(new Error(`the node still runs\n${this.tail()}`)),
+      STOP_TIMEOUT_MS,
+    );
+    try {
+      await once(child, 'exit', { signal: tooLate.signal });
+    } catch (thrown) {
+      throw tooLate.signal.aborted ? tooLate.signal.reason : thrown;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   signal(signal: NodeJS.Signals): void {
