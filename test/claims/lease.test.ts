@@ -1,0 +1,240 @@
+import type { NatsConnection } from '@nats-io/nats-core';
+import test from 'ava';
+import { ensureStreams } from '#runtime/bus/streams';
+import { Subjects } from '#runtime/bus/subjects';
+import { systemClock, systemRandom } from '#runtime/bus/system';
+import { acquireLease, holderOf, type Lease, type LeaseOptions } from '#runtime/claims/lease';
+import type { LeaseStore } from '#runtime/claims/lease-store';
+import { natsLeases } from '#runtime/claims/nats-leases';
+import { memoryLeases } from '#runtime/testing/memory-leases';
+import { seededRandom } from '#runtime/testing/seeded-random';
+import { VirtualClock } from '#runtime/testing/virtual-clock';
+import { silentLogger, TestServer } from '../rig/nats.ts';
+
+const TTL_MS = 3_000;
+
+interface World {
+  readonly clock: VirtualClock;
+  readonly store: LeaseStore;
+  options(holder: string, store?: LeaseStore): LeaseOptions;
+}
+
+function world(): World {
+  const clock = new VirtualClock();
+  const store = memoryLeases(clock);
+  const random = seededRandom(1);
+  return {
+    clock,
+    store,
+    options: (holder, over = store) => ({
+      store: over,
+      key: 'shard.0',
+      holder,
+      ttlMs: TTL_MS,
+      clock,
+      random,
+      logger: silentLogger,
+    }),
+  };
+}
+
+async function take(options: LeaseOptions): Promise<Lease> {
+  const lease = await acquireLease(options);
+  if (lease === undefined) throw new Error('the lease is free');
+  return lease;
+}
+
+/** Why it was lost, as far as it was. */
+function loss(lease: Lease): { reason: string | undefined } {
+  const seen: { reason: string | undefined } = { reason: undefined };
+  void lease.lost.then((reason) => {
+    seen.reason = reason;
+  });
+  return seen;
+}
+
+test('L1: of rivals for a free lease one wins; the others are told who holds it', async (t) => {
+  const { store, options } = world();
+  const results = await Promise.all(['a', 'b', 'c'].map((holder) => acquireLease(options(holder))));
+  t.deepEqual(
+    results.map((lease) => lease !== undefined),
+    [true, false, false],
+  );
+  const stored = await store.get('shard.0');
+  t.is(stored && holderOf(stored), 'a');
+});
+
+test('L1: a lease lives far beyond its TTL while it is renewed, under one token', async (t) => {
+  const { clock, store, options } = world();
+  const lease = await take(options('a'));
+  const lost = loss(lease);
+  await clock.advance(20 * TTL_MS);
+  t.is(lost.reason, undefined);
+  t.is(await acquireLease(options('b')), undefined);
+  t.true(((await store.get('shard.0'))?.revision ?? 0) > lease.token);
+});
+
+test('L1: who comes later has a higher token; release frees at once and tells who waits', async (t) => {
+  const { store, options } = world();
+  const first = await take(options('a'));
+  let freed = 0;
+  const watch = await store.watchFreed('shard.0', () => {
+    freed += 1;
+  });
+  const lost = loss(first);
+  await first.release();
+  await first.release();
+  t.is(freed, 1);
+  const second = await take(options('b'));
+  t.true(second.token > first.token);
+  t.is(lost.reason, undefined, 'releasing is no loss');
+  await watch.close();
+});
+
+test('L1: a late release or renewal of an old holder does not touch the next one', async (t) => {
+  const { clock, store, options } = world();
+  const frozen = await take(options('a', { ...store, update: () => new Promise(() => {}) }));
+  await clock.advance(TTL_MS);
+  const next = await take(options('b'));
+  const lost = loss(next);
+  await frozen.release();
+  await clock.advance(5 * TTL_MS);
+  t.is(lost.reason, undefined);
+  const stored = await store.get('shard.0');
+  t.is(stored && holderOf(stored), 'b');
+});
+
+test('L2: a claim whose answer was lost is ours when our nonce is stored, and not when another’s is', async (t) => {
+  const { store, options } = world();
+  const forgetful = (stored: boolean): LeaseStore => ({
+    ...store,
+    async create(key, value, ttlMs) {
+      if (stored) await store.create(key, value, ttlMs);
+      throw new Error('timeout');
+    },
+  });
+  await t.throwsAsync(acquireLease(options('a', forgetful(false))), { message: 'timeout' });
+  const lease = await take(options('a', forgetful(true)));
+  await t.throwsAsync(
+    acquireLease(options('a', forgetful(true))),
+    { message: 'timeout' },
+    'the same holder again',
+  );
+  await lease.release();
+});
+
+test('L2: a renewal whose answer was lost is found to be ours', async (t) => {
+  const { clock, store, options } = world();
+  let forget = true;
+  const lease = await take(
+    options('a', {
+      ...store,
+      async update(key, value, revision, ttlMs) {
+        const renewed = await store.update(key, value, revision, ttlMs);
+        if (!forget) return renewed;
+        forget = false;
+        throw new Error('timeout');
+      },
+    }),
+  );
+  const lost = loss(lease);
+  await clock.advance(4 * TTL_MS);
+  t.is(lost.reason, undefined);
+});
+
+test('L3: a holder cut off from the store gives up within its TTL, before anyone else can hold the lease', async (t) => {
+  const { clock, store, options } = world();
+  const lease = await take(
+    options('a', {
+      ...store,
+      update: () => Promise.reject(new Error('no connection')),
+    }),
+  );
+  const lost = loss(lease);
+  await clock.advance(TTL_MS - 1);
+  t.is(lost.reason, undefined);
+  t.is(await acquireLease(options('b')), undefined);
+  await clock.advance(1);
+  t.regex(lost.reason ?? '', /within its TTL/);
+  t.not(await acquireLease(options('b')), undefined);
+});
+
+test('L3: a holder whose lease another took is told at its next renewal', async (t) => {
+  const { clock, store, options } = world();
+  const lease = await take(options('a'));
+  const lost = loss(lease);
+  await store.remove('shard.0', (await store.get('shard.0'))?.revision ?? 0);
+  await take(options('b'));
+  await clock.advance(TTL_MS / 2);
+  t.regex(lost.reason ?? '', /another/);
+  t.is(clock.pending > 0, true, 'only b renews on');
+});
+
+async function realStore(t: {
+  teardown(fn: () => Promise<void>): void;
+}): Promise<{ server: TestServer; nc: NatsConnection; store: LeaseStore }> {
+  const server = await TestServer.start();
+  t.teardown(() => server[Symbol.asyncDispose]());
+  const nc = await server.connect();
+  const subjects = new Subjects('if', 1);
+  const size = 1 << 24;
+  await ensureStreams(nc, subjects, {
+    replicas: 1,
+    inboxBytesMax: size,
+    deadBytesMax: size,
+    logBytesMax: -1,
+  });
+  return { server, nc, store: await natsLeases(nc, subjects.buckets.claims) };
+}
+
+test('on a real bucket: one winner, compare-and-swap, tokens that only grow', async (t) => {
+  const { store } = await realStore(t);
+  const wins = await Promise.all(Array.from({ length: 32 }, (_, n) => store.create('k', String(n), 5_000)));
+  t.is(wins.filter((revision) => revision !== undefined).length, 1);
+  const held = await store.get('k');
+  const renewed = await store.update('k', 'again', held?.revision ?? 0, 5_000);
+  t.true((renewed ?? 0) > (held?.revision ?? 0));
+  t.is(await store.update('k', 'stale', held?.revision ?? 0, 5_000), undefined);
+  await store.remove('k', held?.revision ?? 0);
+  t.is((await store.get('k'))?.value, 'again', 'a stale holder removes nothing');
+  await store.remove('k', renewed ?? 0);
+  t.is(await store.get('k'), undefined);
+  t.true(((await store.create('k', 'next', 5_000)) ?? 0) > (renewed ?? 0));
+});
+
+test('on a real bucket: a renewal keeps the TTL, and expiry is told', async (t) => {
+  const { store } = await realStore(t);
+  const revision = await store.create('k', 'a', 1_000);
+  t.not(await store.update('k', 'a', revision ?? 0, 1_000), undefined);
+  const freed = Promise.withResolvers<void>();
+  const watch = await store.watchFreed('k', () => freed.resolve());
+  await freed.promise;
+  t.is(await store.get('k'), undefined);
+  t.not(await store.create('k', 'b', 1_000), undefined);
+  await watch.close();
+});
+
+test('on a real bucket: a lease outlives kill -9 of the server, and its holder keeps renewing it', async (t) => {
+  const { server, nc, store } = await realStore(t);
+  const options = {
+    store,
+    key: 'k',
+    ttlMs: 8_000,
+    clock: systemClock,
+    random: systemRandom,
+    logger: silentLogger,
+  };
+  const lease = await take({ ...options, holder: 'a' });
+  const lost = loss(lease);
+  const back = (async () => {
+    for await (const { type } of nc.status()) if (type === 'reconnect') return;
+  })();
+  server.kill();
+  await back;
+  const stored = await store.get('k');
+  t.is(stored && holderOf(stored), 'a');
+  t.is(await acquireLease({ ...options, holder: 'b' }), undefined);
+  await lease.release();
+  t.is(lost.reason, undefined);
+  t.is(await store.get('k'), undefined);
+});
