@@ -13,12 +13,12 @@ test('kill -9 at every step of the loop: each message, mail, timer and effect re
   await load.start();
   await load.more(50);
   const points = [
-    'before_commit:20',
-    'after_commit:30',
-    'before_reply:25',
-    'before_mail:15',
-    'after_mail:30',
-    'effect_done:3',
+    'before_commit:8',
+    'after_commit:10',
+    'before_reply:9',
+    'before_mail:6',
+    'after_mail:11',
+    'effect_done:2',
     'after_commit:2',
   ];
   await realm.kill();
