@@ -283,6 +283,7 @@ export class TestRealm {
   /** The kernel's own record of an actor; undefined where there is none. */
   async cell(address: string): Promise<Cell | undefined> {
     const actor = parseAddress(address).address;
+    if (this.isCrashed) throw crashed();
     return await this.#node.shard(this.bus.subjects.shardOf(actor)).look(actor);
   }
 
@@ -440,7 +441,7 @@ function errorOf({ code, message, retryable, help, details }: WireError): Fabric
 }
 
 function crashed(): FabricError {
-  return new FabricError(testingErrors.realm_crashed, 'The realm crashed before it answered');
+  return new FabricError(testingErrors.realm_crashed, 'The realm is crashed: nobody answers');
 }
 
 function noAnswer(subject: string): FabricError {
