@@ -21,8 +21,9 @@ export interface BusOptions {
 /** Throws `server_unreachable`, `server_too_old` or `jetstream_missing`. */
 export async function connectBus(options: BusOptions): Promise<NatsConnection> {
   let nc: NatsConnection;
+  const backoff = { attempt: 0 };
   try {
-    nc = await connect(connectionOptions(options));
+    nc = await connect(connectionOptions(options, backoff));
   } catch (cause) {
     const { host } = new URL(options.url.includes('://') ? options.url : `nats://${options.url}`);
     throw new FabricError(
@@ -40,12 +41,16 @@ export async function connectBus(options: BusOptions): Promise<NatsConnection> {
     await nc.close();
     throw thrown;
   }
-  void logStatus(nc, options.logger);
+  void follow(nc, options.logger, backoff);
   return nc;
 }
 
-function connectionOptions({ url, token, name }: BusOptions): ConnectionOptions {
-  let attempt = 0;
+/** Attempts since the connection was last there. */
+interface Backoff {
+  attempt: number;
+}
+
+function connectionOptions({ url, token, name }: BusOptions, backoff: Backoff): ConnectionOptions {
   return {
     servers: url,
     ...(token !== undefined && { token }),
@@ -53,8 +58,8 @@ function connectionOptions({ url, token, name }: BusOptions): ConnectionOptions 
     timeout: CONNECT_TIMEOUT_MS,
     maxReconnectAttempts: -1,
     reconnectDelayHandler: () => {
-      attempt += 1;
-      const delayMs = Math.min(RECONNECT_FIRST_MS * 2 ** Math.min(attempt, 10), RECONNECT_MAX_MS);
+      backoff.attempt += 1;
+      const delayMs = Math.min(RECONNECT_FIRST_MS * 2 ** Math.min(backoff.attempt, 10), RECONNECT_MAX_MS);
       return delayMs * (0.5 + Math.random() / 2);
     },
     pingInterval: 10_000,
@@ -94,8 +99,9 @@ export function compareVersions(a: string, b: string): number {
   return 0;
 }
 
-async function logStatus(nc: NatsConnection, logger: Logger): Promise<void> {
+async function follow(nc: NatsConnection, logger: Logger, backoff: Backoff): Promise<void> {
   for await (const status of nc.status()) {
+    if (status.type === 'reconnect') backoff.attempt = 0;
     if (status.type === 'disconnect') logger.warn({}, 'bus_disconnected');
     else if (status.type === 'reconnect') logger.info({}, 'bus_reconnected');
     else if (status.type === 'error') logger.error({ error: String(status.error) }, 'bus_error');
