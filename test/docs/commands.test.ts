@@ -2,7 +2,7 @@
  * Every page shows what is: its commands run in a folder of the page's own, in order, and print what stands below them;
  * its configs load; its code compiles. A block marked `fragment` is a part of something and is only read.
  */
-import { cpSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { builtins } from '#actors/index';
@@ -19,7 +19,8 @@ for (const page of PAGES) {
   const blocks = blocksOf(page);
   if (blocks.some(({ language }) => language === 'console')) {
     test(`${page} shows commands that run and print what it says`, async (t) => {
-      await using folder = new CliFolder();
+      // Coverage of these processes would only cost time: the tests of the command line have it.
+      await using folder = new CliFolder({ NODE_V8_COVERAGE: undefined });
       furnish(folder.path);
       const shell = new Shell(t, folder, page);
       for (const block of blocks) {
@@ -41,6 +42,15 @@ for (const page of PAGES) {
     });
   }
 }
+
+test('links between the pages lead somewhere', (t) => {
+  for (const page of PAGES) {
+    for (const [, link = ''] of readFileSync(page, 'utf8').matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^(?:https?:|#)/.test(link)) continue;
+      t.true(existsSync(join(dirname(page), link.replace(/#.*$/, ''))), `${page}: ${link}`);
+    }
+  }
+});
 
 test('code in the pages compiles', async (t) => {
   await using folder = new CliFolder();

@@ -1,5 +1,5 @@
 /** `init`: a new project from the template that the package carries. */
-import { cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { FabricError } from '#schemas/fabric-error';
@@ -28,6 +28,7 @@ export function initCommand(shell: Shell): Command {
   return handle(shell, command, async ({ io, out }, dir: string) => {
     const folder = resolve(io.cwd, dir);
     const files = writeProject(templateFolder(packageRoot()), folder);
+    dependOn(packageRoot(), join(folder, 'package.json'));
     out.data({ folder, files });
     const { name, faint } = out.palette;
     const here = relative(io.cwd, folder);
@@ -37,6 +38,7 @@ export function initCommand(shell: Shell): Command {
       '',
       'Next:',
       ...(here === '' ? [] : [`  ${name(`cd ${here}`)}`]),
+      `  ${name('npm install')}     ${faint('what its machines import')}`,
       `  ${name('infrafabric up')}  ${faint('run it')}`,
     ]);
     return EXIT.ok;
@@ -64,6 +66,13 @@ export function writeProject(template: string, folder: string): string[] {
     cpSync(join(template, file), join(folder, target), { errorOnExist: true, force: false });
     return target;
   });
+}
+
+/** The project uses the installation that made it. */
+function dependOn(root: string, file: string): void {
+  const manifest = JSON.parse(readFileSync(file, 'utf8')) as { dependencies: Record<string, string> };
+  manifest.dependencies['infrafabric'] = `file:${root}`;
+  writeFileSync(file, `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
 function templateFolder(root: string): string {

@@ -13,7 +13,7 @@ import { EXIT } from '../exit-codes.ts';
 import type { Io } from '../io.ts';
 import { DATA_ROOT, findConfig, mannerOf, missingConfig, readRun, serverOf } from '../locate.ts';
 import { withRealm } from '../realm.ts';
-import { plural, span } from '../render/format.ts';
+import { span } from '../render/format.ts';
 import { welcomeLines, written } from '../render/welcome.ts';
 import { treeStarted } from '../tree-started.ts';
 
@@ -112,10 +112,4 @@ function firstPlan(env: Io['env'], cwd: string): Plan {
   const dataDir =
     wanted === undefined || wanted === '' ? join(cwd, DATA_ROOT, config.realm) : resolve(cwd, wanted);
   return { config, spec, dataDir, baseDir: cwd, hash: hashOf({ config, spec }) };
-}
-
-/** What was started, in one line. */
-export function planSummary({ file, config, spec }: Plan): string {
-  const source = file ?? 'no config here: a first realm of counters';
-  return `${config.realm}: ${plural(spec.children.length, 'child', 'children')} under supervisor/root (${source})`;
 }

@@ -36,16 +36,15 @@ export function worthTrying(
   spec: SupervisorSpec,
   kinds: Readonly<Record<string, KindConfig>>,
 ): readonly (readonly [string, string])[] {
-  const open = Object.entries(kinds).find(([, kind]) => kind.spawnOnMessage && kind.door === 'open');
+  // Of other machines no event is known that could be tried.
+  const counters = Object.entries(kinds).find(
+    ([, { machine, spawnOnMessage, door }]) => machine === 'counter' && spawnOnMessage && door === 'open',
+  );
   const actor = firstActor(spec);
   const look = 'infrafabric ps';
-  if (open !== undefined) {
-    const [type, { machine }] = open;
-    const address = `${type}/${FIRST_ID}`;
-    // Of a machine of one's own no event is known; the counter has these.
-    const first = machine === 'counter' ? 'inc' : 'hello';
+  if (counters !== undefined && actor === undefined) {
     return [
-      [`infrafabric ask ${address} ${first}`, 'the first message brings it to life'],
+      [`infrafabric ask ${counters[0]}/${FIRST_ID} inc`, 'the first message brings it to life'],
       [look, 'what lives'],
       ['infrafabric log --follow', 'what happens, as it happens'],
     ];
