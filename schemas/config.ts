@@ -191,7 +191,7 @@ const driversSchema = z
         allowEnv: z
           .array(z.string().min(1))
           .default([])
-          .describe('Variables that inputs may name as `${env:NAME}`.'),
+          .describe('Variables of the node that inputs may name, as env:NAME in braces.'),
       })
       .optional()
       .describe('Requests over HTTP.'),
@@ -201,7 +201,7 @@ const driversSchema = z
         allowEnv: z
           .array(z.string().min(1))
           .default([])
-          .describe('Variables that inputs may name as `${env:NAME}`.'),
+          .describe('Variables of the node that inputs may name, as env:NAME in braces.'),
       })
       .optional()
       .describe('Child processes.'),
@@ -256,5 +256,5 @@ export const realmConfigSchema = z
   .describe('Config of an InfraFabric realm.');
 
 export type KindConfig = z.infer<typeof kindSchema>;
-export type KeyConfig = z.infer<typeof keySchema>;
+
 export type RealmConfig = z.infer<typeof realmConfigSchema>;
