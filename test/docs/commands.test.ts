@@ -3,7 +3,7 @@
  * its configs load; its code compiles. A block marked `fragment` is a part of something and is only read.
  */
 import { cpSync, existsSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { builtins } from '#actors/index';
 import { machineNames } from '#runtime/cli/builtins';
@@ -43,7 +43,12 @@ for (const page of PAGES) {
   }
 }
 
-test('links between the pages lead somewhere', (t) => {
+test('links between the pages lead somewhere, and the index names every page', (t) => {
+  const index = readFileSync('docs/README.md', 'utf8');
+  for (const page of globSync('docs/*.md')) {
+    const name = basename(page);
+    t.true(name === 'README.md' || index.includes(`](${name})`), `${page} is not in the index`);
+  }
   for (const page of PAGES) {
     for (const [, link = ''] of readFileSync(page, 'utf8').matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^(?:https?:|#)/.test(link)) continue;
@@ -84,7 +89,7 @@ function furnish(folder: string): void {
   const modules = join(folder, 'node_modules');
   mkdirSync(join(modules, '@nats-io'), { recursive: true });
   symlinkSync(resolve('.'), join(modules, 'infrafabric'));
-  for (const name of ['xstate', '@nats-io/transport-node']) {
+  for (const name of ['xstate', 'ava', '@nats-io/transport-node']) {
     symlinkSync(resolve('node_modules', name), join(modules, name));
   }
 }
