@@ -1,5 +1,6 @@
 /** What a crash of the node costs: nothing that was acknowledged, at whatever step of the loop it comes. */
 import test from 'ava';
+import { chainViolations } from '../rig/chain.ts';
 import { ledgerConfig } from '../rig/configs.ts';
 import { Load, Recorder } from '../rig/load.ts';
 import { TestRealm } from '../rig/realm.ts';
@@ -30,5 +31,6 @@ test('kill -9 at every step of the loop: each message, mail, timer and effect re
   await load.more(50);
   await load.stop();
   t.deepEqual(await load.violations(), []);
+  t.deepEqual(await chainViolations((await realm.client()).connection), []);
   t.log(`${load.acked} messages over ${points.length + 1} crashes`);
 });

@@ -1,5 +1,7 @@
 /** What a crash of nats-server and a paused node cost: nothing that was acknowledged, and nobody two owners. */
+import { Kvm } from '@nats-io/kv';
 import test from 'ava';
+import { chainViolations } from '../rig/chain.ts';
 import { ledgerConfig } from '../rig/configs.ts';
 import { Load } from '../rig/load.ts';
 import { TestServer } from '../rig/nats.ts';
@@ -53,4 +55,28 @@ test('a paused owner that wakes after another took its shards is fenced, leaves,
   await second.kill();
   await again;
   t.deepEqual(await load.violations(), []);
+  t.deepEqual(await chainViolations((await second.client()).connection), []);
+});
+
+test('an owner that was replaced without knowing is refused by its log, leaves, and its callers lose nothing', async (t) => {
+  await using server = await TestServer.start();
+  // No lease runs out here: only the log can tell the first owner.
+  const options = { ...ledgerConfig(SHARDS), limits: { leaseTtl: '1h' } };
+  await using first = await TestRealm.start({ config: options, server });
+  await using second = await TestRealm.start({ config: options, server });
+  const load = new Load({ client: () => second.client(), shards: SHARDS });
+  await load.start();
+  await load.more(50);
+  const { connection } = await second.client();
+  const claims = await new Kvm(connection).open('if_claims');
+  for (let shard = 0; shard < SHARDS; shard++) {
+    const left = first.event('shard_left');
+    await claims.delete(`shard.${shard}`);
+    const { error } = await left;
+    t.is((error as { code: string }).code, 'shard_moved');
+  }
+  await load.more(50);
+  await load.stop();
+  t.deepEqual(await load.violations(), []);
+  t.deepEqual(await chainViolations(connection), []);
 });
