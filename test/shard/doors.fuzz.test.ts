@@ -7,7 +7,7 @@ import type { Random } from '#runtime/shard/ports';
 import { seededRandom, type TestRealm, testRealm } from '#runtime/testing/testing';
 import { worker } from '../rig/kernel-machines.ts';
 
-const CASES = 110_000;
+const CASES = 100_000;
 const BATCH = 500;
 const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000);
 
