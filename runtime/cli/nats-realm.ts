@@ -38,7 +38,12 @@ const LIST_PAGE = 500;
 const LOOK_EVERY_MS = 20;
 /** A node hears of a key within milliseconds; one that does not must not stop a sender. */
 const KEYS_KNOWN_TIMEOUT_MS = 5_000;
-const LOCAL_CODES: ReadonlySet<string> = new Set([...Object.keys(clientErrors), ...Object.keys(nodeErrors)]);
+/** What never reached the realm, or came back garbled; anything else is the realm's own refusal. */
+const LOCAL_CODES: ReadonlySet<string> = new Set([
+  ...Object.keys(clientErrors),
+  nodeErrors.realm_unreachable.code,
+  nodeErrors.api_bad_reply.code,
+]);
 
 /** Throws `not_running` where the server cannot be reached. */
 export async function openRealm(target: Target): Promise<Realm> {

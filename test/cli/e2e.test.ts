@@ -195,6 +195,9 @@ test('dead letters are listed, shown, and sent again once the reason is gone', a
   t.regex(ok(t, await folder.run(['dead', 'list'])).out, /No dead letters/);
   const poison = await folder.run(['send', 'counter/p', 'add', '{"by":"many"}', '--wait']);
   t.is(poison.code, 4, poison.out + poison.err);
+  const absent = await folder.run(['show', 'counter/nobody', '--json']);
+  t.is(absent.code, 4);
+  t.like(json(absent)[0], { ok: false, error: { code: 'actor_absent' } });
   const unknown = await folder.run(['send', 'late/x', 'inc', '--wait']);
   t.is(unknown.code, 4);
   t.regex(unknown.err, /error\[unknown_kind\]/);

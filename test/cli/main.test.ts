@@ -151,7 +151,7 @@ test('a realm is found by --data, environment, config, or as the only one that r
   t.throws(() => locate({}, { cwd, env: {} }), { message: /No realm runs/ });
   writeFileSync(join(cwd, 'realm.yaml'), 'realm: two\n');
   t.is(locate({}, { cwd, env: {} }).realm, 'two');
-  writeFileSync(join(cwd, 'realm.yaml'), 'realm: far\nprefix: x\nnats: { url: "${WHERE}" }\n');
+  writeFileSync(join(cwd, 'realm.yaml'), `realm: far\nprefix: x\nnats: { url: "$\{WHERE}" }\n`);
   t.like(locate({}, { cwd, env: { WHERE: 'nats://h:1' } }), { url: 'nats://h:1', prefix: 'x', realm: 'far' });
   t.is(locate({}, { cwd: folder(), env: { NATS_URL: 'nats://h:2' } }).url, 'nats://h:2');
 });
