@@ -19,7 +19,7 @@ export type Item =
       readonly kind: 'ask';
       readonly ask: Ask;
       readonly address: string;
-      readonly key: string | undefined;
+      readonly key: number | undefined;
       /** Retries of the same message that came while it waited. */
       also: Ask[] | undefined;
     }
@@ -27,8 +27,11 @@ export type Item =
       readonly kind: 'inbox';
       readonly message: InboxMessage;
       readonly address: string;
-      readonly key: string | undefined;
+      readonly key: number | undefined;
       also: Ask[] | undefined;
+      /** Sequence of a commit that may hold the same message: looked at before it is stepped. */
+      readonly twinSeq: number | undefined;
+      isDuplicate: boolean;
       /** Why it is dead whatever its body says. */
       readonly refusal?: WireError;
     }

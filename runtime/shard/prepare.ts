@@ -1,15 +1,23 @@
-/** What a batch needs before it can be stepped: passivated actors in memory, big bodies in the blob store. */
+/**
+ * What a batch needs before it can be stepped: passivated actors in memory, big bodies in the blob store, and whether
+ * messages that look like duplicates are.
+ */
 
+import { decodeCommit } from '#runtime/bus/codec';
 import { bodyHash, bodyName } from './bodies.ts';
 import { type BodyItem, bodyOf, type Item } from './gather.ts';
 import type { Hydrator } from './hydrate.ts';
-import type { BlobStore } from './ports.ts';
+import type { BlobStore, ShardLog } from './ports.ts';
 import type { ShardState } from './state.ts';
+import { entryOfMessage } from './twin.ts';
+
+type InboxItem = Extract<Item, { kind: 'inbox' }>;
 
 export interface PrepareContext {
   readonly state: ShardState;
   readonly hydrator: Hydrator;
   readonly blobs: BlobStore;
+  readonly log: ShardLog;
   readonly inlineBytesMax: number;
 }
 
@@ -18,6 +26,7 @@ export function prepareBatch(context: PrepareContext, batch: readonly Item[]): P
   const { state, inlineBytesMax } = context;
   let cold: string[] | undefined;
   let big: BodyItem[] | undefined;
+  let suspects: InboxItem[] | undefined;
   const look = (address: string | undefined): void => {
     if (address === undefined || typeof state.actors.peek(address) !== 'number') return;
     cold ??= [];
@@ -30,19 +39,32 @@ export function prepareBatch(context: PrepareContext, batch: readonly Item[]): P
       big ??= [];
       big.push(item);
     }
+    if (item.kind === 'inbox' && item.twinSeq !== undefined) {
+      suspects ??= [];
+      suspects.push(item);
+    }
   }
-  return cold === undefined && big === undefined ? undefined : fetch(context, cold ?? [], big ?? []);
+  if (cold === undefined && big === undefined && suspects === undefined) return undefined;
+  return fetch(context, cold ?? [], big ?? [], suspects ?? []);
 }
 
 async function fetch(
   context: PrepareContext,
   cold: readonly string[],
   big: readonly BodyItem[],
+  suspects: readonly InboxItem[],
 ): Promise<void> {
   await context.hydrator.hydrate(context.state, cold);
   for (const item of big) {
     const body = bodyOf(item);
     await context.blobs.put(bodyName(bodyHash(body)), body);
+  }
+  for (const item of suspects) {
+    const stored = item.twinSeq === undefined ? undefined : await context.log.get(item.twinSeq);
+    // A commit that is no longer there cannot be compared: then the hash decides.
+    item.isDuplicate =
+      stored === undefined ||
+      entryOfMessage(decodeCommit(stored.bytes), item.address, item.message) !== undefined;
   }
 }
 

@@ -2,7 +2,7 @@
  * Recovery: the last snapshot, then the log after it, folded by the same step that wrote it. Every commit's link and
  * state digest is checked: a changed machine or a damaged log stops the shard instead of going on from a wrong state.
  */
-import { decodeBody } from '#runtime/bus/codec';
+import { decodeBody, decodeCommit } from '#runtime/bus/codec';
 import type { Entry } from '#schemas/commit';
 import { FabricError } from '#schemas/fabric-error';
 import { bodyName } from './bodies.ts';
@@ -27,11 +27,18 @@ export function applyTables(state: ShardState, tables: Tables): void {
   state.epoch = tables.epoch;
   state.consumed = tables.consumed;
   state.acted = tables.acted;
-  for (const [key, seq] of tables.dedupe) state.dedupe.add(key, seq);
   for (const [key, mark] of tables.senders) state.senders.set(key, mark);
   for (const local of tables.localMail) state.localMail.set(`${local.index}/${local.n}`, local);
   for (const [shard, mark] of tables.marks) state.marks.set(shard, mark);
   for (const [shard, index] of tables.sent) state.sent.set(shard, index);
+}
+
+/** Reads the ids of the window back from the log: they are in the commits, and in no snapshot. */
+export async function readIds(state: ShardState, log: ShardLog, tables: Tables): Promise<void> {
+  if (tables.idsFromSeq === 0) return;
+  for await (const { seq, bytes } of log.read(tables.idsFromSeq - 1, tables.seq)) {
+    rememberIds(state, decodeCommit(bytes), seq);
+  }
 }
 
 /** What a fold reads beside the log. */

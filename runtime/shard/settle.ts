@@ -1,6 +1,5 @@
 /** What a stored commit means for the positions and tables of its shard; live and at recovery alike. */
 import type { Commit } from '#schemas/commit';
-import { dedupeKey } from './dedupe.ts';
 import type { SenderMark, ShardState } from './state.ts';
 
 export function settle(state: ShardState, commit: Commit, hash: Uint8Array, seq: number): void {
@@ -28,7 +27,7 @@ export function settle(state: ShardState, commit: Commit, hash: Uint8Array, seq:
 export function rememberIds(state: ShardState, commit: Commit, seq: number): void {
   for (const { cause, actor } of commit.entries) {
     if ((cause.kind === 'ask' || cause.kind === 'inbox') && cause.id !== undefined) {
-      state.dedupe.add(dedupeKey(cause.from, actor, cause.id), seq);
+      state.dedupe.add(state.dedupe.key(cause.from, actor, cause.id), seq);
     }
   }
 }

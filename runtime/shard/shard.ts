@@ -11,6 +11,7 @@
  * P6  Nothing is refused silently: an ask gets a typed answer, anything else a dead letter.
  * P7  What waits is bounded: asks beyond the bound are refused at once, the inbox is paused.
  */
+import { randomInt } from 'node:crypto';
 import { decodeCommit } from '#runtime/bus/codec';
 import { encodeRefusal } from '#runtime/edge/replies';
 import type { Address } from '#schemas/address';
@@ -20,7 +21,6 @@ import { Alarm } from './alarm.ts';
 import { Appender, type AppendOutcome } from './append.ts';
 import { checkBundle, checkHeaders, NOBODY } from './check-arrival.ts';
 import { type Positions, type SealedCommit, sealCommit } from './commit.ts';
-import { dedupeKey } from './dedupe.ts';
 import { Draft } from './draft.ts';
 import { writeEpoch } from './epoch.ts';
 import { shardErrors } from './errors.ts';
@@ -29,7 +29,7 @@ import { Hydrator } from './hydrate.ts';
 import { Mailer, parcelsOf } from './mailer.ts';
 import type { Ask, EffectResult, EffectRunner, InboxMessage, ShardInbox, Subscription } from './ports.ts';
 import { prepareBatch } from './prepare.ts';
-import { applyTables, foldLog } from './recover.ts';
+import { applyTables, foldLog, readIds } from './recover.ts';
 import { answerItem, refuseItem, respond } from './reply.ts';
 import { settle } from './settle.ts';
 import type { CrashPoint, ShardDeps, ShardStatus } from './shard-types.ts';
@@ -38,6 +38,7 @@ import { Snapshotter } from './snapshotter.ts';
 import { emptyState, type ShardState } from './state.ts';
 import { type Answer, stepItem } from './step-item.ts';
 import type { Cell } from './table.ts';
+import { entryOfMessage, isTwin } from './twin.ts';
 import type { Work } from './work.ts';
 
 export type { CrashPoint, ShardDeps, ShardLimits, ShardStatus } from './shard-types.ts';
@@ -49,6 +50,8 @@ const STALL_MAX_MS = 5_000;
 const OUTAGE_AFTER_MS = 2_000;
 /** A batch is cut when it is estimated to fill this share of the largest message the server takes. */
 const BATCH_SHARE = 0.5;
+/** Largest range that `randomInt` takes. */
+const DEDUPE_SEED_MAX = 2 ** 48 - 1;
 /** Bodies above this share of the largest message go to the blob store. */
 const INLINE_SHARE = 1 / 8;
 /** Subject, headers and record of a stored inbox message. */
@@ -70,7 +73,9 @@ export class Shard {
   readonly #appender: Appender;
   readonly #queue = new ItemQueue();
   /** Messages with an id that wait or are being committed. */
-  readonly #inflight = new Map<string, BodyItem>();
+  /** Nobody outside knows it, so nobody can choose ids whose hashes collide. */
+  readonly #dedupeSeed = randomInt(DEDUPE_SEED_MAX);
+  readonly #inflight = new Map<number, BodyItem>();
   readonly #batchBytesMax: number;
   readonly #inlineBytesMax: number;
   #state: ShardState;
@@ -146,20 +151,24 @@ export class Shard {
       this.#refuse(ask, shardErrors.wrong_shard, `${address} lives in shard ${this.#state.shardOf(address)}`);
       return;
     }
-    const key = ask.id === undefined ? undefined : dedupeKey(ask.from, address, ask.id);
+    const key = ask.id === undefined ? undefined : this.#state.dedupe.key(ask.from, address, ask.id);
     if (key !== undefined) {
       const twin = this.#inflight.get(key);
-      if (twin !== undefined) {
+      if (twin !== undefined && isTwin(twin, address, ask)) {
         twin.also ??= [];
         twin.also.push(ask);
         return;
       }
       const seq = this.#state.dedupe.get(key);
       if (seq !== undefined) {
-        void this.#answerAgain(ask, address, seq);
+        void this.#answerAgain(ask, address, key, seq);
         return;
       }
     }
+    this.#enqueueAsk(ask, address, key);
+  }
+
+  #enqueueAsk(ask: Ask, address: string, key: number | undefined): void {
     // P7.
     if (
       this.#queue.outside >= this.#deps.limits.queueMax ||
@@ -225,7 +234,13 @@ export class Shard {
 
   #empty(): ShardState {
     const { shard, registry, shardOf, limits } = this.#deps;
-    return emptyState({ shard, registry, shardOf, dedupeWindow: limits.dedupeWindow });
+    return emptyState({
+      shard,
+      registry,
+      shardOf,
+      dedupeWindow: limits.dedupeWindow,
+      dedupeSeed: this.#dedupeSeed,
+    });
   }
 
   async #recover(throughSeq: number, epoch: number): Promise<void> {
@@ -245,6 +260,7 @@ export class Shard {
         );
       }
       applyTables(state, tables);
+      await readIds(state, log, tables);
     }
     const from = state.index;
     const sources = { hydrator: this.#hydrator, blobs, eventOf: this.#deps.gate.eventOf };
@@ -310,6 +326,8 @@ export class Shard {
         address: NOBODY,
         key: undefined,
         also: undefined,
+        twinSeq: undefined,
+        isDuplicate: false,
         refusal,
       });
     }
@@ -323,13 +341,16 @@ export class Shard {
   #receiveSend(message: InboxMessage): void {
     const address = this.#deps.addressOf(message.subject);
     checkHeaders(message);
-    const key = message.id === undefined ? undefined : dedupeKey(message.from, address, message.id);
-    if (key !== undefined && (this.#inflight.has(key) || this.#state.dedupe.get(key) !== undefined)) {
+    const { dedupe } = this.#state;
+    const key = message.id === undefined ? undefined : dedupe.key(message.from, address, message.id);
+    const twin = key === undefined ? undefined : this.#inflight.get(key);
+    if (twin !== undefined && isTwin(twin, address, message)) {
       this.#push({ kind: 'skip', seq: message.seq });
       return;
     }
-    const item: Item = { kind: 'inbox', message, address, key, also: undefined };
-    if (key !== undefined) this.#inflight.set(key, item);
+    const twinSeq = key === undefined ? undefined : dedupe.get(key);
+    const item: Item = { kind: 'inbox', message, address, key, also: undefined, twinSeq, isDuplicate: false };
+    if (key !== undefined && twinSeq === undefined) this.#inflight.set(key, item);
     this.#push(item);
   }
 
@@ -352,6 +373,7 @@ export class Shard {
             state: this.#state,
             hydrator: this.#hydrator,
             blobs: this.#deps.blobs,
+            log: this.#deps.log,
             inlineBytesMax: this.#inlineBytesMax,
           },
           batch,
@@ -504,23 +526,20 @@ export class Shard {
   }
 
   /** The first answer of a message handled before, read back from the log. */
-  async #answerAgain(ask: Ask, address: string, seq: number): Promise<void> {
+  async #answerAgain(ask: Ask, address: string, key: number, seq: number): Promise<void> {
     try {
       const stored = await this.#deps.log.get(seq);
       const commit = stored === undefined ? undefined : decodeCommit(stored.bytes);
-      const entry = commit?.entries.find(
-        (e) =>
-          (e.cause.kind === 'ask' || e.cause.kind === 'inbox') &&
-          e.cause.id === ask.id &&
-          e.cause.from === ask.from &&
-          e.actor === address,
-      );
-      if (commit === undefined || entry === undefined) {
-        return this.#refuse(
-          ask,
-          shardErrors.duplicate_answered,
-          `Message ${ask.id ?? ''} was handled before`,
-        );
+      if (commit === undefined) {
+        this.#refuse(ask, shardErrors.duplicate_answered, `Message ${ask.id ?? ''} was handled before`);
+        return;
+      }
+      const entry = entryOfMessage(commit, address, ask);
+      if (entry === undefined) {
+        // Another id of the same hash.
+        if (this.#phase === 'running') this.#enqueueAsk(ask, address, key);
+        else this.#refuse(ask, shardErrors.not_owner, `Shard ${this.shard} takes nothing right now`);
+        return;
       }
       respond(ask, entry, commit);
     } catch (thrown) {

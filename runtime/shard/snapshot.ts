@@ -46,7 +46,8 @@ export interface Tables {
   readonly epoch: number;
   readonly consumed: number;
   readonly acted: number;
-  readonly dedupe: readonly (readonly [string, number])[];
+  /** Where the remembered message ids begin in the log; 0: there are none. */
+  readonly idsFromSeq: number;
   readonly senders: readonly (readonly [string, SenderMark])[];
   readonly localMail: readonly LocalMail[];
   readonly marks: readonly (readonly [number, MailMark])[];
@@ -75,7 +76,7 @@ function tablesOf(state: ShardState, parcels: readonly Parcel[]): Tables {
     epoch: state.epoch,
     consumed: state.consumed,
     acted: state.acted,
-    dedupe: state.dedupe.entries(),
+    idsFromSeq: state.dedupe.fromSeq,
     senders: [...state.senders],
     localMail: [...state.localMail.values()],
     marks: [...state.marks],

@@ -68,6 +68,8 @@ export interface ShardStateOptions {
   readonly registry: MachineRegistry;
   readonly shardOf: (address: string) => number;
   readonly dedupeWindow: number;
+  /** Of this process: see {@link Dedupe}. */
+  readonly dedupeSeed: number;
 }
 
 export function emptyState(options: ShardStateOptions): ShardState {
@@ -78,7 +80,7 @@ export function emptyState(options: ShardStateOptions): ShardState {
     actors: new ActorTable(),
     timers: new TimerQueue(),
     effects: new Map(),
-    dedupe: new Dedupe(options.dedupeWindow),
+    dedupe: new Dedupe(options.dedupeWindow, options.dedupeSeed),
     senders: new Map(),
     localMail: new Map(),
     marks: new Map(),

@@ -43,6 +43,7 @@ export function stepItem(context: ItemContext, item: Item): boolean {
       step(resolve(context, causeOfAsk(item.ask), item.address, item.ask));
       return true;
     case 'inbox':
+      if (item.isDuplicate) return true;
       step(resolve(context, causeOfInbox(item.message), item.address, item.message, item.refusal));
       return true;
     case 'admin':
