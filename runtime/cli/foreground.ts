@@ -10,7 +10,7 @@ import { openRealm } from './nats-realm.ts';
 import { plural, span } from './render/format.ts';
 import { palette, wantsColour } from './render/palette.ts';
 import { welcomeLines } from './render/welcome.ts';
-import { treeStarted } from './tree-started.ts';
+import { treeSettled } from './tree-settled.ts';
 
 export interface Foreground {
   readonly plan: Plan;
@@ -50,10 +50,10 @@ export async function runForeground({ plan, join, io, out, builtins }: Foregroun
   const run = readRun(dataDir);
   await using realm = run === undefined ? undefined : await openRealm({ ...run, dataDir, run });
   if (realm !== undefined && spec.children.length > 0) {
-    const started = treeStarted(realm);
+    const settled = treeSettled(realm);
     // Stopped meanwhile, nobody waits for it any more.
-    started.catch(() => undefined);
-    await Promise.race([started, ended]);
+    settled.catch(() => undefined);
+    await Promise.race([settled, ended]);
   }
   out.data({ event: 'up', ...node.status(), dataDir });
   const kinds = plural(Object.keys(config.kinds).length, 'kind');

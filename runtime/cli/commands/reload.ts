@@ -11,6 +11,7 @@ import { EXIT } from '../exit-codes.ts';
 import { findConfig, missingConfig } from '../locate.ts';
 import { withRealm } from '../realm.ts';
 import { planLines } from '../render/plan.ts';
+import { treeSettled } from '../tree-settled.ts';
 
 export function reloadCommand(shell: Shell): Command {
   const command = declare({
@@ -39,6 +40,7 @@ export function reloadCommand(shell: Shell): Command {
       const dryRun = options.dryRun === true;
       return withRealm({ data: options.data, config: file }, io, async (realm) => {
         const plan = await realm.applyConfig({ spec, hash, dryRun });
+        if (!dryRun) await treeSettled(realm);
         out.data({ ...plan, dryRun });
         out.lines(planLines(plan, out.palette, dryRun));
         return EXIT.ok;

@@ -15,7 +15,7 @@ import { DATA_ROOT, findConfig, mannerOf, missingConfig, readRun, serverOf } fro
 import { withRealm } from '../realm.ts';
 import { span } from '../render/format.ts';
 import { welcomeLines, written } from '../render/welcome.ts';
-import { treeStarted } from '../tree-started.ts';
+import { treeSettled } from '../tree-settled.ts';
 
 interface Options {
   readonly data?: string;
@@ -74,7 +74,7 @@ export function upCommand(shell: Shell): Command {
       return runForeground({ plan, join, io, out, builtins });
     }
     const { run, log, tookMs } = await startDetached(plan.dataDir, io);
-    if (plan.spec.children.length > 0) await withRealm({ data: plan.dataDir }, io, treeStarted);
+    if (plan.spec.children.length > 0) await withRealm({ data: plan.dataDir }, io, treeSettled);
     out.data({ ok: true, pid: run.pid, realm: run.realm, dataDir: plan.dataDir, log });
     const { good, strong, faint, name } = out.palette;
     const manner = mannerOf(plan, io);
