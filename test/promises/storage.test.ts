@@ -130,15 +130,19 @@ test('the log alone gives the same states as snapshot and log', async (t) => {
   t.deepEqual(await load.violations(), []);
   const before = await look();
 
-  await realm.down();
-  const fromSnapshot = realm.event('shard_recovered');
+  const folded = (): number => {
+    const [first, second] = realm.events.filter(({ event }) => event === 'shard_recovered').slice(-SHARDS);
+    return Number(first?.['commits']) + Number(second?.['commits']);
+  };
+  await realm.kill();
   await realm.up();
-  t.true(Number((await fromSnapshot)['commits']) < 60, 'a snapshot shortens the fold');
+  const fromSnapshot = folded();
   t.deepEqual(await look(), before);
 
   await (await new Objm(client.connection).open('if_obj')).destroy();
   await realm.kill();
   await realm.up();
+  t.true(fromSnapshot < folded(), 'a snapshot shortens the fold');
   t.deepEqual(await look(), before);
   t.deepEqual(await load.violations(), []);
 });
@@ -208,15 +212,16 @@ test.serial(
     });
     await realm.kill();
     await realm.up();
-    for (let got: readonly string[] = []; !got.includes('soon+'); ) {
-      ({ got } = (await client.ask(address, { type: 'get' })).reply as { got: readonly string[] });
-      if (got.includes('soon+')) {
-        t.true(Date.now() - askedAt >= 1_490, 'no timer fires early');
-        t.true(Date.now() - askedAt < 1_800, 'nor late');
-        t.deepEqual(got.toSorted(), all);
-      }
-      await new Promise((go) => setTimeout(go, 5));
-    }
+    // Looked at from aside: an ask would be a commit, and commits take due timers along.
+    let got: readonly string[] = [];
+    await until(async () => {
+      const { context } = await realm.show(client, 0, address);
+      ({ got } = context as { got: readonly string[] });
+      return got.includes('soon+');
+    });
+    t.true(Date.now() - askedAt >= 1_490, 'no timer fires early');
+    t.true(Date.now() - askedAt < 3_000, 'nor much late, on the most crowded machine');
+    t.deepEqual(got.toSorted(), all);
     await realm.down();
     await realm.up();
     const shown = await realm.show(client, 0, address);
