@@ -14,8 +14,11 @@ import {
 } from './supervisor.ts';
 import { duration, formatDuration } from './units.ts';
 
-/** Shards of a realm: a few single-writer logs are enough for one machine, and the number can never change. */
-export const SHARDS_DEFAULT = 4;
+/**
+ * Shards of a realm: on one node one log is fastest, for each shard's commits pay their own fsync and fewer asks share
+ * one. Shards are what spreads over nodes: a realm that will have several wants about four for each.
+ */
+export const SHARDS_DEFAULT = 1;
 /** Each shard is a consumer and a lease; past this a realm wants more realms. */
 export const SHARDS_MAX = 256;
 /** Age up to which a signed message is taken: five minutes forgive clocks and queues, not a replay. */
@@ -238,7 +241,9 @@ export const realmConfigSchema = z
       .min(1)
       .max(SHARDS_MAX)
       .default(SHARDS_DEFAULT)
-      .describe('Single-writer logs; fixed for the life of a realm.'),
+      .describe(
+        'Single-writer logs, fixed for the life of a realm. One is fastest on one node; take about four for each node the realm may ever have.',
+      ),
     nats: natsSchema.prefault({}),
     limits: limitsSchema.prefault({}),
     edge: edgeSchema.prefault({}),
