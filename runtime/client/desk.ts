@@ -38,8 +38,12 @@ export interface Request<T> {
   readonly read: (message: Msg) => Outcome<T>;
 }
 
+/** One request without an answer yet: a record, not a handful of function objects. */
 interface Open {
   readonly token: string;
+  readonly request: Request<unknown>;
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: FabricError) => void;
   readonly startedAt: number;
   readonly deadline: number;
   /** When the next attempt is due. */
@@ -48,9 +52,8 @@ interface Open {
   lastError: FabricError | undefined;
   /** Attempts that met nobody: what nobody heard was not done. */
   unheard: number;
-  readonly publish: (attempt: number) => void;
-  readonly receive: (message: Msg) => void;
-  readonly fail: (error: FabricError) => void;
+  /** Listens on the caller's signal, where there is one. */
+  onAbort: (() => void) | undefined;
 }
 
 export interface DeskOptions {
@@ -74,7 +77,9 @@ export class RequestDesk {
     const tokenAt = this.#inbox.length + 1;
     this.#subscription = nc.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => {
-        if (error === null) this.#open.get(message.subject.slice(tokenAt))?.receive(message);
+        if (error !== null) return;
+        const open = this.#open.get(message.subject.slice(tokenAt));
+        if (open !== undefined) this.#receive(open, message);
       },
     });
   }
@@ -97,46 +102,25 @@ export class RequestDesk {
       }
       const { signal } = request;
       if (signal?.aborted === true) return reject(aborted(signal));
-      const token = (this.#next++).toString(36);
-      const replyTo = `${this.#inbox}.${token}`;
-      const finish = (): void => {
-        this.#open.delete(token);
-        signal?.removeEventListener('abort', onAbort);
-      };
-      const onAbort = (): void => open.fail(aborted(signal));
       const now = performance.now();
       const open: Open = {
-        token,
+        token: (this.#next++).toString(36),
+        request,
+        resolve,
+        reject,
         startedAt: now,
         deadline: now + request.timeoutMs,
         attemptAt: now + this.#options.attemptMs,
         attempts: 1,
         lastError: undefined,
         unheard: 0,
-        publish: (attempt) => {
-          this.#nc.publish(request.subject(attempt), request.body, {
-            reply: replyTo,
-            headers: request.headers,
-          });
-        },
-        receive: (message) => {
-          const outcome = readOutcome(request, message);
-          if (outcome.ok) {
-            finish();
-            resolve(outcome.value);
-          } else if (outcome.error.retryable) {
-            open.lastError = outcome.error;
-            if (outcome.error.code === clientErrors.nobody_answers.code) open.unheard += 1;
-            open.attemptAt = performance.now() + backoffMs(open.attempts);
-          } else open.fail(outcome.error);
-        },
-        fail: (error) => {
-          finish();
-          reject(error);
-        },
+        onAbort: undefined,
       };
-      this.#open.set(token, open);
-      signal?.addEventListener('abort', onAbort, { once: true });
+      if (signal !== undefined) {
+        open.onAbort = () => this.#fail(open, aborted(signal));
+        signal.addEventListener('abort', open.onAbort, { once: true });
+      }
+      this.#open.set(open.token, open);
       this.#attempt(open, 0);
       this.#arm();
     });
@@ -146,18 +130,51 @@ export class RequestDesk {
     this.#closed = true;
     clearTimeout(this.#timer);
     for (const open of [...this.#open.values()]) {
-      open.fail(new FabricError(clientErrors.client_closed, 'The client closed before an answer came'));
+      this.#fail(
+        open,
+        new FabricError(clientErrors.client_closed, 'The client closed before an answer came'),
+      );
     }
     if (!this.#nc.isClosed()) this.#subscription.unsubscribe();
   }
 
+  #receive(open: Open, message: Msg): void {
+    const outcome = readOutcome(open.request, message);
+    if (outcome.ok) {
+      this.#finish(open);
+      open.resolve(outcome.value as never);
+      return;
+    }
+    if (!outcome.error.retryable) {
+      this.#fail(open, outcome.error);
+      return;
+    }
+    open.lastError = outcome.error;
+    if (outcome.error.code === clientErrors.nobody_answers.code) open.unheard += 1;
+    open.attemptAt = performance.now() + backoffMs(open.attempts);
+  }
+
+  #fail(open: Open, error: FabricError): void {
+    this.#finish(open);
+    open.reject(error);
+  }
+
+  #finish(open: Open): void {
+    this.#open.delete(open.token);
+    if (open.onAbort !== undefined) open.request.signal?.removeEventListener('abort', open.onAbort);
+  }
+
   #attempt(open: Open, attempt: number): void {
+    const { request, token } = open;
     try {
-      open.publish(attempt);
+      this.#nc.publish(request.subject(attempt), request.body, {
+        reply: `${this.#inbox}.${token}`,
+        headers: request.headers,
+      });
     } catch (cause) {
       const closed = this.#nc.isClosed() || this.#nc.isDraining();
       const kind = closed ? clientErrors.client_closed : clientErrors.body_not_encodable;
-      open.fail(new FabricError(kind, `The request cannot be published: ${String(cause)}`, { cause }));
+      this.#fail(open, new FabricError(kind, `The request cannot be published: ${String(cause)}`, { cause }));
     }
   }
 
@@ -172,7 +189,7 @@ export class RequestDesk {
 
   #tick(now: number): void {
     for (const open of this.#open.values()) {
-      if (now >= open.deadline) open.fail(timedOut(open, now));
+      if (now >= open.deadline) this.#fail(open, timedOut(open, now));
       else if (now >= open.attemptAt) {
         open.attemptAt = now + this.#options.attemptMs;
         open.attempts += 1;
