@@ -34,6 +34,8 @@ export const ATTEMPT_MS = 2_000;
 export const OUTSTANDING_MAX = 8_192;
 /** Learning the shard count must not hold up a start: without it asks take the short form. */
 const STATUS_TIMEOUT_MS = 500;
+/** Actors whose subjects are kept at hand: checking and hashing an address costs as much as encoding an event. */
+const ROUTES_MAX = 10_000;
 
 export class Client {
   /** Unique to this client: message ids are `<clientId>.<n>`. */
@@ -48,6 +50,7 @@ export class Client {
   readonly #sequences: SequenceStore;
   #nextId = 0;
   #shards: number | undefined;
+  readonly #routes = new Map<string, (attempt: number) => string>();
   /** Stamped messages leave in the order of their numbers: a later one first would make the earlier a replay. */
   #lastStamp: Promise<unknown> = Promise.resolve();
 
@@ -81,6 +84,7 @@ export class Client {
       throw thrown;
     }
     this.#shards = statuses.find((status) => status.shardCount !== undefined)?.shardCount;
+    this.#routes.clear();
     return this.#shards !== undefined;
   }
 
@@ -92,11 +96,8 @@ export class Client {
    */
   ask<E extends EventLike>(address: string, event: E | IFMessage, options: AskOptions = {}): Promise<Answer> {
     return attempt(() => {
-      const short = this.#subjects.ask(address);
-      const long = this.#shards === undefined ? short : this.#subjects.askShard(address, this.#shards);
       return this.#desk.request<Answer>({
-        // Where the owner does not answer, any node may know better.
-        subject: (n) => (n % 2 === 0 ? long : short),
+        subject: this.#route(address),
         read: readAnswer,
         ...this.#envelope(event, options),
       });
@@ -189,6 +190,18 @@ export class Client {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** Subjects of the attempts at an ask. Where the owner does not answer, any node may know better. */
+  #route(address: string): (attempt: number) => string {
+    const known = this.#routes.get(address);
+    if (known !== undefined) return known;
+    const short = this.#subjects.ask(address);
+    const long = this.#shards === undefined ? short : this.#subjects.askShard(address, this.#shards);
+    const route = (attempt: number): string => (attempt % 2 === 0 ? long : short);
+    if (this.#routes.size >= ROUTES_MAX) this.#routes.clear();
+    this.#routes.set(address, route);
+    return route;
   }
 
   #newId(): string {
