@@ -114,7 +114,7 @@ test('the log alone gives the same states as snapshot and log', async (t) => {
   await using realm = await TestRealm.start({ config });
   const load = new Load({ client: () => realm.client(), shards: SHARDS, count: 25 });
   await load.start();
-  await load.stop();
+  await load.finish();
   const client = await realm.client();
   const look = async (): Promise<unknown[]> => {
     const found: unknown[] = [];
@@ -142,7 +142,7 @@ test('the log alone gives the same states as snapshot and log', async (t) => {
   await (await new Objm(client.connection).open('if_obj')).destroy();
   await realm.kill();
   await realm.up();
-  t.true(fromSnapshot < folded(), 'a snapshot shortens the fold');
+  t.true(fromSnapshot < folded() / 2, 'a snapshot shortens the fold');
   t.deepEqual(await look(), before);
   t.deepEqual(await load.violations(), []);
 });

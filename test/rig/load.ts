@@ -163,11 +163,16 @@ export class Load {
     while (this.#acked < until) await Promise.race([this.#progress.promise, this.#failed.promise]);
   }
 
+  /** Resolves when every worker has done its `count`. */
+  async finish(): Promise<void> {
+    await Promise.race([Promise.all(this.#workers), this.#failed.promise]);
+  }
+
   /** No new messages; resolves when the last ones are acknowledged. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#stopping.resolve();
-    await Promise.race([Promise.all(this.#workers), this.#failed.promise]);
+    await this.finish();
   }
 
   /** Waits until everything expected has come; what is wrong then. */
