@@ -42,6 +42,7 @@ export async function runForeground({ plan, join, io, out, builtins }: Foregroun
     ...(plan.file !== undefined && { configFile: plan.file }),
     log,
     ...(join !== undefined && { join }),
+    signal: io.signal,
   });
   const interrupted = Promise.withResolvers<void>();
   io.signal.addEventListener('abort', () => interrupted.resolve(), { once: true });

@@ -34,6 +34,7 @@ export interface HostOptions {
 export class ShardHost {
   readonly #options: HostOptions;
   readonly #running = new Map<number, Shard>();
+  readonly #starting = new Set<Shard>();
   readonly #failed = new Map<number, WireError>();
   readonly #loops: Promise<void>[] = [];
   readonly #firstTries: PromiseWithResolvers<void>[] = [];
@@ -83,7 +84,8 @@ export class ShardHost {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#stop();
-    await Promise.all(this.all().map((shard) => shard.stop()));
+    for (const first of this.#firstTries) first.resolve();
+    await Promise.all([...this.#starting, ...this.all()].map((shard) => shard.stop()));
     await Promise.all(this.#loops);
   }
 
@@ -144,8 +146,10 @@ export class ShardHost {
   /** Runs the shard until it leaves; the reason, or undefined when the node stops. Throws what kept it from beginning. */
   async #run(shard: number, lease: Lease): Promise<FabricError | undefined> {
     const running = new Shard(this.#options.depsOf(shard));
+    this.#starting.add(running);
     try {
       await running.start();
+      this.#starting.delete(running);
       this.#failed.delete(shard);
       this.#running.set(shard, running);
       this.#options.changed(shard, running);
@@ -165,6 +169,7 @@ export class ShardHost {
       await running.stop();
       throw thrown;
     } finally {
+      this.#starting.delete(running);
       this.#running.delete(shard);
       this.#options.changed(shard, undefined);
       await lease.release().catch((error: unknown) => {

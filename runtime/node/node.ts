@@ -65,6 +65,8 @@ export interface NodeOptions {
   };
   /** URL of the NATS server of a realm that runs already. */
   readonly join?: string;
+  /** Stops the node, also while it starts: `startNode` then rejects. */
+  readonly signal?: AbortSignal;
   readonly log: Logger;
 }
 
@@ -82,6 +84,8 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     return node;
   } catch (thrown) {
     await resources.disposeAsync();
+    // What broke because everything was being closed says less than that it was.
+    options.signal?.throwIfAborted();
     throw thrown;
   }
 }
@@ -106,7 +110,9 @@ export class Node {
   }
 
   async start(): Promise<void> {
-    const { config, dataDir, log } = this.#options;
+    const { config, dataDir, log, signal } = this.#options;
+    signal?.throwIfAborted();
+    signal?.addEventListener('abort', () => void this.stop(), { once: true });
     const subjects = new Subjects(config.prefix, config.shards);
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     const registryReady = this.#buildRegistry();
@@ -287,7 +293,9 @@ export class Node {
       configApply: (request) => root.apply(request),
     });
     await host.settled();
+    this.#options.signal?.throwIfAborted();
     await root.ensure();
+    this.#options.signal?.throwIfAborted();
   }
 
   #kindReader(registry: Registry): (() => Promise<readonly ActorKind[]>) | undefined {

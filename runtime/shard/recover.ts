@@ -48,23 +48,24 @@ interface Sources {
   readonly eventOf: EdgeGate['eventOf'];
 }
 
-/** Folds the log after the state's position through `throughSeq`. Returns what of it must still be sent outside. */
+/**
+ * Folds the log after the state's position through `throughSeq`. Returns what of it must still be sent outside.
+ * `checkWanted` is called after every commit and may throw to end it early.
+ */
 export async function foldLog(
   state: ShardState,
   log: ShardLog,
   throughSeq: number,
   sources: Sources,
   waiting: readonly Parcel[],
-  progress: (entries: number) => void,
+  checkWanted: () => void,
 ): Promise<Parcel[]> {
   let parcels = [...waiting];
-  let entries = 0;
   if (throughSeq > state.seq) {
     for await (const stored of log.read(state.seq, throughSeq)) {
       parcels.push(...(await foldCommit(state, stored, sources)));
-      entries += 1;
       if (state.acted >= 0 && parcels.length > 1024) parcels = parcels.filter((p) => p.index > state.acted);
-      progress(entries);
+      checkWanted();
     }
     if (state.seq !== throughSeq) {
       throw new FabricError(

@@ -66,6 +66,8 @@ interface Staged {
   readonly provesGarbage: boolean;
 }
 
+const STOPPED_EARLY = 'The shard was stopped while it recovered';
+
 type Phase = 'new' | 'recovering' | 'running' | 'stalled' | 'closed';
 
 export class Shard {
@@ -120,7 +122,12 @@ export class Shard {
   async start(): Promise<void> {
     this.#phase = 'recovering';
     const { seq, epoch } = await writeEpoch(this.#deps, this.#appender, () => this.#empty());
+    this.#checkWanted();
     await this.#recover(seq, epoch);
+    if (this.#isClosed()) {
+      await this.#closeInside(new FabricError(shardErrors.shard_moved, STOPPED_EARLY).toWire());
+      this.#checkWanted();
+    }
     this.#asks = this.#deps.asks.open((ask) => this.offer(ask));
     this.#run();
   }
@@ -232,6 +239,16 @@ export class Shard {
     await this.#shut(undefined);
   }
 
+  /** A function, so that the compiler does not take a phase for known across an await. */
+  #isClosed(): boolean {
+    return this.#phase === 'closed';
+  }
+
+  /** Throws where the shard was stopped while it recovers: a long fold then ends at once. */
+  #checkWanted(): void {
+    if (this.#isClosed()) throw new FabricError(shardErrors.shard_moved, STOPPED_EARLY);
+  }
+
   #empty(): ShardState {
     const { shard, registry, shardOf, limits } = this.#deps;
     return emptyState({
@@ -265,7 +282,7 @@ export class Shard {
     const from = state.index;
     const sources = { hydrator: this.#hydrator, blobs, eventOf: this.#deps.gate.eventOf };
     const waiting = tables?.parcels ?? [];
-    const parcels = await foldLog(state, log, throughSeq, sources, waiting, () => {});
+    const parcels = await foldLog(state, log, throughSeq, sources, waiting, () => this.#checkWanted());
     logger.info(
       { shard, epoch, commits: state.index - from, actors: state.actors.size, ms: clock.now() - startedAt },
       'shard_recovered',
