@@ -72,7 +72,12 @@ export interface Entry {
   /** The body in the blob store, where it was too big for the log; `event` then holds only its type. */
   readonly blob?: { readonly hash: string; readonly contentType?: string };
   /** Body and content type as they came, where no event could be made of them. */
-  readonly raw?: { readonly body: Uint8Array; readonly contentType?: string };
+  readonly raw?: {
+    readonly body: Uint8Array;
+    readonly contentType?: string;
+    /** Length of the whole body, where only its beginning is kept. */
+    readonly bytes?: number;
+  };
   /** True where a throw failed the actor (`onThrow: fail`). */
   readonly failed?: boolean;
   /** W3C traceparent of the cause. */

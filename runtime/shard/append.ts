@@ -43,13 +43,15 @@ export class Appender {
   async append(bytes: Uint8Array, expectedSeq: number): Promise<AppendOutcome> {
     for (let attempt = 0; ; attempt++) {
       const result = await this.#log.append(bytes, expectedSeq);
-      if (result.kind === 'appended' || result.kind === 'refused') return result;
+      // F3: after an unclear attempt a refusal says nothing of that one.
+      if (result.kind === 'appended' || (result.kind === 'refused' && attempt === 0)) return result;
       const last = await this.#head();
       if (last === 'abandoned') return { kind: 'abandoned' };
       if (last !== undefined && last.seq !== expectedSeq) {
         return equalBytes(last.bytes, bytes) ? { kind: 'appended', seq: last.seq } : { kind: 'fenced' };
       }
       if (last === undefined && expectedSeq !== 0) return { kind: 'fenced' };
+      if (result.kind === 'refused') return result;
       this.#logger.warn(
         { attempt, why: result.kind === 'unclear' ? result.reason : result.kind },
         'append_retry',

@@ -48,9 +48,10 @@ export const shardErrors = errorKinds({
     retryable: false,
     help: 'Reply or send less, or put the data in the object store and send its name.',
   },
-  not_encodable: {
+  not_encodable: { retryable: false, help: 'Keep context, events and replies plain data without cycles.' },
+  batch_undone: {
     retryable: true,
-    help: 'Keep context, events and replies plain data without cycles; the batch was undone and each step is now checked.',
+    help: 'Something in the same commit could not be stored; retry with the same message id, each step is now checked.',
   },
   body_too_big: { retryable: false, help: 'Send a smaller body or raise limits.bodyBytesMax.' },
   log_refused: {

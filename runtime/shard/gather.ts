@@ -55,19 +55,21 @@ export class ItemQueue {
   #head = 0;
   /** Asks and inbox messages among them: what the bound counts. */
   outside = 0;
+  /** Bytes of their bodies. */
+  outsideBytes = 0;
 
   get length(): number {
     return this.#items.length - this.#head;
   }
 
   push(item: Item): void {
-    if (isOutside(item)) this.outside += 1;
+    this.#count(item, 1);
     this.#items.push(item);
   }
 
   /** Puts items back at the front, in their order. */
   unshift(items: readonly Item[]): void {
-    for (const item of items) if (isOutside(item)) this.outside += 1;
+    for (const item of items) this.#count(item, 1);
     this.#items = [...items, ...this.#items.slice(this.#head)];
     this.#head = 0;
   }
@@ -82,8 +84,14 @@ export class ItemQueue {
       this.#items = this.#items.slice(this.#head);
       this.#head = 0;
     }
-    for (const item of taken) if (isOutside(item)) this.outside -= 1;
+    for (const item of taken) this.#count(item, -1);
     return taken;
+  }
+
+  #count(item: Item, by: 1 | -1): void {
+    if (!isOutside(item)) return;
+    this.outside += by;
+    if (item.kind === 'ask' || item.kind === 'inbox') this.outsideBytes += by * bodyOf(item).byteLength;
   }
 
   clear(): Item[] {

@@ -1,8 +1,8 @@
 /** Snapshot pages, and the way from a page back to a live actor. */
 import { decode, encode } from '#runtime/bus/codec';
-import type { MachineRegistry } from '#runtime/machine/types';
+import type { LiveState, Machine, MachineRegistry } from '#runtime/machine/types';
 import type { Parent } from '#schemas/commit';
-import { FabricError, type WireError } from '#schemas/fabric-error';
+import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
 import { shardErrors } from './errors.ts';
 import type { BlobStore, PendingEffect } from './ports.ts';
 import type { ShardState } from './state.ts';
@@ -41,10 +41,16 @@ export function recordOf(cell: Cell): ActorRecord {
 export function cellOf(record: ActorRecord, location: Location, registry: MachineRegistry): Cell {
   const machine = registry.byRef(record.machine);
   return {
-    address: record.address,
+    ...bareCell(record, location),
     machine,
     state: machine.restore(record.state),
     failed: record.failed,
+  };
+}
+
+function bareCell(record: ActorRecord, location: Location): Omit<Cell, 'machine' | 'state' | 'failed'> {
+  return {
+    address: record.address,
     parent: record.parent,
     timers: record.timers === undefined ? undefined : new Map(record.timers.map((t) => [t.id, t])),
     effects: record.effects === undefined ? undefined : new Map(record.effects.map((e) => [e.key, e])),
@@ -53,6 +59,41 @@ export function cellOf(record: ActorRecord, location: Location, registry: Machin
     dirty: false,
     location,
   };
+}
+
+/**
+ * An actor that cannot be brought back (its machine is gone, or does not know its data) is failed, and only it: what it
+ * holds is kept as it is, for the day its machine is there again.
+ */
+function cellOrBroken(record: ActorRecord, location: Location, registry: MachineRegistry): Cell {
+  try {
+    return cellOf(record, location, registry);
+  } catch (thrown) {
+    const failed = toWireError(thrown);
+    const state: LiveState = {
+      status: 'error',
+      value: null,
+      context: null,
+      error: failed,
+      raw: record.state,
+    };
+    const [name = record.machine, version = '0'] = record.machine.split('@');
+    const machine: Machine = {
+      name,
+      version: Number(version),
+      ref: record.machine,
+      events: undefined,
+      initial: () => {
+        throw thrown;
+      },
+      step: () => {
+        throw thrown;
+      },
+      persist: () => record.state,
+      restore: () => state,
+    };
+    return { ...bareCell(record, location), machine, state, failed };
+  }
 }
 
 /** Name of a page, or of the segment's `index`. */
@@ -81,7 +122,7 @@ export class Hydrator {
   }
 
   /** Brings every passivated actor among the addresses back into the table. Throws `blob_missing`. */
-  async hydrate(state: ShardState, addresses: Iterable<string>): Promise<void> {
+  async hydrate(state: ShardState, addresses: ReadonlySet<string> | readonly string[]): Promise<void> {
     const byPage = new Map<Location, string[]>();
     for (const address of addresses) {
       const slot = state.actors.peek(address);
@@ -90,6 +131,7 @@ export class Hydrator {
       if (wanted === undefined) byPage.set(slot, [address]);
       else wanted.push(address);
     }
+    if (byPage.size === 0) return;
     for (const [location, wanted] of byPage) {
       const page = await this.page(location);
       for (const address of wanted) {
@@ -99,6 +141,8 @@ export class Hydrator {
         if (state.actors.peek(address) === location) this.#admit(state, record, location);
       }
     }
+    // A merge may have moved some of them to another page meanwhile.
+    await this.hydrate(state, addresses);
   }
 
   /** The records of one page, by address. */
@@ -117,7 +161,7 @@ export class Hydrator {
   }
 
   #admit(state: ShardState, record: ActorRecord, location: Location): void {
-    const cell = cellOf(record, location, state.registry);
+    const cell = cellOrBroken(record, location, state.registry);
     state.actors.put(cell);
     for (const timer of cell.timers?.values() ?? []) state.timers.add(timer);
     for (const effect of cell.effects?.values() ?? []) state.effects.set(effect.key, effect);

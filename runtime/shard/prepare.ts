@@ -8,6 +8,7 @@ import { bodyHash, bodyName } from './bodies.ts';
 import { type BodyItem, bodyOf, type Item } from './gather.ts';
 import type { Hydrator } from './hydrate.ts';
 import type { BlobStore, ShardLog } from './ports.ts';
+import { mayBeTaken } from './resolve.ts';
 import type { ShardState } from './state.ts';
 import { entryOfMessage } from './twin.ts';
 
@@ -19,11 +20,12 @@ export interface PrepareContext {
   readonly blobs: BlobStore;
   readonly log: ShardLog;
   readonly inlineBytesMax: number;
+  readonly bodyBytesMax: number;
 }
 
 /** Undefined where the batch needs nothing: the usual case costs one look per item. */
 export function prepareBatch(context: PrepareContext, batch: readonly Item[]): Promise<void> | undefined {
-  const { state, inlineBytesMax } = context;
+  const { state } = context;
   let cold: string[] | undefined;
   let big: BodyItem[] | undefined;
   let suspects: InboxItem[] | undefined;
@@ -35,7 +37,7 @@ export function prepareBatch(context: PrepareContext, batch: readonly Item[]): P
   for (const item of batch) {
     if (item.kind === 'bundle') for (const { mail } of item.bundle.items) look(mail.to);
     else look(addressOf(state, item));
-    if ((item.kind === 'ask' || item.kind === 'inbox') && bodyOf(item).byteLength > inlineBytesMax) {
+    if ((item.kind === 'ask' || item.kind === 'inbox') && isKept(context, item)) {
       big ??= [];
       big.push(item);
     }
@@ -46,6 +48,12 @@ export function prepareBatch(context: PrepareContext, batch: readonly Item[]): P
   }
   if (cold === undefined && big === undefined && suspects === undefined) return undefined;
   return fetch(context, cold ?? [], big ?? [], suspects ?? []);
+}
+
+/** True where the body lies in the blob store: too big for the log, and not refused unread. */
+function isKept({ state, inlineBytesMax, bodyBytesMax }: PrepareContext, item: BodyItem): boolean {
+  const bytes = bodyOf(item).byteLength;
+  return bytes > inlineBytesMax && mayBeTaken(state, item.address, bytes, bodyBytesMax);
 }
 
 async function fetch(

@@ -60,7 +60,6 @@ export function resolveArrival(
     const verdict = gate.check(value, { actor: address, now, lastSeq: last });
     if (!verdict.ok) return deadArrival(arrival, verdict.error);
     ({ event, signed } = verdict);
-    if (signed !== undefined) acceptSeq(state, signed.from, address, { seq: signed.seq, at: now });
   } else if (typeof event.type !== 'string' || event.type === '' || event.type.length > EVENT_TYPE_MAX) {
     const message = `The event has no "type" of 1 to ${EVENT_TYPE_MAX} characters`;
     return refused(arrival, shardErrors.bad_event, message);
@@ -80,7 +79,10 @@ export function resolveArrival(
   }
   const work = workFor(arrival);
   work.event = event;
-  if (signed !== undefined) work.signed = signed;
+  if (signed !== undefined) {
+    work.signed = signed;
+    acceptSeq(state, signed.from, address, { seq: signed.seq, at: now });
+  }
   if (cell === undefined) {
     work.machine = machine.ref;
     if (kind.input !== undefined) work.input = kind.input;
@@ -89,6 +91,9 @@ export function resolveArrival(
 }
 
 const EVENT_TYPE_MAX = 128;
+/** Of a longer body that is refused unread, only the beginning is kept. */
+const RAW_BYTES_MAX = 64 * 1024;
+const RAW_KEPT_BYTES = 4 * 1024;
 
 /** Field by field: conditional spreads cost more than the step itself. */
 function workFor({ cause, address, trace, blob }: Arrival): DraftWork {
@@ -112,9 +117,19 @@ export function deadArrival(arrival: Arrival, error: WireError, event?: EventDat
   return work;
 }
 
-function rawOf(arrival: Arrival): NonNullable<Entry['raw']> {
-  const { body, contentType } = arrival;
-  return { body, ...(contentType !== undefined && { contentType }) };
+function rawOf({ body, contentType }: Arrival): NonNullable<Entry['raw']> {
+  const type = contentType !== undefined && { contentType };
+  if (body.byteLength <= RAW_BYTES_MAX) return { body, ...type };
+  return { body: body.slice(0, RAW_KEPT_BYTES), bytes: body.byteLength, ...type };
+}
+
+/**
+ * False for what is refused whatever its body says: such bodies are not worth a place in the blob store, which a sender
+ * who may do nothing could fill otherwise.
+ */
+export function mayBeTaken(state: ShardState, address: string, bytes: number, bodyBytesMax: number): boolean {
+  const kind = state.registry.kind(address.slice(0, address.indexOf('/')));
+  return kind !== undefined && kind.door !== 'closed' && bytes <= bodyBytesMax;
 }
 
 function isReserved(type: string): boolean {

@@ -12,7 +12,6 @@
  * P7  What waits is bounded: asks beyond the bound are refused at once, the inbox is paused.
  */
 import { randomInt } from 'node:crypto';
-import { decodeCommit } from '#runtime/bus/codec';
 import { encodeRefusal } from '#runtime/edge/replies';
 import type { Address } from '#schemas/address';
 import type { Commit, Entry } from '#schemas/commit';
@@ -24,6 +23,7 @@ import { type Positions, type SealedCommit, sealCommit } from './commit.ts';
 import { Draft } from './draft.ts';
 import { writeEpoch } from './epoch.ts';
 import { shardErrors } from './errors.ts';
+import { FirstAnswers } from './first-answers.ts';
 import { type AdminOutcome, type BodyItem, type Item, ItemQueue } from './gather.ts';
 import { Hydrator } from './hydrate.ts';
 import { Mailer, parcelsOf } from './mailer.ts';
@@ -39,7 +39,7 @@ import { emptyState, type ShardState } from './state.ts';
 import { type Answer, stepItem } from './step-item.ts';
 import type { Cell } from './table.ts';
 import { entryOfMessage, isTwin } from './twin.ts';
-import type { Work } from './work.ts';
+import { nameOf, type Work } from './work.ts';
 
 export type { CrashPoint, ShardDeps, ShardLimits, ShardStatus } from './shard-types.ts';
 
@@ -66,6 +66,12 @@ interface Staged {
   readonly provesGarbage: boolean;
 }
 
+/** Bytes of bodies that may wait, beside the bound on their number. */
+const QUEUE_BYTES_MAX = 64 * 1024 * 1024;
+/** Retries of one message that may wait for its answer. */
+const RETRIES_MAX = 16;
+/** After a batch that had to be undone: its items come again, one a commit. */
+const SINGLE_COMMITS = 64;
 const STOPPED_EARLY = 'The shard was stopped while it recovered';
 
 type Phase = 'new' | 'recovering' | 'running' | 'stalled' | 'closed';
@@ -77,6 +83,11 @@ export class Shard {
   /** Messages with an id that wait or are being committed. */
   /** Nobody outside knows it, so nobody can choose ids whose hashes collide. */
   readonly #dedupeSeed = randomInt(DEDUPE_SEED_MAX);
+  readonly #firstAnswers: FirstAnswers;
+  /** Works whose own commit was too big, by name, with the refusal they get when they come again. */
+  readonly #tooBig = new Map<string, WireError>();
+  /** Commits still to be made of one item each. */
+  #single = 0;
   readonly #inflight = new Map<number, BodyItem>();
   readonly #batchBytesMax: number;
   readonly #inlineBytesMax: number;
@@ -102,6 +113,7 @@ export class Shard {
 
   constructor(deps: ShardDeps) {
     this.#deps = deps;
+    this.#firstAnswers = new FirstAnswers(deps.log);
     this.#appender = new Appender(deps.log, deps.clock, deps.logger);
     this.#alarm = new Alarm(deps.clock, () => this.#timersDue());
     this.#batchBytesMax = deps.log.bytesMax * BATCH_SHARE;
@@ -163,7 +175,9 @@ export class Shard {
       const twin = this.#inflight.get(key);
       if (twin !== undefined && isTwin(twin, address, ask)) {
         twin.also ??= [];
-        twin.also.push(ask);
+        // P7.
+        if (twin.also.length < RETRIES_MAX) twin.also.push(ask);
+        else this.#refuse(ask, shardErrors.overloaded, `Message ${ask.id ?? ''} is being handled already`);
         return;
       }
       const seq = this.#state.dedupe.get(key);
@@ -179,6 +193,7 @@ export class Shard {
     // P7.
     if (
       this.#queue.outside >= this.#deps.limits.queueMax ||
+      this.#queue.outsideBytes >= QUEUE_BYTES_MAX ||
       this.#state.localMail.size >= this.#deps.limits.queueMax
     ) {
       this.#refuse(
@@ -348,7 +363,9 @@ export class Shard {
         refusal,
       });
     }
-    if (!this.#paused && this.#queue.outside >= this.#deps.limits.queueMax) {
+    const isFull =
+      this.#queue.outside >= this.#deps.limits.queueMax || this.#queue.outsideBytes >= QUEUE_BYTES_MAX;
+    if (!this.#paused && isFull) {
       this.#paused = true;
       this.#inbox?.pause();
     }
@@ -392,6 +409,7 @@ export class Shard {
             blobs: this.#deps.blobs,
             log: this.#deps.log,
             inlineBytesMax: this.#inlineBytesMax,
+            bodyBytesMax: this.#deps.limits.bodyBytesMax,
           },
           batch,
         );
@@ -411,6 +429,7 @@ export class Shard {
           await this.#notAppended(staged, result);
           return;
         }
+        batch = [];
         // No await from here to the next append: answers and the next commit leave in one write to the socket.
         this.#act(staged, result.seq);
       }
@@ -422,7 +441,7 @@ export class Shard {
   }
 
   #gather(): Item[] {
-    const { batchMax } = this.#deps.limits;
+    const batchMax = this.#single > 0 ? 1 : this.#deps.limits.batchMax;
     const items: Item[] = [];
     const now = this.#deps.clock.now();
     while (items.length < batchMax / 2) {
@@ -440,18 +459,20 @@ export class Shard {
     const state = this.#state;
     const draft = new Draft(state.index + 1, Math.max(state.at, this.#deps.clock.now()));
     const answers: Answer[] = [];
+    const batchBytesMax = this.#single > 0 ? 0 : this.#batchBytesMax;
     const context = {
       state,
       deps: this.#deps,
       draft,
       answers,
-      batchBytesMax: this.#batchBytesMax,
+      batchBytesMax,
       inlineBytesMax: this.#inlineBytesMax,
+      refusalOf: this.#tooBig.size === 0 ? undefined : (work: Work) => this.#tooBig.get(nameOf(work)),
     };
     let consumed = state.consumed;
     let taken = 0;
     for (const item of batch) {
-      if (draft.bytes > this.#batchBytesMax) break;
+      if (draft.bytes > batchBytesMax) break;
       if (!stepItem(context, item)) break;
       if (item.kind === 'inbox') consumed = item.message.seq;
       else if (item.kind === 'bundle' || item.kind === 'skip') consumed = item.seq;
@@ -461,11 +482,17 @@ export class Shard {
     if (draft.entries.length === 0 && consumed === state.consumed) return undefined;
     const acted = this.#mailer.actedThrough(state.index);
     const sealed = this.#seal(draft, { consumed, acted, epoch: state.epoch });
-    if (sealed instanceof FabricError) {
-      for (const { item } of answers) this.#refuseItem(item, sealed.toWire());
-      return sealed;
+    const failure = sealed instanceof FabricError ? sealed : this.#oversize(sealed, answers);
+    if (failure !== undefined) {
+      for (const { item } of answers) this.#refuseItem(item, failure.toWire());
+      return failure;
     }
-    return { draft, sealed, answers, provesGarbage: this.#snapshotter?.provesGarbage === true };
+    return {
+      draft,
+      sealed: sealed as SealedCommit,
+      answers,
+      provesGarbage: this.#snapshotter?.provesGarbage === true,
+    };
   }
 
   /** The log took nothing, or it is not known what it took: nobody is told anything but to ask again. */
@@ -487,6 +514,28 @@ export class Shard {
     void this.#shut(reason);
   }
 
+  /**
+   * A commit that the server would never take is not sent. The batch is done again item by item, and an item whose own
+   * commit is too big is refused then: one message must not stop the shard each time it comes.
+   */
+  #oversize({ bytes }: SealedCommit, answers: readonly Answer[]): FabricError | undefined {
+    const { bytesMax } = this.#deps.log;
+    if (bytes.byteLength <= bytesMax) return undefined;
+    const details = { shard: this.shard, bytes: bytes.byteLength, bytesMax };
+    this.#single = SINGLE_COMMITS;
+    const [only, another] = answers;
+    if (only !== undefined && another === undefined) {
+      const message = `One message makes a commit of ${bytes.byteLength} bytes; the server takes ${bytesMax}`;
+      const error = new FabricError(shardErrors.output_too_big, message, { details });
+      // An ask has its answer now; anything else comes again.
+      if (only.item.kind !== 'ask') this.#tooBig.set(nameOf(only.entry), error.toWire());
+      return error;
+    }
+    return new FabricError(shardErrors.batch_undone, 'A commit would be larger than the server takes', {
+      details,
+    });
+  }
+
   /** A machine may put out what no encoder takes (cycles): then the batch is done again, each step checked. */
   #seal(draft: Draft, positions: Positions): SealedCommit | FabricError {
     try {
@@ -494,7 +543,7 @@ export class Shard {
     } catch (thrown) {
       const { message } = toWireError(thrown);
       return new FabricError(
-        shardErrors.not_encodable,
+        shardErrors.batch_undone,
         `A state or an output of this batch cannot be stored: ${message}`,
         {
           details: { shard: this.shard },
@@ -512,6 +561,7 @@ export class Shard {
     settle(state, commit, sealed.hash, seq);
     this.#probe('before_reply');
     for (const { item, entry } of answers) this.#answer(item, entry, commit, seq);
+    this.#relax();
     this.#probe('before_mail');
     for (const [n, mail] of draft.mail.entries()) {
       if (state.shardOf(mail.to) === state.shard)
@@ -525,7 +575,11 @@ export class Shard {
     }
     for (const event of draft.events) this.#deps.outbox.event(event.actor, event.name, event.body);
     if (draft.timers.length > 0 || !this.#alarm.isArmed) this.#armTimer();
-    if (this.#paused && this.#queue.outside < this.#deps.limits.queueMax / 2) {
+    if (
+      this.#paused &&
+      this.#queue.outside < this.#deps.limits.queueMax / 2 &&
+      this.#queue.outsideBytes < QUEUE_BYTES_MAX / 2
+    ) {
       this.#paused = false;
       this.#inbox?.resume();
     }
@@ -534,19 +588,35 @@ export class Shard {
     this.#snapshotter?.committed(draft.entries.length, this.#mailer, provesGarbage);
   }
 
+  /** After a batch that had to be undone, checks and single steps end with the commits that were to be careful about. */
+  #relax(): void {
+    if (this.#single === 0) return;
+    this.#single -= 1;
+    if (this.#single > 0) return;
+    this.#state.careful = false;
+    this.#tooBig.clear();
+  }
+
   #answer(item: Item, entry: Entry, commit: Commit, seq: number): void {
     if ((item.kind === 'ask' || item.kind === 'inbox') && item.key !== undefined) {
       this.#inflight.delete(item.key);
       this.#state.dedupe.add(item.key, seq);
     }
-    answerItem(item, entry, commit);
+    try {
+      answerItem(item, entry, commit);
+    } catch (thrown) {
+      // It is stored: who asks again gets the answer from the log. The others of the batch get theirs now.
+      this.#deps.logger.error(
+        { shard: this.shard, actor: entry.actor, error: toWireError(thrown) },
+        'answer_failed',
+      );
+    }
   }
 
   /** The first answer of a message handled before, read back from the log. */
   async #answerAgain(ask: Ask, address: string, key: number, seq: number): Promise<void> {
     try {
-      const stored = await this.#deps.log.get(seq);
-      const commit = stored === undefined ? undefined : decodeCommit(stored.bytes);
+      const commit = await this.#firstAnswers.commitAt(seq);
       if (commit === undefined) {
         this.#refuse(ask, shardErrors.duplicate_answered, `Message ${ask.id ?? ''} was handled before`);
         return;
@@ -602,6 +672,7 @@ export class Shard {
     if (this.#phase !== 'stalled') return;
     await this.#recover(seq, epoch);
     this.#state.careful = careful;
+    if (careful) this.#single = SINGLE_COMMITS;
     // Shut meanwhile: `#shut` waits for this to end, and closes what was opened.
     if (this.#phase !== 'stalled') return;
     this.#run();

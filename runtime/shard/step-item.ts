@@ -6,7 +6,7 @@ import { bodyHash } from './bodies.ts';
 import type { Draft } from './draft.ts';
 import type { Item } from './gather.ts';
 import type { Ask, InboxMessage } from './ports.ts';
-import { deadArrival, resolveArrival } from './resolve.ts';
+import { deadArrival, mayBeTaken, resolveArrival } from './resolve.ts';
 import type { ShardDeps } from './shard-types.ts';
 import type { ShardState } from './state.ts';
 import { applyWork, isNotice } from './step.ts';
@@ -26,6 +26,8 @@ export interface ItemContext {
   readonly batchBytesMax: number;
   /** Bodies above this lie in the blob store, bytes. */
   readonly inlineBytesMax: number;
+  /** Why a work must not be stepped, where an earlier attempt at it could not be stored. */
+  readonly refusalOf: ((work: Work) => WireError | undefined) | undefined;
   /** Grows with every step. */
   readonly answers: Answer[];
 }
@@ -34,7 +36,9 @@ export interface ItemContext {
 export function stepItem(context: ItemContext, item: Item): boolean {
   const { state, draft } = context;
   const step = (work: Work): void => {
-    context.answers.push({ item, entry: applyWork(state, draft, work) });
+    const refusal = context.refusalOf?.(work);
+    const entry = applyWork(state, draft, refusal === undefined ? work : { ...work, error: refusal });
+    context.answers.push({ item, entry });
   };
   switch (item.kind) {
     case 'skip':
@@ -137,7 +141,9 @@ function resolve(
 ): Work {
   const { state, deps, draft, inlineBytesMax } = context;
   const { body, contentType, trace } = message;
-  const blob = body.byteLength > inlineBytesMax ? blobOf(body, contentType) : undefined;
+  const isStored =
+    body.byteLength > inlineBytesMax && mayBeTaken(state, address, body.byteLength, deps.limits.bodyBytesMax);
+  const blob = isStored ? blobOf(body, contentType) : undefined;
   const arrival = { cause, address, body, contentType, trace, blob };
   if (refusal !== undefined) return deadArrival(arrival, refusal);
   try {

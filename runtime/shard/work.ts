@@ -76,3 +76,8 @@ export function workOfResult(actor: string, invokeId: string | undefined, result
     : { type: `xstate.error.actor.${invokeId}`, actorId: invokeId, error: result.error };
   return { cause, actor, op: 'event', event };
 }
+
+/** Tells a work apart from others, also after the shard folded anew and it came again. */
+export function nameOf({ actor, cause }: Pick<Work, 'actor' | 'cause'>): string {
+  return `${actor} ${JSON.stringify(cause)}`;
+}
