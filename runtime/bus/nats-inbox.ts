@@ -8,10 +8,9 @@ import { DeliverPolicy, type JetStreamManager, type JsMsg, jetstream } from '@na
 import type { NatsConnection } from '@nats-io/nats-core';
 import { decode } from '#runtime/bus/codec';
 import type { Clock, InboxMessage, Logger, MailBundle, ShardInbox } from '#runtime/shard/ports';
+import { readAheadBytes } from './read-ahead.ts';
 import type { Subjects } from './subjects.ts';
 
-/** Messages the client holds ahead of the shard. */
-const AHEAD_MAX = 1_000;
 /** Two missed heartbeats tell that a consumer is gone. */
 const HEARTBEAT_MS = 1_000;
 const RETRY_FIRST_MS = 50;
@@ -150,7 +149,7 @@ class InboxReader {
     });
     if (this.#closed) return;
     const messages = await consumer.consume({
-      max_messages: AHEAD_MAX,
+      max_bytes: readAheadBytes(nc),
       idle_heartbeat: HEARTBEAT_MS,
     });
     this.#stop = () => messages.stop();

@@ -3,6 +3,7 @@ import { DeliverPolicy, type JetStreamManager, jetstream } from '@nats-io/jetstr
 import { headers, type NatsConnection } from '@nats-io/nats-core';
 import type { AppendResult, ShardLog, StoredCommit } from '#runtime/shard/ports';
 import type { AckMux } from './ack-mux.ts';
+import { readAheadBytes } from './read-ahead.ts';
 import type { Subjects } from './subjects.ts';
 
 const APPEND_TIMEOUT_MS = 5_000;
@@ -57,7 +58,7 @@ export function natsLog({ nc, jsm, acks, subjects }: LogDeps, shard: number): Sh
         opt_start_seq: afterSeq + 1,
         deliver_policy: DeliverPolicy.StartSequence,
       });
-      const messages = await consumer.consume({ max_messages: 2_000 });
+      const messages = await consumer.consume({ max_bytes: readAheadBytes(nc) });
       try {
         for await (const m of messages) {
           if (m.seq > throughSeq) return;

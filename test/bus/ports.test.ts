@@ -344,6 +344,44 @@ test('a paused inbox holds still, and goes on where it was', async (t) => {
   await subscription.close();
 });
 
+test('what readers hold ahead is bounded in bytes, however large the messages are', async (t) => {
+  await using bus = await Bus.open({ inboxBytesMax: 256 * MIB });
+  const log = await bus.log(0);
+  const body = new Uint8Array(3 * MIB);
+  const count = 30;
+  for (let n = 0; n < count; n++) {
+    t.like(await log.append(body, n), { kind: 'appended' });
+    await jetstream(bus.nc).publish('if.in.counter.k1', body);
+  }
+  const heldMax = 24 * MIB;
+  const reader = await bus.server.connect();
+  const jsm = await jetstreamManager(reader);
+  const { subjects } = bus;
+  let read = 0;
+  for await (const { seq } of natsLog({ nc: reader, jsm, acks: bus.acks, subjects }, 0).read(0, count)) {
+    read = seq;
+    if (seq > 1) continue;
+    await reader.flush();
+    t.true(reader.stats().inBytes < heldMax);
+  }
+  t.is(read, count);
+
+  const before = reader.stats().inBytes;
+  const deps = { nc: reader, jsm, subjects, clock: systemClock, logger: silentLogger };
+  const letters = new Letters();
+  const inbox = natsInbox(deps, subjects.shardOf('counter/k1'));
+  const subscription = await inbox.open(0, (message) => {
+    if (letters.got.length === 0) subscription.pause();
+    letters.take(message);
+  });
+  await letters.count(1);
+  await reader.flush();
+  t.true(reader.stats().inBytes - before < heldMax);
+  subscription.resume();
+  await letters.count(count);
+  await subscription.close();
+});
+
 test('release lets go of a shard’s consumed messages and of nothing else', async (t) => {
   await using bus = await Bus.open();
   const js = jetstream(bus.nc);
