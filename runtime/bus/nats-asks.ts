@@ -1,21 +1,26 @@
-/** The ask doors: the long form straight to a shard, the short form through any node. */
+/**
+ * The ask doors: the long form straight to a shard, the short form through any node. Neither takes an ask whose answer
+ * may not be written (R1 of the reply guard).
+ */
 import type { Msg, NatsConnection } from '@nats-io/nats-core';
 import { encodeRefusal } from '#runtime/edge/replies';
-import type { Ask, AskDoor } from '#runtime/shard/ports';
+import type { Ask, AskDoor, Logger } from '#runtime/shard/ports';
 import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
 import { busErrors } from './errors.ts';
 import { readHeaders } from './message-headers.ts';
+import { ReplyGuard } from './reply-guard.ts';
 import { addressOfTail, type Subjects } from './subjects.ts';
 
 /** Nodes that share the work of the short form. */
 const ROUTER_QUEUE = 'ask-router';
 
-export function natsAsks(nc: NatsConnection, subjects: Subjects, shard: number): AskDoor {
+export function natsAsks(nc: NatsConnection, subjects: Subjects, shard: number, logger: Logger): AskDoor {
+  const guard = new ReplyGuard(subjects.prefix, logger);
   return {
     open(deliver) {
       const subscription = nc.subscribe(subjects.wildcards.ask(shard), {
         callback: (error, m) => {
-          if (error === null) deliver(askOf(m));
+          if (error === null && guard.accepts(m)) deliver(askOf(m));
         },
       });
       return {
@@ -35,18 +40,24 @@ export interface AskRoute {
 }
 
 /** Takes the short form `ask.<type>.<id>` and what is no ask at all. */
-export function openAskRouter(nc: NatsConnection, subjects: Subjects, route: AskRoute): { close(): void } {
+export function openAskRouter(
+  nc: NatsConnection,
+  subjects: Subjects,
+  route: AskRoute,
+  logger: Logger,
+): { close(): void } {
+  const guard = new ReplyGuard(subjects.prefix, logger);
   const short = nc.subscribe(subjects.wildcards.askShort(), {
     queue: ROUTER_QUEUE,
     callback: (error, m) => {
-      if (error === null) forward(m);
+      if (error === null && guard.accepts(m)) forward(m);
     },
   });
   const malformed = subjects.wildcards.askMalformed().map((subject) =>
     nc.subscribe(subject, {
       queue: ROUTER_QUEUE,
       callback: (error, m) => {
-        if (error === null) refuseSubject(m);
+        if (error === null && guard.accepts(m)) refuseSubject(m);
       },
     }),
   );

@@ -1,6 +1,8 @@
 /** The admin API of a node: requests on `<prefix>.api.…`, JSON both ways, and what `nats micro` asks of a service. */
 import type { Msg, NatsConnection, Subscription } from '@nats-io/nats-core';
+import { ReplyGuard } from '#runtime/bus/reply-guard';
 import type { Subjects } from '#runtime/bus/subjects';
+import type { Logger } from '#runtime/shard/ports';
 import type { Shard } from '#runtime/shard/shard';
 import type { Cell } from '#runtime/shard/table';
 import { statusOf } from '#runtime/shard/table';
@@ -33,14 +35,16 @@ const SERVICE_NAME = 'infrafabric';
 export class ApiServer {
   readonly #nc: NatsConnection;
   readonly #subjects: Subjects;
+  readonly #guard: ReplyGuard;
   readonly #nodeSubscriptions: Subscription[] = [];
   readonly #shardSubscriptions = new Map<number, Subscription[]>();
   readonly #identity: { readonly id: string; readonly version: string };
 
-  constructor(nc: NatsConnection, subjects: Subjects, nodeId: string, version: string) {
+  constructor(nc: NatsConnection, subjects: Subjects, nodeId: string, version: string, logger: Logger) {
     this.#nc = nc;
     this.#subjects = subjects;
     this.#identity = { id: nodeId, version };
+    this.#guard = new ReplyGuard(subjects.prefix, logger);
   }
 
   open(handlers: ApiHandlers): void {
@@ -80,7 +84,7 @@ export class ApiServer {
   #serve(subject: string, handle: (body: never) => unknown): Subscription {
     return this.#nc.subscribe(subject, {
       callback: (error, m) => {
-        if (error === null) void answer(m, handle);
+        if (error === null && this.#guard.accepts(m)) void answer(m, handle);
       },
     });
   }
@@ -105,7 +109,7 @@ export class ApiServer {
     for (const [verb, body] of Object.entries(answers)) {
       for (const scope of ['', `.${SERVICE_NAME}`, `.${SERVICE_NAME}.${id}`]) {
         const callback = (error: Error | null, m: Msg): void => {
-          if (error === null) m.respond(JSON.stringify(body));
+          if (error === null && this.#guard.accepts(m)) m.respond(JSON.stringify(body));
         };
         this.#nodeSubscriptions.push(this.#nc.subscribe(`$SRV.${verb}${scope}`, { callback }));
       }

@@ -8,7 +8,7 @@ import { AckMux } from '#runtime/bus/ack-mux';
 import { connectBus } from '#runtime/bus/connection';
 import { writePrivateFile } from '#runtime/bus/file';
 import { lockDataFolder } from '#runtime/bus/lock';
-import { natsAsks, openAskRouter } from '#runtime/bus/nats-asks';
+import { type AskRoute, natsAsks, openAskRouter } from '#runtime/bus/nats-asks';
 import { natsBlobs } from '#runtime/bus/nats-blobs';
 import { mailOf, natsInbox } from '#runtime/bus/nats-inbox';
 import { natsLog } from '#runtime/bus/nats-log';
@@ -245,7 +245,7 @@ export class Node {
       mailOf: (message) => mailOf(subjects, message),
       log: natsLog({ nc, jsm, acks, subjects }, shard),
       inbox: natsInbox(inboxDeps, shard),
-      asks: natsAsks(nc, subjects, shard),
+      asks: natsAsks(nc, subjects, shard, log),
       outbox,
       blobs,
       effects: effects.runner,
@@ -258,7 +258,7 @@ export class Node {
       },
       ...(probe !== undefined && { probe }),
     });
-    const api = new ApiServer(nc, subjects, this.id, packageVersion);
+    const api = new ApiServer(nc, subjects, this.id, packageVersion, log);
     this.#resources.defer(() => api.close());
     const root = new RootSupervisor({
       subjects,
@@ -279,10 +279,11 @@ export class Node {
       changed: (shard, running) => this.#shardChanged(shard, running, api, root),
     });
     this.#host = host;
-    const router = openAskRouter(nc, subjects, {
+    const route: AskRoute = {
       offer: (shard, ask) => host.offer(shard, ask),
       refusal: (shard) => host.failure(shard),
-    });
+    };
+    const router = openAskRouter(nc, subjects, route, log);
     this.#resources.defer(() => router.close());
     this.#resources.defer(() => host.stop());
     host.start();

@@ -3,11 +3,12 @@ import { headers, type NatsConnection } from '@nats-io/nats-core';
 import test from 'ava';
 import { AckMux } from '#runtime/bus/ack-mux';
 import { decode, encode, MSGPACK } from '#runtime/bus/codec';
-import { natsAsks, openAskRouter } from '#runtime/bus/nats-asks';
+import { type AskRoute, natsAsks, openAskRouter } from '#runtime/bus/nats-asks';
 import { natsBlobs } from '#runtime/bus/nats-blobs';
 import { mailOf, natsInbox } from '#runtime/bus/nats-inbox';
 import { natsLog } from '#runtime/bus/nats-log';
 import { natsOutbox } from '#runtime/bus/nats-outbox';
+import { isAnswerable } from '#runtime/bus/reply-guard';
 import { ensureStreams, type StreamOptions } from '#runtime/bus/streams';
 import { Subjects } from '#runtime/bus/subjects';
 import { systemClock } from '#runtime/bus/system';
@@ -412,16 +413,17 @@ test('the short form reaches the shard wherever it lives, with reply, body and h
     taken.push(ask);
     ask.respond(bytes(`${ask.subject} ${ask.id} ${text(ask.body)}`));
   };
-  const door = natsAsks(bus.nc, bus.subjects, shard).open(deliver);
+  const door = natsAsks(bus.nc, bus.subjects, shard, silentLogger).open(deliver);
   let isLocal = false;
-  const router = openAskRouter(bus.nc, bus.subjects, {
+  const route: AskRoute = {
     offer: (at, ask) => {
       if (!isLocal || at !== shard) return false;
       deliver(ask);
       return true;
     },
     refusal: (at) => (at === shard ? undefined : { code: 'no_owner', message: 'nobody', retryable: true }),
-  });
+  };
+  const router = openAskRouter(bus.nc, bus.subjects, route, silentLogger);
   const hdrs = headers();
   hdrs.set('Nats-Msg-Id', 'm1');
   const ask = async (subject: string): Promise<string> =>
@@ -440,9 +442,59 @@ test('the short form reaches the shard wherever it lives, with reply, body and h
   await t.throwsAsync(ask(long), { message: /no responders/ });
 });
 
+test('an answer goes to no subject that only nodes or the server may write', (t) => {
+  for (const reply of [
+    '',
+    '$KV.if_keys.x',
+    '$JS.API.STREAM.PURGE.IF_DEAD',
+    'if.log.0',
+    'if.in.a.b',
+    'a.*',
+    'a.>',
+  ])
+    t.false(isAnswerable(reply, 'if'), reply);
+  for (const reply of ['_INBOX.a.b', '_R_.x', 'iff.log.0', 'my.replies.1'])
+    t.true(isAnswerable(reply, 'if'), reply);
+});
+
+test('asks with a forbidden reply subject are dropped at every ask door, and not handed on', async (t) => {
+  await using bus = await Bus.open();
+  const shard = bus.subjects.shardOf('counter/k1');
+  const long = bus.subjects.askShard('counter/k1');
+  const taken: string[] = [];
+  const door = natsAsks(bus.nc, bus.subjects, shard, silentLogger).open((ask) => {
+    taken.push(text(ask.body));
+    ask.respond(bytes('"answer"'));
+  });
+  const dropped: object[] = [];
+  const logger = { ...silentLogger, warn: (fields: object) => dropped.push(fields) };
+  const route = { offer: () => false, refusal: () => undefined };
+  const router = openAskRouter(bus.nc, bus.subjects, route, logger);
+  const stored = async (): Promise<number> => {
+    const infos = await (await jetstreamManager(bus.nc)).streams.list().next();
+    return infos.reduce((sum, { state }) => sum + state.last_seq, 0);
+  };
+  const before = await stored();
+  const outside = await bus.server.connect();
+  await bus.nc.flush();
+  for (const reply of ['if.log.0', 'if.in.counter.k2', '$KV.if_keys.x', '$JS.API.STREAM.PURGE.IF_DEAD']) {
+    for (const subject of [long, 'if.ask.counter.k1', 'if.ask.counter', 'if.ask.Bad.k1'])
+      outside.publish(subject, 'forged', { reply });
+  }
+  for (const subject of [long, 'if.ask.counter.k1']) outside.publish(subject, 'no reply wanted');
+  for (const subject of [long, 'if.ask.counter.k1'])
+    await outside.request(subject, 'asked', { timeout: PATIENCE_MS });
+  t.deepEqual(taken.toSorted(), ['asked', 'asked', 'no reply wanted', 'no reply wanted']);
+  t.is(await stored(), before);
+  t.like(dropped[0], { subject: 'if.ask.counter.k1', reply: 'if.log.0', dropped: 1 });
+  router.close();
+  await door.close();
+});
+
 test('asks that name no actor are answered with bad_subject, in the content type of the ask', async (t) => {
   await using bus = await Bus.open();
-  const router = openAskRouter(bus.nc, bus.subjects, { offer: () => false, refusal: () => undefined });
+  const route = { offer: () => false, refusal: () => undefined };
+  const router = openAskRouter(bus.nc, bus.subjects, route, silentLogger);
   const hdrs = headers();
   hdrs.set('Content-Type', MSGPACK);
   for (const subject of [

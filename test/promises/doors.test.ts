@@ -210,6 +210,30 @@ test('nothing is refused silently: asks get a typed answer, everything else a de
   t.is(count?.reply?.n, answers.length - refused.length, 'what was refused was not done');
 });
 
+test('no answer of a node is a commit, a key or an order to the server', async (t) => {
+  const config = {
+    shards: 1,
+    kinds: { counter: { machine: 'counter', spawnOnMessage: true, door: 'open' } },
+  };
+  await using realm = await TestRealm.start({ config });
+  const { connection: nc } = await realm.client();
+  const jsm = await jetstreamManager(nc);
+  const stored = async (): Promise<[string, number][]> =>
+    (await jsm.streams.list().next())
+      .filter(({ config }) => config.name.startsWith('IF_') || config.name === 'KV_if_keys')
+      .map(({ config, state }) => [config.name, state.last_seq]);
+  const before = await stored();
+  const doors = ['if.api.status', 'if.api.config.get', 'if.api.shard.0.list', '$SRV.PING', '$SRV.INFO'];
+  for (const reply of ['if.log.0', 'if.dead.a.b', '$KV.if_keys.poison', 'if.in.counter.k2']) {
+    for (const subject of [...doors, 'if.ask.counter.k1', 'if.ask.0.counter.k1', 'if.ask.nonsense'])
+      nc.publish(subject, '{"type":"inc"}', { reply });
+  }
+  for (const subject of doors) await nc.request(subject, '{}');
+  t.deepEqual(await stored(), before);
+  const [answer] = await askAll(nc, [{ address: 'counter/k1', event: { type: 'inc' } }]);
+  t.is(answer?.reply?.n, 1);
+});
+
 test('mail behind a bundle that could not be stored is stored again, not taken for a copy', async (t) => {
   await using server = await TestServer.start();
   const nc = await server.connect();
