@@ -1,5 +1,5 @@
 /** XState's resolved actions, as the kernel's. */
-import { FabricError } from '#schemas/fabric-error';
+import { FabricError, toWireError } from '#schemas/fabric-error';
 import { readEffectInput } from '#schemas/machine-kit';
 import { machineErrors } from './errors.ts';
 import type { InertScope, RawAction } from './scope.ts';
@@ -37,13 +37,18 @@ export function mapActions(raw: readonly RawAction[], world: ActionWorld): Mappe
   let failed: { error: unknown } | undefined;
   for (const action of raw) {
     if (action.type === 'fail')
-      failed ??= { error: (action.params as { error?: unknown } | undefined)?.error };
+      failed ??= { error: plain((action.params as { error?: unknown } | undefined)?.error) };
     else {
       const mapped = mapAction(action, world);
       if (mapped !== undefined) actions.push(mapped);
     }
   }
   return failed === undefined ? { actions } : { actions, failed };
+}
+
+/** An Error is told by its message: a stack is of one machine and one run. */
+function plain(error: unknown): unknown {
+  return error instanceof Error ? toWireError(error) : error;
 }
 
 function mapAction({ type, params, exec }: RawAction, world: ActionWorld): MachineAction | undefined {

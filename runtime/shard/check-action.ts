@@ -6,13 +6,14 @@ import type { MachineAction } from '#runtime/machine/types';
 import { isActorId, isActorType } from '#schemas/address';
 import { FabricError } from '#schemas/fabric-error';
 import { shardErrors } from './errors.ts';
+import { storageProblem } from './storable.ts';
 
 /** Longest delay, ms: 100 years; sums of it and the time stay exact. A negative one is due at once. */
 const DELAY_MAX_MS = 100 * 365 * 86_400_000;
 
 /** Throws `bad_action` with the reason. `actor` is the address of the actor that steps. */
 export function checkAction(action: MachineAction, actor: string): void {
-  const problem = problemOf(action, actor);
+  const problem = problemOf(action, actor) ?? dataProblem(action);
   if (problem === undefined) return;
   throw new FabricError(shardErrors.bad_action, `${actor} asks for an action "${action.kind}" ${problem}`, {
     details: { actor, action: action.kind },
@@ -40,6 +41,12 @@ function problemOf(action: MachineAction, actor: string): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** What one actor hears must be what the log says that it heard. */
+function dataProblem(action: MachineAction): string | undefined {
+  const problem = storageProblem(action);
+  return problem === undefined ? undefined : `with ${problem}, which cannot be stored`;
 }
 
 function addressProblem(to: unknown): string | undefined {

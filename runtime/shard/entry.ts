@@ -2,6 +2,8 @@
 import type { Entry } from '#schemas/commit';
 import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
 import { shardErrors } from './errors.ts';
+import { estimateBytes } from './size.ts';
+import { storageProblem } from './storable.ts';
 import type { Work } from './work.ts';
 
 /** An entry while it is built: field by field, since conditional spreads cost more than the step itself. */
@@ -29,13 +31,36 @@ export function noteOf(work: Work): Entry {
   return { ...base(work), op: 'note' };
 }
 
+/** Longest message of what a machine threw, characters: it is written with each entry and told to the parent. */
+const THROWN_CHARS_MAX = 2_000;
+/** Details of a FabricError above this are left out, bytes. */
+const THROWN_BYTES_MAX = 16_384;
+
+/** Never throws, whatever a machine threw. */
 export function threwError(work: Work, thrown: unknown): WireError {
-  if (thrown instanceof FabricError) return thrown.toWire();
-  const { message } = toWireError(thrown);
+  if (thrown instanceof FabricError && !isHeavy(thrown)) return thrown.toWire();
+  const message = messageOf(thrown).slice(0, THROWN_CHARS_MAX).toWellFormed();
   const what = work.event === undefined ? 'starting' : `on ${work.event.type}`;
   return new FabricError(shardErrors.machine_threw, `${work.actor} threw ${what}: ${message}`, {
     details: { actor: work.actor, ...(work.event !== undefined && { event: work.event.type }) },
   }).toWire();
+}
+
+function isHeavy({ message, details }: FabricError): boolean {
+  return (
+    message.length > THROWN_CHARS_MAX ||
+    estimateBytes(details) > THROWN_BYTES_MAX ||
+    storageProblem(details) !== undefined
+  );
+}
+
+function messageOf(thrown: unknown): string {
+  try {
+    return String(toWireError(thrown).message);
+  } catch {
+    // An object without `toString`, or a getter that throws.
+    return 'something that has no text';
+  }
 }
 
 export function plainError(error: unknown): WireError {

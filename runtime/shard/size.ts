@@ -1,9 +1,10 @@
 /** An upper bound of a value's msgpack size, far cheaper than encoding it. */
+import { STORED_DEPTH_MAX } from './storable.ts';
 
 const NUMBER_BYTES = 9;
 const HEADER_BYTES = 5;
-/** Deeper values are refused at the doors; the estimate stops there. */
-const DEPTH_MAX = 64;
+/** Deeper values are refused; the estimate stops there. */
+const DEPTH_MAX = STORED_DEPTH_MAX;
 /** The estimate stops counting here: beyond every limit, and a bound on its own time. */
 const BYTES_MAX = 64 * 1024 * 1024;
 

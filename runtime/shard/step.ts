@@ -21,6 +21,7 @@ import { shardErrors } from './errors.ts';
 import { consumeCause, discard, fail, finish, newCell, tellStarted } from './lifecycle.ts';
 import { estimateBytes } from './size.ts';
 import type { ShardState } from './state.ts';
+import { contextProblem, storageProblem } from './storable.ts';
 import { type Cell, NOWHERE, statusOf } from './table.ts';
 import { senderOf, type Work } from './work.ts';
 
@@ -36,6 +37,7 @@ export function applyWork(state: ShardState, draft: Draft, work: Work): Entry {
     causeBytes(entry) +
     estimateBytes(entry.event) +
     estimateBytes(entry.raw) +
+    estimateBytes(entry.before) +
     estimateBytes(entry.after) +
     estimateBytes(entry.reply) +
     estimateBytes(entry.input) +
@@ -93,7 +95,7 @@ function applyEvent(state: ShardState, draft: Draft, work: Work): Entry {
   const before = present.state.value;
   try {
     const step = present.machine.step(present.state, work.event, contextOf(draft, work));
-    checkOutput(state, present.machine, step, work);
+    checkOutput(state, present.machine, step, work, present.state.context);
     present.state = step.state;
     state.actors.touch(present, draft.at);
     draft.touched.add(present);
@@ -294,29 +296,44 @@ export function isNotice(type: string): boolean {
   return type.startsWith('child.') || type.startsWith('xstate.');
 }
 
-/** Throws where a step puts out too much, what nobody can carry out, or (in careful mode) what cannot be encoded. */
-function checkOutput(state: ShardState, machine: Machine, step: Step, work: Work): void {
-  if (state.careful) {
-    try {
-      encode([machine.persist(step.state), step.actions, step.state.output, step.state.error]);
-    } catch (thrown) {
-      throw new FabricError(
-        shardErrors.not_encodable,
-        `What ${work.actor} holds or puts out cannot be stored: ${toWireError(thrown).message}`,
-        { details: { actor: work.actor } },
-      );
-    }
+/**
+ * Throws where a step puts out too much, what nobody can carry out, or where it holds what the log would give back as
+ * something else. `before` is the context that the step began with.
+ */
+function checkOutput(state: ShardState, machine: Machine, step: Step, work: Work, before?: unknown): void {
+  const { context, status, output, error } = step.state;
+  const held = contextProblem(context, before);
+  if (held !== undefined) throw notEncodable(work, `its context holds ${held}`);
+  if (step.actions.length > 0 || status !== 'active') {
+    checkSize(step, work);
+    for (const action of step.actions) checkAction(action, work.actor);
+    const ended = storageProblem([output, error]);
+    if (ended !== undefined) throw notEncodable(work, `it ends with ${ended}`);
   }
-  if (step.actions.length === 0) return;
-  let bytes = 0;
-  for (const action of step.actions) {
-    checkAction(action, work.actor);
-    bytes += estimateBytes(action);
+  if (!state.careful) return;
+  try {
+    encode([machine.persist(step.state), step.actions, output, error]);
+  } catch (thrown) {
+    throw notEncodable(work, toWireError(thrown).message);
   }
+}
+
+/** An end counts twice: in the entry or the state, and in the mail to the parent. */
+function checkSize({ actions, state }: Step, work: Work): void {
+  let bytes = 2 * (estimateBytes(state.output) + estimateBytes(state.error));
+  for (const action of actions) bytes += estimateBytes(action);
   if (bytes <= STEP_BYTES_MAX) return;
   throw new FabricError(
     shardErrors.output_too_big,
     `One event made ${work.actor} put out about ${bytes} bytes; ${STEP_BYTES_MAX} are allowed`,
     { details: { actor: work.actor, bytes, bytesMax: STEP_BYTES_MAX } },
+  );
+}
+
+function notEncodable({ actor }: Work, why: string): FabricError {
+  return new FabricError(
+    shardErrors.not_encodable,
+    `What ${actor} holds or puts out cannot be stored: ${why}`,
+    { details: { actor } },
   );
 }

@@ -1,0 +1,110 @@
+/**
+ * What the log and a snapshot give back as it went in. A step that holds or puts out anything else would be folded to
+ * another state than it was answered with.
+ */
+
+/** Deeper nesting is refused: a cycle, or data made to exhaust a stack. */
+export const STORED_DEPTH_MAX = 128;
+/** Values walked at most: shared parts count each time, as they do in the log. */
+const VALUES_MAX = 4_000_000;
+
+let left = 0;
+
+/**
+ * Why a value cannot be stored; undefined where it can. On the way a negative zero becomes zero, a hole undefined, and
+ * half a character U+FFFD: in place, since a copy of each context would cost more than the step. Changes nothing else.
+ */
+export function storageProblem(value: unknown): string | undefined {
+  left = VALUES_MAX;
+  return problemOf(value, 0);
+}
+
+/** The same for a context, where only fields that are not those of `before` are looked at. */
+export function contextProblem(context: unknown, before: unknown): string | undefined {
+  if (context === before) return undefined;
+  if (!isPlain(context) || !isPlain(before)) return storageProblem(context);
+  left = VALUES_MAX;
+  for (const key of Object.keys(context)) {
+    const isKnown = Object.hasOwn(before, key);
+    if (isKnown && context[key] === before[key] && context[key] !== 0) continue;
+    const problem = (isKnown ? undefined : keyProblem(key)) ?? fieldProblem(context, key, 0);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+function problemOf(value: unknown, depth: number): string | undefined {
+  switch (typeof value) {
+    case 'string':
+    case 'number':
+    case 'boolean':
+    case 'undefined':
+      return undefined;
+    case 'bigint':
+      return BigInt.asIntN(64, value) === value ? undefined : 'an integer above 64 bits';
+    case 'object':
+      return value === null ? undefined : containerProblem(value, depth);
+    default:
+      return `a ${typeof value}`;
+  }
+}
+
+function containerProblem(value: object, depth: number): string | undefined {
+  if (depth >= STORED_DEPTH_MAX) return `data nested deeper than ${STORED_DEPTH_MAX} levels, or a cycle`;
+  left -= 1;
+  if (Array.isArray(value)) {
+    left -= value.length;
+    if (left < 0) return `more than ${VALUES_MAX} values`;
+    for (let i = 0; i < value.length; i++) {
+      const problem = fieldProblem(value as unknown as Record<number, unknown>, i, depth);
+      if (problem !== undefined) return problem;
+    }
+    return undefined;
+  }
+  // A subclass (a Node buffer) would come back as its base.
+  if (value.constructor === Uint8Array) return undefined;
+  if (!isPlain(value)) return `a ${className(value)}`;
+  for (const key of Object.keys(value)) {
+    left -= 1;
+    const problem = keyProblem(key) ?? fieldProblem(value, key, depth);
+    if (problem !== undefined) return problem;
+  }
+  return left < 0 ? `more than ${VALUES_MAX} values` : undefined;
+}
+
+function keyProblem(key: string): string | undefined {
+  // The decoder writes it as another.
+  if (key === '__proto__') return 'a key that reaches a prototype';
+  return key.isWellFormed() ? undefined : 'a key that is no Unicode';
+}
+
+function fieldProblem(
+  holder: Record<string | number, unknown>,
+  key: string | number,
+  depth: number,
+): string | undefined {
+  const item = holder[key];
+  if (typeof item === 'string') {
+    if (item.isWellFormed()) return undefined;
+    return Reflect.set(holder, key, item.toWellFormed()) ? undefined : 'frozen text that is no Unicode';
+  }
+  if (item === 0) {
+    if (!Object.is(item, -0)) return undefined;
+    return Reflect.set(holder, key, 0) ? undefined : 'a frozen negative zero';
+  }
+  if (item === undefined && !(key in holder)) {
+    return Reflect.set(holder, key, undefined) ? undefined : 'a frozen array with a hole';
+  }
+  return problemOf(item, depth + 1);
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+function className(value: object): string {
+  const made = (value as { constructor?: { name?: unknown } }).constructor;
+  return typeof made?.name === 'string' && made.name !== '' ? made.name : 'class instance';
+}
