@@ -101,7 +101,9 @@ export class KeyRegistry {
   async #write(kid: string, change: (stored: KeyRecord | undefined) => KeyRecord): Promise<KeyRecord> {
     for (let attempt = 0; attempt < WRITE_ATTEMPTS_MAX; attempt += 1) {
       const found = await this.#store.get(kid);
-      const stored = found === undefined ? undefined : keyRecordSchema.parse(found.value);
+      // What is no record counts as the one known from before it (K1, K2), or as none and may be written over.
+      const read = keyRecordSchema.safeParse(found?.value);
+      const stored = read.success ? read.data : found && this.#keys.get(kid);
       const next = change(stored);
       if (next === stored || (await this.#store.put(kid, next, found?.revision ?? 0))) {
         this.#learn(next);

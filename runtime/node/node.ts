@@ -206,7 +206,7 @@ export class Node {
   ): Promise<void> {
     const { config, log, spec } = this.#options;
     const jsm = await jetstreamManager(nc, { timeout: JS_TIMEOUT_MS });
-    const keys = await KeyRegistry.open(natsKeyStore(await new Kvm(nc).open(subjects.buckets.keys)));
+    const keys = await KeyRegistry.open(natsKeyStore(await new Kvm(nc).open(subjects.buckets.keys), log));
     this.#resources.use(keys);
     this.#keys = keys;
     for (const key of config.edge.keys) await keys.add(key, systemClock.now());

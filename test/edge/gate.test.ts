@@ -2,10 +2,12 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Kvm } from '@nats-io/kv';
 import { hashes, verify as nobleVerify } from '@noble/ed25519';
 import test from 'ava';
 import fc from 'fast-check';
 import { KeyRegistry, memoryKeyStore } from '#runtime/edge/keys';
+import { natsKeyStore } from '#runtime/edge/nats-keys';
 import { claimsConflict, route } from '#runtime/edge/route';
 import { senderKeys } from '#runtime/edge/sender-keys';
 import { newSeed, signingKey, signMessage } from '#runtime/edge/sign';
@@ -13,6 +15,7 @@ import { canonicalText, type MessageDraft, stampMessage } from '#runtime/edge/st
 import { edgeGate } from '#runtime/edge/verify';
 import { FabricError } from '#schemas/fabric-error';
 import type { IFMessage } from '#schemas/if-message';
+import { silentLogger, TestServer } from '../rig/nats.ts';
 
 const NOW = Date.parse('2026-11-21T12:00:00.000Z');
 const alice = signingKey(new Uint8Array(32).fill(1));
@@ -215,6 +218,28 @@ test('K1, K2: a kid keeps its key and owner, and a revoked key stays revoked', a
   t.is((await one.add(entry, NOW + 9)).status, 'revoked');
   const bad = await t.throwsAsync(one.add({ ...entry, publicKey: 'AAAA' }, NOW), { instanceOf: FabricError });
   t.is(bad?.code, 'bad_key');
+});
+
+test('What is no key record in the bucket is logged and skipped, at the start and later, and can be written over', async (t) => {
+  await using server = await TestServer.start();
+  const kv = await new Kvm(await server.connect()).create('if_keys', { history: 1 });
+  const entry = { kid: alice.kid, owner: 'session/alice', publicKey: base64url(alice.publicKey) };
+  await kv.put('garbage', '{"ok":');
+  await kv.put('other', '{"ok":true}');
+  await kv.put(alice.kid, 'garbage');
+  const unreadable: object[] = [];
+  const logger = { ...silentLogger, warn: (fields: object) => unreadable.push(fields) };
+  await using registry = await KeyRegistry.open(natsKeyStore(kv, logger));
+  t.deepEqual(registry.list(), []);
+  t.like(unreadable, [{ kid: 'garbage' }, { kid: alice.kid }]);
+  t.is((await registry.add(entry, NOW)).status, 'active');
+
+  await kv.put(alice.kid, 'garbage');
+  t.is((await registry.add(entry, NOW)).status, 'active');
+  await t.throwsAsync(registry.add({ ...entry, owner: 'session/eve' }, NOW), { instanceOf: FabricError });
+  await registry.revoke(alice.kid, NOW);
+  await using later = await KeyRegistry.open(natsKeyStore(kv));
+  t.is(later.keyOf(alice.kid)?.status, 'revoked');
 });
 
 test('A sender’s key is made once, readable by its owner only, and registered', async (t) => {
