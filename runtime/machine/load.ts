@@ -28,6 +28,7 @@ export function checkMachine(
   const check = new Check(name, machine, drivers);
   const children = check.children(version);
   check.context();
+  check.implementations();
   check.node(machine.root);
   return { children, machines: check.machines };
 }
@@ -37,8 +38,26 @@ type Named = { readonly type: string };
 type Use = string | Callable | Named;
 
 const KERNEL_ACTIONS = new Set(KERNEL_ACTION_NAMES);
-const IMPURE =
-  /\b(?:Date\.now|new Date\(\)|Math\.random|randomUUID|getRandomValues|performance\.now|process\.env)\b/;
+/** `new Date(at)` of a given time is pure; a field named like one of these (`context.process`) is no use of it. */
+const IMPURE = new RegExp(
+  [
+    String.raw`(?<![\w$.])(?:Date\.now|new\s+Date(?:\s*\(\s*\)|\b(?!\s*[(.]))|(?<!new\s)Date\s*\(|Math\.random)`,
+    String.raw`(?<![\w$.])crypto\.(?:random\w+|getRandomValues|subtle|generate\w+)`,
+    String.raw`(?<![\w$.])performance\.(?:now|timeOrigin|mark|measure)`,
+    String.raw`(?<![\w$.])process\.(?:env|argv|pid|ppid|hrtime|uptime|cwd|nextTick|memoryUsage|cpuUsage|std\w+|exit)\b`,
+    String.raw`(?<![\w$])globalThis\b`,
+    String.raw`(?<![\w$.])(?:setTimeout|setInterval|setImmediate|queueMicrotask|fetch|import)\s*\(`,
+    String.raw`\b(?:randomUUID|getRandomValues)\s*\(`,
+  ].join('|'),
+);
+/** Given as they are, these show no source. */
+const IMPURE_NATIVES: ReadonlyMap<unknown, string> = new Map<unknown, string>([
+  [Date, 'Date'],
+  [Date.now, 'Date.now'],
+  [Math.random, 'Math.random'],
+]);
+/** Not a use: a comment or a text. Template literals stay, since code may stand in them. */
+const NO_CODE = /\/\*[\s\S]*?\*\/|\/\/[^\n]*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"/g;
 
 class Check {
   readonly machines = new Map<string, AnyStateMachine>();
@@ -81,15 +100,8 @@ class Check {
       this.#data(context);
       return;
     }
-    const source = Function.prototype.toString.call(context);
-    this.#noSpawn('(context)', source);
-    const impure = IMPURE.exec(source);
-    if (impure !== null) {
-      this.#refuse(
-        '(context)',
-        `the context factory uses ${impure[0]}, so a replay would differ; take it from input or moment(self)`,
-      );
-    }
+    this.#noSpawn('(context)', sourceOf(context));
+    this.#pure('(context)', 'context factory', context);
     const scope = new InertScope();
     const make = () => {
       scope.begin({ self: 'check/check', at: 0 });
@@ -111,17 +123,33 @@ class Check {
     this.#data(first);
   }
 
+  /** Everything the machine names, used or not: what is enqueued by name shows in no state. */
+  implementations(): void {
+    const { actions, guards, delays } = this.#machine.implementations;
+    for (const [name, action] of Object.entries(actions)) {
+      if (isBuiltin(action)) this.#builtin(`(action ${name})`, action);
+    }
+    for (const [name, guard] of Object.entries(guards)) this.#pureGuard(`(guard ${name})`, guard);
+    for (const [name, delay] of Object.entries(delays)) this.#pure(`(delay ${name})`, 'delay', delay);
+  }
+
   node(node: StateNode): void {
     const path = node.path.join('.') || '(root)';
+    this.#pure(path, 'output', (node as { output?: unknown }).output);
     const transitions = [...[...node.transitions.values()].flat(), ...(node.always ?? [])];
     const actions = [...node.entry, ...node.exit, ...transitions.flatMap((transition) => transition.actions)];
     // `initial` of an atomic node throws.
     if (node.type === 'compound') actions.push(...node.initial.actions);
     for (const action of actions) this.#action(path, action as Use);
-    for (const { guard } of transitions) if (guard !== undefined) this.#guard(path, guard as Use);
-    for (const { src, systemId } of node.invoke) {
+    for (const { guard } of transitions) {
+      if (guard === undefined) continue;
+      this.#guard(path, guard as Use);
+      this.#pureGuard(path, guard);
+    }
+    for (const { src, systemId, input } of node.invoke) {
       if (systemId !== undefined) this.#noSystemId(path);
       this.#source(path, src as unknown);
+      this.#pure(path, 'input', input);
     }
     for (const child of Object.values(node.states)) this.node(child as StateNode);
   }
@@ -137,6 +165,7 @@ class Check {
       this.#builtin(path, action);
       return;
     }
+    if (typeof action === 'object') this.#pure(path, 'params', (action as { params?: unknown }).params);
     const type = typeof action === 'string' ? action : action.type;
     const declared = this.#machine.implementations.actions[type] as Callable | undefined;
     if (declared !== undefined && 'resolve' in declared) this.#builtin(path, declared);
@@ -149,12 +178,15 @@ class Check {
   }
 
   #builtin(path: string, action: Callable): void {
+    for (const part of PARTS) this.#pure(path, part, action[part]);
     switch (action['type']) {
       case 'xstate.assign': {
         const assignment = action['assignment'] as object;
         const parts = typeof assignment === 'function' ? [assignment] : Object.values(assignment);
-        for (const part of parts)
-          if (typeof part === 'function') this.#noSpawn(path, Function.prototype.toString.call(part));
+        for (const part of parts) {
+          if (typeof part === 'function') this.#noSpawn(path, sourceOf(part));
+          this.#pure(path, 'assign', part);
+        }
         return;
       }
       case 'xstate.spawnChild':
@@ -162,7 +194,7 @@ class Check {
         this.#source(path, action['src']);
         return;
       case 'xstate.enqueueActions':
-        if (/\bsystemId\b/.test(Function.prototype.toString.call(action['collect']))) this.#noSystemId(path);
+        if (/\bsystemId\b/.test(sourceOf(action['collect'] as Callable))) this.#noSystemId(path);
         return;
       case 'xstate.raise':
       case 'xstate.sendTo': {
@@ -171,6 +203,28 @@ class Check {
           this.#refuse(path, `the delay "${delay}" is not declared; add it to setup({ delays })`);
         }
       }
+    }
+  }
+
+  /** A function of the machine that a replay calls again must give the same again. */
+  #pure(path: string, what: string, made: unknown): void {
+    if (typeof made !== 'function') return;
+    const source = sourceOf(made).replaceAll(NO_CODE, "''");
+    const impure = IMPURE_NATIVES.get(made) ?? IMPURE.exec(source)?.[0].replace(/\s*\($/, '');
+    if (impure === undefined) return;
+    this.#refuse(
+      path,
+      `its ${what} uses ${impure}, so a replay would differ; take the time from moment(system).at, ids and random values from the event or input, and the rest from an effect`,
+    );
+  }
+
+  #pureGuard(path: string, guard: unknown): void {
+    this.#pure(path, 'guard', isBuiltin(guard) ? undefined : guard);
+    if (typeof guard === 'function') {
+      for (const inner of ((guard as Callable)['guards'] as readonly unknown[] | undefined) ?? [])
+        this.#pureGuard(path, inner);
+    } else if (typeof guard === 'object' && guard !== null) {
+      this.#pure(path, 'params', (guard as { params?: unknown }).params);
     }
   }
 
@@ -231,6 +285,30 @@ class Check {
   #refuse(path: string, why: string): never {
     throw refusal(this.#name, path, why);
   }
+}
+
+/** Fields of XState's own actions that may be functions of the machine. */
+const PARTS = [
+  'collect',
+  'event',
+  'eventOrExpr',
+  'delay',
+  'to',
+  'input',
+  'value',
+  'actorRef',
+  'sendId',
+  'id',
+  'src',
+];
+
+/** An action or guard made by XState, which keeps the machine's functions in fields. */
+function isBuiltin(use: unknown): use is Callable {
+  return typeof use === 'function' && ('resolve' in use || 'check' in use);
+}
+
+function sourceOf(made: unknown): string {
+  return Function.prototype.toString.call(made);
 }
 
 function refusal(machine: string, state: string, why: string): FabricError {

@@ -7,10 +7,13 @@ import {
   type AnyMachineSnapshot,
   type AnyStateMachine,
   assign,
+  enqueueActions,
   fromCallback,
   fromPromise,
   fromTransition,
   initialTransition,
+  not,
+  raise,
   sendParent,
   setup,
   transition,
@@ -167,6 +170,9 @@ function model([snapshot, actions]: Result, self: string) {
   return { status, value, context, output, error, children: Object.keys(children), actions: lines };
 }
 
+let count = 0;
+const counted = (): number => count++;
+
 const refused: readonly [string, string, () => unknown][] = [
   [
     'spawning inside assign',
@@ -181,10 +187,52 @@ const refused: readonly [string, string, () => unknown][] = [
   ['systemId', 'systemId', () => ({ invoke: { src: 'http', systemId: 'x' } })],
   ['inline logic', 'inline logic', () => ({ invoke: { src: fromPromise(() => Promise.resolve(1)) } })],
   ['a clock in the context', 'Date.now', () => ({ context: () => ({ at: Date.now() }) })],
+  ['a context that differs each time', 'each time', () => ({ context: () => ({ at: counted() }) })],
   [
-    'a context that differs each time',
-    'each time',
-    () => ({ context: () => ({ at: process.hrtime.bigint() }) }),
+    'a clock in an assign',
+    'its assign uses Date.now, so a replay would differ; take the time from moment(system).at',
+    () => on(assign({ at: () => Date.now() })),
+  ],
+  ['a clock as an assign', 'uses Date.now', () => on(assign({ at: Date.now }))],
+  [
+    'a clock in a whole assign',
+    'uses new Date()',
+    () => on(assign(() => ({ at: new Date().toISOString() }))),
+  ],
+  [
+    'chance in a guard',
+    'its guard uses Math.random',
+    () => ({ on: { go: { guard: () => Math.random() < 0.5 } } }),
+  ],
+  [
+    'chance in a guard of a guard',
+    'Math.random',
+    () => ({ on: { go: { guard: not(() => Math.random() < 0.5) } } }),
+  ],
+  [
+    'the environment in params',
+    'its params uses process.env',
+    () => on({ type: 'reply', params: () => ({ home: process.env['HOME'] }) }),
+  ],
+  [
+    'a fetch in enqueueActions',
+    'uses fetch',
+    () => on(enqueueActions(() => void fetch('http://localhost').catch(() => {}))),
+  ],
+  [
+    'an id made in an input',
+    'its input uses crypto.randomUUID',
+    () => ({ invoke: { src: 'http', input: () => ({ id: crypto.randomUUID() }) } }),
+  ],
+  [
+    'a clock in an output',
+    'its output uses performance.now',
+    () => ({ type: 'final', output: () => performance.now() }),
+  ],
+  [
+    'chance in a delay',
+    'its delay uses Math.random',
+    () => on(raise({ type: 'x' }, { delay: () => Math.random() })),
   ],
   ['a function in the context', 'context.f is a function', () => ({ context: { f: () => 1 } })],
   ['a Map in the context', 'context.m is a Map', () => ({ context: { m: new Map() } })],
@@ -220,6 +268,30 @@ function top(config: unknown): object {
   const { context } = config as { context?: unknown };
   return context === undefined ? {} : { context };
 }
+
+test('what a machine declares is checked like what it says inline, and pure code that looks alike is taken', (t) => {
+  const define = (machine: unknown) =>
+    createRegistry(['http']).define({ name: 'bad', version: 1, machine: machine as never });
+  const declared: Record<string, object> = {
+    'action mark': { actions: { mark: assign({ at: () => Date.now() }) } },
+    'guard maybe': { guards: { maybe: () => Math.random() < 0.5 } },
+    'delay soon': { delays: { soon: () => Date.now() } },
+  };
+  for (const [where, parts] of Object.entries(declared)) {
+    t.throws(() => define(setup(parts as never).createMachine({})), {
+      message: new RegExp(`^Machine bad, state \\(${where}\\): its `),
+    });
+  }
+  const alike = assign(({ context, event }) => {
+    // Date.now() and Math.random() in a comment
+    const process = context as { readonly Date: { now: number }; readonly id: string };
+    const at = new Date((event as unknown as { at: number }).at).toISOString();
+    return { at, id: process.id, seen: process.Date.now, why: 'not Date.now()' };
+  });
+  t.notThrows(() =>
+    define(setup({}).createMachine({ context: {}, on: { go: { actions: alike as never } } })),
+  );
+});
 
 test('callbacks, transition functions, and invocations without a driver are refused at load', (t) => {
   for (const logic of [
