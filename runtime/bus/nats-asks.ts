@@ -75,7 +75,7 @@ export function openAskRouter(
     if (route.offer(shard, ask)) return;
     const refusal = route.refusal(shard);
     if (refusal !== undefined) ask.respond(encodeRefusal(refusal, ask.contentType));
-    else nc.publish(subjects.askShard(address), m.data, forwardOptions(m));
+    else handOn(nc, subjects.askShard(address), m);
   }
 
   return {
@@ -92,6 +92,19 @@ function refuseSubject(m: Msg): void {
   m.respond(encodeRefusal(error.toWire(), contentTypeOf(m)));
 }
 
+/** Headers that the client cannot write again are refused here, where they are read. */
+function handOn(nc: NatsConnection, subject: string, m: Msg): void {
+  let options: ReturnType<typeof forwardOptions>;
+  try {
+    options = forwardOptions(m);
+  } catch (cause) {
+    const error = new FabricError(busErrors.bad_body, 'The headers of the ask cannot be read', { cause });
+    m.respond(encodeRefusal(error.toWire(), contentTypeOf(m)));
+    return;
+  }
+  nc.publish(subject, m.data, options);
+}
+
 function forwardOptions(m: Msg): { reply?: string; headers?: NonNullable<Msg['headers']> } {
   return {
     ...(m.reply !== undefined && m.reply !== '' && { reply: m.reply }),
@@ -100,7 +113,7 @@ function forwardOptions(m: Msg): { reply?: string; headers?: NonNullable<Msg['he
 }
 
 function contentTypeOf(m: Msg): string | undefined {
-  return m.headers?.get('Content-Type') || undefined;
+  return readHeaders(m).contentType;
 }
 
 function askOf(m: Msg): Ask {

@@ -8,6 +8,7 @@ import { DeliverPolicy, type JetStreamManager, type JsMsg, jetstream } from '@na
 import type { NatsConnection } from '@nats-io/nats-core';
 import { decode } from '#runtime/bus/codec';
 import type { Clock, InboxMessage, Logger, MailBundle, ShardInbox } from '#runtime/shard/ports';
+import { readStoredHeaders } from './message-headers.ts';
 import { readAheadBytes } from './read-ahead.ts';
 import type { Subjects } from './subjects.ts';
 
@@ -169,14 +170,6 @@ class InboxReader {
 }
 
 function messageOf(m: JsMsg): InboxMessage {
-  const { headers } = m;
-  return {
-    seq: m.seq,
-    subject: m.subject,
-    body: m.data,
-    contentType: headers?.get('Content-Type') || undefined,
-    id: headers?.get('Nats-Msg-Id') || undefined,
-    from: headers?.get('If-From') || undefined,
-    trace: headers?.get('traceparent') || undefined,
-  };
+  const { contentType, id, from, trace } = readStoredHeaders(m);
+  return { seq: m.seq, subject: m.subject, body: m.data, contentType, id, from, trace };
 }

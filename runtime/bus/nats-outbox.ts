@@ -21,7 +21,7 @@ export function natsOutbox(nc: NatsConnection, subjects: Subjects): Outbox {
     async dead(letter) {
       const hdrs = headers();
       hdrs.set('Nats-Msg-Id', `dead-${letter.id}`);
-      if (letter.contentType !== undefined) hdrs.set('Content-Type', letter.contentType);
+      if (letter.contentType !== undefined) hdrs.set('Content-Type', headerText(letter.contentType));
       if (letter.from !== undefined) hdrs.set('If-From', headerText(letter.from));
       hdrs.set('If-Dead-Actor', headerText(letter.actor));
       hdrs.set('If-Dead-Code', letter.error.code);

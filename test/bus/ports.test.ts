@@ -1,3 +1,4 @@
+import { createConnection } from 'node:net';
 import { DiscardPolicy, jetstream, jetstreamManager, StorageType } from '@nats-io/jetstream';
 import { headers, type NatsConnection } from '@nats-io/nats-core';
 import test from 'ava';
@@ -237,6 +238,35 @@ test('the inbox delivers sends and mail of its shard in order, with their header
   const [, , mail] = letters.got;
   t.deepEqual(mail && mailOf(bus.subjects, mail), bundle);
   await subscription.close();
+});
+
+test('a header that the client cannot parse loses no message and no ask', async (t) => {
+  await using bus = await Bus.open();
+  const shard = bus.subjects.shardOf('counter/k1');
+  const route = { offer: () => false, refusal: () => undefined };
+  const router = openAskRouter(bus.nc, bus.subjects, route, silentLogger);
+  await bus.nc.flush();
+  const answer = bus.nc.subscribe('answers', { max: 2 });
+  await bus.nc.flush();
+  const { hostname, port } = new URL(bus.server.url);
+  const raw = createConnection(Number(port), hostname);
+  const head = 'NATS/1.0\r\nContent-Type: a\nb\r\nNats-Msg-Id: m1\r\n\r\n';
+  const publish = (subject: string): string =>
+    `HPUB ${subject} ${head.length} ${head.length + 2}\r\n${head}{}\r\n`;
+  const login = JSON.stringify({ verbose: false, headers: true, auth_token: bus.server.token });
+  raw.write(
+    `CONNECT ${login}\r\n${publish('if.in.counter.k1')}${publish('if.ask.counter.k1 answers')}${publish('if.ask.bad answers')}`,
+  );
+  const letters = new Letters();
+  const subscription = await (await bus.inbox(shard)).open(0, letters.take);
+  await letters.count(1);
+  t.like(letters.got[0], { seq: 1, contentType: 'a\nb', id: 'm1', body: Buffer.from('{}') });
+  const codes: string[] = [];
+  for await (const m of answer) codes.push((m.json() as { error: { code: string } }).error.code);
+  t.deepEqual(codes, ['bad_body', 'bad_subject']);
+  raw.destroy();
+  await subscription.close();
+  router.close();
 });
 
 test('mail that no shard has written is no mail', (t) => {
@@ -526,7 +556,7 @@ test('a dead letter keeps its body and says why; sent again it is stored once', 
       help: 'Send JSON.',
     },
     body: bytes('garbage'),
-    contentType: 'application/json',
+    contentType: 'application/json\n; x',
     from: 'Jürgen\r\nX: y',
     at: 1_700_000_000_000,
     shard: 1,
@@ -543,6 +573,7 @@ test('a dead letter keeps its body and says why; sent again it is stored once', 
   t.is(stored?.header.get('If-Dead-Code'), 'bad_body');
   t.is(stored?.header.get('If-From'), 'J?rgen??X: y');
   t.is(stored?.header.get('Nats-Rollup'), '');
+  t.is(stored?.header.get('Content-Type'), 'application/json?; x');
   const lost = await jsm.streams.getMessage('IF_DEAD', { seq: 2 });
   t.is(lost?.subject, 'if.dead.unknown.unknown');
   t.is(lost?.header.get('If-Dead-Actor'), 'no such * name');
