@@ -2,7 +2,13 @@
  * Requests whose answers come back over one subscription: no timer, no error object and no subscription per request.
  * Appends go this way; `nc.request` costs about 8 µs more each.
  */
-import { createInbox, type MsgHdrs, type NatsConnection, type Subscription } from '@nats-io/nats-core';
+import {
+  createInbox,
+  InvalidArgumentError,
+  type MsgHdrs,
+  type NatsConnection,
+  type Subscription,
+} from '@nats-io/nats-core';
 
 /** Late answers are noticed this much after their time. */
 const SWEEP_MS = 250;
@@ -14,7 +20,9 @@ interface Waiting {
 
 export type Reply =
   | { readonly kind: 'answer'; readonly data: Uint8Array }
-  | { readonly kind: 'silence'; readonly reason: string };
+  | { readonly kind: 'silence'; readonly reason: string }
+  /** Certainly never sent: no connection would carry it (larger than the server's max payload). */
+  | { readonly kind: 'unsendable'; readonly reason: string };
 
 export class AckMux {
   readonly #nc: NatsConnection;
@@ -52,7 +60,8 @@ export class AckMux {
         this.#nc.publish(subject, data, { reply: `${this.#inbox}.${token}`, headers });
       } catch (error) {
         this.#waiting.delete(token);
-        settle({ kind: 'silence', reason: (error as Error).message });
+        const kind = error instanceof InvalidArgumentError ? 'unsendable' : 'silence';
+        settle({ kind, reason: (error as Error).message });
       }
     });
   }

@@ -48,6 +48,7 @@ export function natsLog({ nc, jsm, acks, subjects }: LogDeps, shard: number): Sh
       hdrs.set('Nats-Expected-Last-Subject-Sequence', String(expectedSeq));
       const reply = await acks.request(subject, bytes, hdrs, APPEND_TIMEOUT_MS);
       if (reply.kind === 'silence') return { kind: 'unclear', reason: reply.reason };
+      if (reply.kind === 'unsendable') return refused(reply.reason);
       return resultOf(parseAck(reply.data));
     },
 
@@ -95,9 +96,10 @@ function resultOf(ack: PubAck): AppendResult {
   }
   const code = ack.error.err_code ?? 0;
   if (CONFLICTS.has(code)) return { kind: 'conflict' };
-  if (REFUSALS.has(code)) {
-    const message = `${ack.error.description} (${code})`;
-    return { kind: 'refused', error: { code: 'storage_refused', message, retryable: true } };
-  }
+  if (REFUSALS.has(code)) return refused(`${ack.error.description} (${code})`);
   return { kind: 'unclear', reason: `${ack.error.description} (${code})` };
+}
+
+function refused(message: string): AppendResult {
+  return { kind: 'refused', error: { code: 'storage_refused', message, retryable: true } };
 }
