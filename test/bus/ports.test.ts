@@ -172,6 +172,10 @@ test('a full log refuses for certain, and what was stored stays', async (t) => {
   t.is((await log.head())?.seq, 1);
   t.like(await log.append(bytes('small'), 1), { kind: 'appended' });
   t.true(log.bytesMax < 8 * MIB && log.bytesMax >= MIB);
+  t.like(await log.append(new Uint8Array(9 * MIB), 2), {
+    kind: 'refused',
+    error: { code: 'storage_refused' },
+  });
 });
 
 test('an append on a server that goes away is unclear, and the log afterwards tells', async (t) => {
@@ -608,6 +612,35 @@ test('blobs of any size and name come back, are replaced whole, and go', async (
   await blobs.delete('absent');
   t.is(await blobs.get('snapshots/0/1'), undefined);
   t.deepEqual(await blobs.list('snapshots/'), ['snapshots/0/2']);
+});
+
+test('a blob that is replaced while it is read comes whole, or not in time, but never hangs; bodies are put once', async (t) => {
+  await using bus = await Bus.open();
+  const blobs = await natsBlobs(bus.nc, bus.subjects, { getTimeoutMs: 300 });
+  const writer = await natsBlobs(await bus.server.connect(), bus.subjects);
+  const big = new Uint8Array(2 * MIB).fill(7);
+  await blobs.put('snapshots/0/1', big);
+  let writing = true;
+  const written = (async () => {
+    while (writing) await writer.put('snapshots/0/1', big);
+  })();
+  for (let n = 0; n < 15; n++) {
+    const got = await blobs.get('snapshots/0/1').catch((error: Error) => error);
+    if (got instanceof Error) t.regex(got.message, /not come in time|corrupt/);
+    else t.is(got?.byteLength, big.byteLength);
+  }
+  writing = false;
+  await written;
+  t.is((await blobs.get('snapshots/0/1'))?.byteLength, big.byteLength);
+
+  const jsm = await jetstreamManager(bus.nc);
+  await blobs.put('body/abc', big);
+  const { state } = await jsm.streams.info('OBJ_if_obj');
+  await blobs.put('body/abc', big);
+  t.is((await jsm.streams.info('OBJ_if_obj')).state.last_seq, state.last_seq);
+  await blobs.delete('body/abc');
+  await blobs.put('body/abc', big);
+  t.is((await blobs.get('body/abc'))?.byteLength, big.byteLength);
 });
 
 test('streams are made once, found again, and refused field by field when they were made otherwise', async (t) => {
