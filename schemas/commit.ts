@@ -43,6 +43,8 @@ export interface Parent {
   readonly childId: string;
   /** True for supervisors: they hear of starts and stops too. */
   readonly supervised?: boolean;
+  /** Which start of this child it is: another for each order of the parent to begin it. */
+  readonly incarnation?: string;
 }
 
 /** What a machine logged during a step. */
@@ -96,6 +98,8 @@ export interface Mail {
   readonly input?: unknown;
   readonly parent?: Parent;
   readonly trace?: string;
+  /** In the mail of a child's end: its {@link Parent.incarnation}. */
+  readonly incarnation?: string;
 }
 
 export interface RetryPolicy {

@@ -18,8 +18,8 @@ export function carry(state: ShardState, draft: Draft, work: Work, cell: Cell, a
       if (cell.parent !== undefined) post(state, draft, work, cell, cell.parent.address, action);
       return;
     case 'sendChild': {
-      const to = cell.children?.get(action.childId);
-      if (to !== undefined) post(state, draft, work, cell, to, action);
+      const child = cell.children?.get(action.childId);
+      if (child !== undefined) post(state, draft, work, cell, child.address, action);
       return;
     }
     case 'timer':
@@ -31,14 +31,15 @@ export function carry(state: ShardState, draft: Draft, work: Work, cell: Cell, a
     case 'spawn': {
       const to = childAddress(cell.address as Address, action.childId);
       cell.children ??= new Map();
-      cell.children.set(action.childId, to);
+      const incarnation = incarnationOf(draft);
+      cell.children.set(action.childId, { address: to, incarnation });
       mail(draft, {
         to,
         from: cell.address,
         op: 'spawn',
         machine: action.machine,
         ...(action.input !== undefined && { input: action.input }),
-        parent: { address: cell.address, childId: action.childId },
+        parent: { address: cell.address, childId: action.childId, incarnation },
         ...(work.trace !== undefined && { trace: work.trace }),
       });
       return;
@@ -50,7 +51,12 @@ export function carry(state: ShardState, draft: Draft, work: Work, cell: Cell, a
         op: 'spawn',
         machine: action.machine,
         ...(action.input !== undefined && { input: action.input }),
-        parent: { address: cell.address, childId: action.childId, supervised: true },
+        parent: {
+          address: cell.address,
+          childId: action.childId,
+          supervised: true,
+          incarnation: incarnationOf(draft),
+        },
       });
       return;
     case 'stop':
@@ -75,6 +81,11 @@ export function carry(state: ShardState, draft: Draft, work: Work, cell: Cell, a
       draft.emit(cell.address, action.event);
       return;
   }
+}
+
+/** S3: the place of the mail that begins the child. */
+function incarnationOf(draft: Draft): string {
+  return `${draft.index}.${draft.mail.length}`;
 }
 
 function post(
@@ -174,7 +185,7 @@ function stopChild(state: ShardState, draft: Draft, cell: Cell, childId: string)
   const child = cell.children?.get(childId);
   if (child !== undefined) {
     forgetChild(cell, childId);
-    mail(draft, { to: child, from: cell.address, op: 'stop' });
+    mail(draft, { to: child.address, from: cell.address, op: 'stop' });
     return;
   }
   for (const effect of cell.effects?.values() ?? []) {

@@ -6,7 +6,7 @@ import { FabricError, toWireError, type WireError } from '#schemas/fabric-error'
 import { shardErrors } from './errors.ts';
 import type { BlobStore, PendingEffect } from './ports.ts';
 import type { ShardState } from './state.ts';
-import { type Cell, type Location, PAGES_PER_SEGMENT_MAX, type PendingTimer } from './table.ts';
+import { type Cell, type Child, type Location, PAGES_PER_SEGMENT_MAX, type PendingTimer } from './table.ts';
 
 /** Pages kept decoded: a burst of messages to cold actors of one page reads it once. */
 const PAGES_CACHED_MAX = 16;
@@ -20,7 +20,7 @@ export interface ActorRecord {
   readonly parent?: Parent;
   readonly timers?: readonly PendingTimer[];
   readonly effects?: readonly PendingEffect[];
-  readonly children?: readonly (readonly [string, string])[];
+  readonly children?: readonly (readonly [string, Child])[];
   readonly touchedAt: number;
 }
 

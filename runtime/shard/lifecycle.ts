@@ -1,5 +1,6 @@
 /** How an actor begins and ends, and who hears of it. */
 import type { Machine, Step } from '#runtime/machine/types';
+import type { Parent } from '#schemas/commit';
 import type { WireError } from '#schemas/fabric-error';
 import { cancelEffect, cancelTimer, dropEffect, dropTimer, forgetChild, mail } from './carry.ts';
 import type { Draft } from './draft.ts';
@@ -20,10 +21,25 @@ export function consumeCause(state: ShardState, draft: Draft, work: Work, cell: 
   } else if (cause.kind === 'effect') {
     dropEffect(state, cell, cause.key);
     if (cell !== undefined) state.actors.touch(cell, draft.at);
-  } else if (cause.kind === 'mail' && cell?.children !== undefined && work.event !== undefined) {
-    const ended = /^xstate\.(?:done|error)\.actor\.(.+)$/s.exec(work.event.type)?.[1];
-    if (ended !== undefined && cell.children.get(ended) === cause.from) forgetChild(cell, ended);
+  } else if (cause.kind === 'mail' && work.op === 'event' && cell?.children !== undefined) {
+    const ended = endedChild(work);
+    if (ended !== undefined && cell.children.get(ended)?.address === cause.from) forgetChild(cell, ended);
   }
+}
+
+/**
+ * True for the end of a spawned child that its parent stopped since, or has begun anew: the parent waits for another
+ * end. Supervised children need no such check, since their parent hears of the stop before it begins them again.
+ */
+export function isLateEnd(work: Work, cell: Cell | undefined): boolean {
+  const { cause, incarnation } = work;
+  if (incarnation === undefined || cause.kind !== 'mail') return false;
+  const ended = endedChild(work);
+  return ended !== undefined && cell?.children?.get(ended)?.incarnation !== incarnation;
+}
+
+function endedChild({ event }: Work): string | undefined {
+  return event === undefined ? undefined : /^xstate\.(?:done|error)\.actor\.(.+)$/s.exec(event.type)?.[1];
 }
 
 /** S4, and the parent hears of it. */
@@ -39,9 +55,14 @@ export function finish(state: ShardState, draft: Draft, cell: Cell): void {
           error: cell.failed ?? plainError(cell.state.error),
         }
       : { type: `xstate.done.actor.${childId}`, actorId: childId, output: cell.state.output };
-    mail(draft, { to: address, from: cell.address, event });
+    mail(draft, { to: address, from: cell.address, event, ...incarnationIn(cell.parent) });
   }
   draft.emit(cell.address, { type: failed ? 'failed' : 'done' });
+}
+
+/** Supervisors order ends and starts themselves. */
+export function incarnationIn({ supervised, incarnation }: Parent): { readonly incarnation?: string } {
+  return supervised === true || incarnation === undefined ? {} : { incarnation };
 }
 
 /** S4: cancels all that an actor has running. */
@@ -49,7 +70,7 @@ export function discard(state: ShardState, draft: Draft, cell: Cell): void {
   for (const id of [...(cell.timers?.keys() ?? [])]) cancelTimer(state, draft, cell, id);
   for (const key of [...(cell.effects?.keys() ?? [])]) cancelEffect(state, draft, cell, key);
   for (const child of cell.children?.values() ?? [])
-    mail(draft, { to: child, from: cell.address, op: 'stop' });
+    mail(draft, { to: child.address, from: cell.address, op: 'stop' });
   cell.children = undefined;
 }
 

@@ -18,7 +18,16 @@ import { checkAction } from './check-action.ts';
 import { type Draft, ENTRY_OVERHEAD_BYTES } from './draft.ts';
 import { base, dead, noteOf, plainError, threwError } from './entry.ts';
 import { shardErrors } from './errors.ts';
-import { consumeCause, discard, fail, finish, newCell, tellStarted } from './lifecycle.ts';
+import {
+  consumeCause,
+  discard,
+  fail,
+  finish,
+  incarnationIn,
+  isLateEnd,
+  newCell,
+  tellStarted,
+} from './lifecycle.ts';
 import { estimateBytes } from './size.ts';
 import type { ShardState } from './state.ts';
 import { contextProblem, storageProblem } from './storable.ts';
@@ -82,6 +91,7 @@ function applyDead(state: ShardState, draft: Draft, work: Work, error: WireError
 
 function applyEvent(state: ShardState, draft: Draft, work: Work): Entry {
   const present = state.actors.cell(work.actor);
+  if (isLateEnd(work, present)) return noteOf(work);
   consumeCause(state, draft, work, present);
   // A finished effect whose action has no listener, or whose actor is gone, is recorded and that is all.
   if (work.event === undefined) return noteOf(work);
@@ -178,6 +188,7 @@ function applySpawn(state: ShardState, draft: Draft, work: Work): Entry {
         to: address,
         from: work.actor,
         event: { type: `xstate.error.actor.${childId}`, actorId: childId, error },
+        ...incarnationIn(work.parent),
       });
     }
     return dead(work, error);

@@ -23,6 +23,12 @@ export interface PendingTimer {
   readonly to?: string;
 }
 
+export interface Child {
+  readonly address: string;
+  /** The start that is waited for: the late end of one before it means nothing. */
+  readonly incarnation: string;
+}
+
 /** One resident actor. Tables are absent while empty: most actors have none. */
 export interface Cell {
   readonly address: string;
@@ -33,8 +39,8 @@ export interface Cell {
   parent: Parent | undefined;
   timers: Map<string, PendingTimer> | undefined;
   effects: Map<string, PendingEffect> | undefined;
-  /** Actors it spawned: child id → address. */
-  children: Map<string, string> | undefined;
+  /** Actors it spawned, by child id. */
+  children: Map<string, Child> | undefined;
   /** Time of the last commit that touched it, ms since the epoch. */
   touchedAt: number;
   /** Changed since it was last written to a snapshot. */

@@ -13,6 +13,8 @@ export interface Work {
   readonly machine?: string;
   readonly input?: unknown;
   readonly parent?: Parent;
+  /** In the end of a child: which start of it ended. Not needed at replay, where a late end is a note. */
+  readonly incarnation?: string;
   readonly trace?: string;
   readonly signed?: NonNullable<Entry['signed']>;
   readonly blob?: Entry['blob'];
@@ -60,6 +62,7 @@ export function workOfMail(mail: Mail, cause: Entry['cause']): Work {
     ...(mail.machine !== undefined && { machine: mail.machine }),
     ...(mail.input !== undefined && { input: mail.input }),
     ...(mail.parent !== undefined && { parent: mail.parent }),
+    ...(mail.incarnation !== undefined && { incarnation: mail.incarnation }),
     ...(mail.trace !== undefined && { trace: mail.trace }),
   };
 }
