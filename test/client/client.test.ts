@@ -264,6 +264,8 @@ test('With the shard count known, asks go straight to the shard that the server 
   });
   await nc.flush();
   await using client = await connect({ url, prefix: 'w' });
+  // Connecting waits only shortly for this answer.
+  t.true(await client.learnShards(5_000));
   for (const address of ['counter/k1', 'task/P0.1.1', 'session/a~b:c', 'h-323/x@y']) {
     await client.ask(address, { type: 'x' });
     const { seq } = await client.send(address, { type: 'x' });
