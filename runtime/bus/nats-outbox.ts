@@ -1,17 +1,61 @@
-/** What a shard stores and tells outside after a commit. */
-import { type JetStreamClient, jetstream } from '@nats-io/jetstream';
-import { headers, type NatsConnection } from '@nats-io/nats-core';
+/**
+ * What a shard stores and tells outside after a commit.
+ *
+ * X1  No letter blocks those behind it for ever: a body that does not fit beside the headers lies in the object store,
+ *     and a letter that no connection would carry is told of in the log and given up. Its entry stays in the log.
+ */
+import { JetStreamApiError, type JetStreamClient, jetstream } from '@nats-io/jetstream';
+import {
+  headers,
+  InvalidArgumentError,
+  InvalidSubjectError,
+  type MsgHdrs,
+  type NatsConnection,
+} from '@nats-io/nats-core';
 import { encode } from '#runtime/bus/codec';
-import type { DeadLetter, Outbox } from '#runtime/shard/ports';
+import { bodyHash, bodyName } from '#runtime/shard/bodies';
+import type { BlobStore, DeadLetter, Logger, Outbox } from '#runtime/shard/ports';
 import { isActorId, isActorType } from '#schemas/address';
 import type { Subjects } from './subjects.ts';
 
 const encoder = new TextEncoder();
 /** Where letters lie that name no actor. */
 const UNADDRESSED = 'unknown/unknown';
+/** Names the body in the object store where the letter could not carry it: sha256 in hex. */
+export const BLOB_HEADER = 'If-Dead-Blob';
+const PAYLOAD_BYTES_DEFAULT = 1024 * 1024;
+/** More than the headers of a letter take; each of their values is cut. */
+const HEADER_ROOM_BYTES = 8 * 1024;
+/** Message larger than the stream takes. */
+const TOO_LARGE = 10_054;
 
-export function natsOutbox(nc: NatsConnection, subjects: Subjects): Outbox {
+export interface OutboxDeps {
+  readonly nc: NatsConnection;
+  readonly subjects: Subjects;
+  readonly blobs: BlobStore;
+  readonly logger: Logger;
+}
+
+export function natsOutbox({ nc, subjects, blobs, logger }: OutboxDeps): Outbox {
   const js: JetStreamClient = jetstream(nc);
+
+  /** X1: the body as the letter carries it. */
+  async function bodyOf({ id, body, blob }: DeadLetter, hdrs: MsgHdrs): Promise<Uint8Array> {
+    const bytesMax = (nc.info?.max_payload ?? PAYLOAD_BYTES_DEFAULT) - HEADER_ROOM_BYTES;
+    if (body.byteLength === 0 && blob !== undefined) hdrs.set(BLOB_HEADER, blob);
+    if (body.byteLength <= bytesMax) return body;
+    const hash = blob ?? bodyHash(body);
+    hdrs.set(BLOB_HEADER, hash);
+    try {
+      await blobs.put(bodyName(hash), body);
+    } catch (error) {
+      // A full store does not hold up the letter. Everything else is tried again.
+      if (!(error instanceof JetStreamApiError)) throw error;
+      logger.error({ letter: id, bytes: body.byteLength, error: error.message }, 'dead_body_dropped');
+    }
+    return new Uint8Array();
+  }
+
   return {
     async mail(target, bundle) {
       // No message id: a bundle that goes again behind a lost one (M1) must be stored again, not taken for a copy.
@@ -29,7 +73,16 @@ export function natsOutbox(nc: NatsConnection, subjects: Subjects): Outbox {
       hdrs.set('If-Dead-Help', headerText(letter.error.help ?? ''));
       hdrs.set('If-Dead-At', new Date(letter.at).toISOString());
       hdrs.set('If-Dead-Commit', `${letter.shard}/${letter.index}`);
-      await js.publish(deadSubject(subjects, letter), letter.body, { headers: hdrs });
+      try {
+        await js.publish(deadSubject(subjects, letter), await bodyOf(letter, hdrs), { headers: hdrs });
+      } catch (error) {
+        if (!isForEver(error)) throw error;
+        const { actor, shard, index } = letter;
+        logger.error(
+          { actor, shard, index, code: letter.error.code, error: (error as Error).message },
+          'dead_letter_dropped',
+        );
+      }
     },
 
     event(actor, name, body) {
@@ -44,6 +97,12 @@ function deadSubject(subjects: Subjects, { actor }: DeadLetter): string {
   const slash = actor.indexOf('/');
   const isAddress = isActorType(actor.slice(0, Math.max(slash, 0))) && isActorId(actor.slice(slash + 1));
   return subjects.dead(isAddress ? actor : UNADDRESSED);
+}
+
+/** What asking again does not change. */
+function isForEver(error: unknown): boolean {
+  if (error instanceof JetStreamApiError) return error.code === TOO_LARGE;
+  return error instanceof InvalidArgumentError || error instanceof InvalidSubjectError;
 }
 
 /** Header values are one line of printable ASCII. */

@@ -3,16 +3,21 @@ import { randomUUID } from 'node:crypto';
 import { jetstream, jetstreamManager, type StoredMsg } from '@nats-io/jetstream';
 import { headers, type NatsConnection } from '@nats-io/nats-core';
 import { decodeBody, encodeBody } from '#runtime/bus/codec';
+import { natsBlobs } from '#runtime/bus/nats-blobs';
+import { BLOB_HEADER } from '#runtime/bus/nats-outbox';
 import { addressOfTail, type Subjects } from '#runtime/bus/subjects';
+import { bodyName } from '#runtime/shard/bodies';
+import { FabricError } from '#schemas/fabric-error';
+import { cliErrors } from './errors.ts';
 import type { Letter } from './realm.ts';
 
-/** The newest first. */
+/** The newest first. Of a body that lies in the object store only the hash is told. */
 export async function lastLetters(nc: NatsConnection, subjects: Subjects, limit: number): Promise<Letter[]> {
   const { state } = await (await jetstreamManager(nc)).streams.info(subjects.streams.dead);
   const found: Letter[] = [];
   for (let seq = state.last_seq; seq >= state.first_seq && seq > 0 && found.length < limit; seq -= 1) {
-    const letter = await letterAt(nc, subjects, seq);
-    if (letter !== undefined) found.push(letter);
+    const message = await stored(nc, subjects, seq);
+    if (message !== undefined) found.push(letterOf(message, message.data));
   }
   return found;
 }
@@ -23,7 +28,7 @@ export async function letterAt(
   seq: number,
 ): Promise<Letter | undefined> {
   const message = await stored(nc, subjects, seq);
-  return message === undefined ? undefined : letterOf(message);
+  return message === undefined ? undefined : letterOf(message, await wholeBody(nc, subjects, message));
 }
 
 /** The body goes out again byte by byte as it came: what was signed stays signed. */
@@ -38,7 +43,14 @@ export async function retryLetter(
   hdrs.set('Nats-Msg-Id', id);
   if (letter.contentType !== undefined) hdrs.set('Content-Type', letter.contentType);
   if (letter.from !== undefined) hdrs.set('If-From', letter.from);
-  const body = message?.data ?? encodeBody(letter.body, letter.contentType);
+  const whole = message === undefined ? undefined : await wholeBody(nc, subjects, message);
+  if (message !== undefined && whole === undefined) {
+    throw new FabricError(
+      cliErrors.letter_missing,
+      `The body of dead letter ${letter.seq} is no longer in the object store`,
+    );
+  }
+  const body = whole ?? encodeBody(letter.body, letter.contentType);
   const { seq } = await jetstream(nc).publish(subjects.in(letter.actor), body, { headers: hdrs });
   return { id, seq };
 }
@@ -48,11 +60,22 @@ async function stored(nc: NatsConnection, subjects: Subjects, seq: number): Prom
   return (await jsm.streams.getMessage(subjects.streams.dead, { seq })) ?? undefined;
 }
 
-function letterOf(message: StoredMsg): Letter {
+/** The body as it came, from the object store where the letter could not carry it; undefined where it is gone. */
+async function wholeBody(
+  nc: NatsConnection,
+  subjects: Subjects,
+  message: StoredMsg,
+): Promise<Uint8Array | undefined> {
+  const hash = message.header.get(BLOB_HEADER);
+  return hash === '' ? message.data : await (await natsBlobs(nc, subjects)).get(bodyName(hash));
+}
+
+function letterOf(message: StoredMsg, body: Uint8Array | undefined): Letter {
   const read = (name: string): string | undefined => message.header.get(name) || undefined;
   const contentType = read('Content-Type');
   const from = read('If-From');
   const help = read('If-Dead-Help');
+  const blob = read(BLOB_HEADER);
   const [shard = '0', index = '0'] = (read('If-Dead-Commit') ?? '').split('/');
   return {
     seq: message.seq,
@@ -65,7 +88,10 @@ function letterOf(message: StoredMsg): Letter {
       retryable: false,
       ...(help !== undefined && { help }),
     },
-    body: bodyOf(message.data, contentType),
+    body:
+      body === undefined || (body.byteLength === 0 && blob !== undefined)
+        ? { blob }
+        : bodyOf(body, contentType),
     ...(contentType !== undefined && { contentType }),
     ...(from !== undefined && { from }),
     shard: Number(shard),

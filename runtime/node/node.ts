@@ -220,7 +220,7 @@ export class Node {
       const keys = Array.from({ length: config.shards }, (_, shard) => leaseKey(shard));
       await freeLeftBehind(this.#options.dataDir, this.id, leases, keys);
     }
-    const outbox = natsOutbox(nc, subjects);
+    const outbox = natsOutbox({ nc, subjects, blobs, logger: log });
     const inboxDeps = { nc, jsm, subjects, clock: systemClock, logger: log };
     const acks = new AckMux(nc);
     this.#resources.defer(() => acks.close());

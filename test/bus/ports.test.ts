@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { createConnection } from 'node:net';
 import { DiscardPolicy, jetstream, jetstreamManager, StorageType } from '@nats-io/jetstream';
 import { headers, type NatsConnection } from '@nats-io/nats-core';
@@ -13,7 +14,16 @@ import { isAnswerable } from '#runtime/bus/reply-guard';
 import { ensureStreams, type StreamOptions } from '#runtime/bus/streams';
 import { Subjects } from '#runtime/bus/subjects';
 import { systemClock } from '#runtime/bus/system';
-import type { Ask, DeadLetter, InboxMessage, MailBundle, ShardInbox, ShardLog } from '#runtime/shard/ports';
+import { lastLetters, letterAt, retryLetter } from '#runtime/cli/dead-stream';
+import type {
+  Ask,
+  DeadLetter,
+  InboxMessage,
+  MailBundle,
+  Outbox,
+  ShardInbox,
+  ShardLog,
+} from '#runtime/shard/ports';
 import { FabricError } from '#schemas/fabric-error';
 import { silentLogger, TestServer } from '../rig/nats.ts';
 
@@ -48,6 +58,11 @@ class Bus implements AsyncDisposable {
   async log(shard: number): Promise<ShardLog> {
     const { nc, acks, subjects } = this;
     return natsLog({ nc, jsm: await jetstreamManager(nc), acks, subjects }, shard);
+  }
+
+  async outbox(logger = silentLogger): Promise<Outbox> {
+    const { nc, subjects } = this;
+    return natsOutbox({ nc, subjects, blobs: await natsBlobs(nc, subjects), logger });
   }
 
   async inbox(shard: number): Promise<ShardInbox> {
@@ -219,8 +234,8 @@ test('the inbox delivers sends and mail of its shard in order, with their header
   await js.publish(bus.subjects.in('counter/k1'), 'one', { headers: hdrs });
   await js.publish(bus.subjects.in('counter/k1'), 'two');
   const bundle: MailBundle = { source: (shard + 1) % SHARDS, index: 4, prev: -1, items: [] };
-  await natsOutbox(bus.nc, bus.subjects).mail(shard, bundle);
-  await natsOutbox(bus.nc, bus.subjects).mail((shard + 1) % SHARDS, bundle);
+  await (await bus.outbox()).mail(shard, bundle);
+  await (await bus.outbox()).mail((shard + 1) % SHARDS, bundle);
   const letters = new Letters();
   const subscription = await (await bus.inbox(shard)).open(0, letters.take);
   await letters.count(3);
@@ -549,7 +564,7 @@ test('asks that name no actor are answered with bad_subject, in the content type
 
 test('a dead letter keeps its body and says why; sent again it is stored once', async (t) => {
   await using bus = await Bus.open();
-  const outbox = natsOutbox(bus.nc, bus.subjects);
+  const outbox = await bus.outbox();
   const letter: DeadLetter = {
     actor: 'task/P0.1',
     id: '1.7.0',
@@ -583,11 +598,62 @@ test('a dead letter keeps its body and says why; sent again it is stored once', 
   t.is(lost?.header.get('If-Dead-Actor'), 'no such * name');
 });
 
+test('a dead letter too large for its message has its body in the object store, and can be shown and retried', async (t) => {
+  await using bus = await Bus.open();
+  const outbox = await bus.outbox();
+  const body = new Uint8Array((bus.nc.info?.max_payload ?? 0) - 1_500).fill(120);
+  const letter: DeadLetter = {
+    actor: 'counter/k1',
+    id: '1.7.0',
+    error: { code: 'bad_body', message: 'x'.repeat(5_000), retryable: false },
+    body,
+    contentType: 'x'.repeat(100_000),
+    from: undefined,
+    at: 1_700_000_000_000,
+    shard: 1,
+    index: 7,
+  };
+  await outbox.dead(letter);
+  await outbox.dead({ ...letter, id: '1.8.0', body: bytes('small') });
+  const [small, large] = await lastLetters(bus.nc, bus.subjects, 2);
+  t.is(small?.seq, 2);
+  t.like(large, { seq: 1, actor: 'counter/k1' });
+  t.deepEqual(large?.body, { blob: createHash('sha256').update(body).digest('hex') });
+  const shown = await letterAt(bus.nc, bus.subjects, 1);
+  t.deepEqual(shown?.body, { unreadable: Buffer.from(body).toString('base64') });
+  const { seq } = await retryLetter(bus.nc, bus.subjects, shown ?? t.fail('no letter'));
+  const jsm = await jetstreamManager(bus.nc);
+  t.is((await jsm.streams.getMessage('IF_IN', { seq }))?.data.byteLength, body.byteLength);
+});
+
+test('a dead letter that no stream takes is told of and given up; one that meets an absent server is not', async (t) => {
+  await using bus = await Bus.open();
+  const lost: object[] = [];
+  const outbox = await bus.outbox({ ...silentLogger, error: (fields: object) => lost.push(fields) });
+  const jsm = await jetstreamManager(bus.nc);
+  await jsm.streams.update('IF_DEAD', { max_msg_size: 2_000 });
+  const letter: DeadLetter = {
+    actor: 'counter/k1',
+    id: '1.7.0',
+    error: { code: 'bad_body', message: 'x', retryable: false },
+    body: new Uint8Array(3_000),
+    contentType: undefined,
+    from: undefined,
+    at: 1_700_000_000_000,
+    shard: 1,
+    index: 7,
+  };
+  await outbox.dead(letter);
+  t.like(lost, [{ actor: 'counter/k1', shard: 1, index: 7, code: 'bad_body' }]);
+  await jsm.streams.delete('IF_DEAD');
+  await t.throwsAsync(outbox.dead(letter));
+});
+
 test('live events reach who listens', async (t) => {
   await using bus = await Bus.open();
   const heard = bus.nc.subscribe('if.ev.counter.*.>', { max: 1 });
   await bus.nc.flush();
-  natsOutbox(bus.nc, bus.subjects).event('counter/k1', 'milestone.half', { percent: 50 });
+  (await bus.outbox()).event('counter/k1', 'milestone.half', { percent: 50 });
   for await (const m of heard) {
     t.is(m.subject, 'if.ev.counter.k1.milestone.half');
     t.deepEqual(m.json(), { percent: 50 });

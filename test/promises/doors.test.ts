@@ -240,7 +240,8 @@ test('mail behind a bundle that could not be stored is stored again, not taken f
   const jsm = await jetstreamManager(nc);
   await jsm.streams.add({ name: 'MAIL', subjects: ['if.mail.*.*'] });
   await new Objm(nc).create(subjects.buckets.objects);
-  const outbox = natsOutbox(nc, subjects);
+  const blobs = await natsBlobs(nc, subjects);
+  const outbox = natsOutbox({ nc, subjects, blobs, logger: silentLogger });
   let failures = 1;
   const stored: number[] = [];
   const done = Promise.withResolvers<void>();
@@ -254,7 +255,7 @@ test('mail behind a bundle that could not be stored is stored again, not taken f
         if (stored.length === 4) done.resolve();
       },
     },
-    blobs: await natsBlobs(nc, subjects),
+    blobs,
     clock: systemClock,
     logger: silentLogger,
   });
