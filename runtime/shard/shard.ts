@@ -12,25 +12,20 @@
  * P7  What waits is bounded: asks beyond the bound are refused at once, the inbox is paused.
  */
 import { randomInt } from 'node:crypto';
-import { encodeRefusal } from '#runtime/edge/replies';
-import type { Address } from '#schemas/address';
-import type { Commit, Entry } from '#schemas/commit';
 import { type ErrorKind, FabricError, toWireError, type WireError } from '#schemas/fabric-error';
 import { Alarm } from './alarm.ts';
 import { Appender, type AppendOutcome } from './append.ts';
-import { checkBundle, checkHeaders, NOBODY } from './check-arrival.ts';
 import { type Positions, type SealedCommit, sealCommit } from './commit.ts';
+import { Doors } from './doors.ts';
 import { Draft } from './draft.ts';
 import { writeEpoch } from './epoch.ts';
 import { shardErrors } from './errors.ts';
-import { FirstAnswers } from './first-answers.ts';
-import { type AdminOutcome, type BodyItem, type Item, ItemQueue } from './gather.ts';
+import { type AdminOutcome, type Item, ItemQueue } from './gather.ts';
 import { Hydrator } from './hydrate.ts';
 import { Mailer, parcelsOf } from './mailer.ts';
 import type { Ask, EffectResult, EffectRunner, InboxMessage, ShardInbox, Subscription } from './ports.ts';
 import { prepareBatch } from './prepare.ts';
 import { applyTables, foldLog, readIds } from './recover.ts';
-import { answerItem, refuseItem, respond } from './reply.ts';
 import { settle } from './settle.ts';
 import type { CrashPoint, ShardDeps, ShardStatus } from './shard-types.ts';
 import { SnapshotWriter } from './snapshot.ts';
@@ -38,7 +33,6 @@ import { Snapshotter } from './snapshotter.ts';
 import { emptyState, type ShardState } from './state.ts';
 import { type Answer, stepItem } from './step-item.ts';
 import type { Cell } from './table.ts';
-import { entryOfMessage, isTwin } from './twin.ts';
 import { nameOf, type Work } from './work.ts';
 
 export type { CrashPoint, ShardDeps, ShardLimits, ShardStatus } from './shard-types.ts';
@@ -66,10 +60,6 @@ interface Staged {
   readonly provesGarbage: boolean;
 }
 
-/** Bytes of bodies that may wait, beside the bound on their number. */
-const QUEUE_BYTES_MAX = 64 * 1024 * 1024;
-/** Retries of one message that may wait for its answer. */
-const RETRIES_MAX = 16;
 /** After a batch that had to be undone: its items come again, one a commit. */
 const SINGLE_COMMITS = 64;
 const STOPPED_EARLY = 'The shard was stopped while it recovered';
@@ -83,12 +73,11 @@ export class Shard {
   /** Messages with an id that wait or are being committed. */
   /** Nobody outside knows it, so nobody can choose ids whose hashes collide. */
   readonly #dedupeSeed = randomInt(DEDUPE_SEED_MAX);
-  readonly #firstAnswers: FirstAnswers;
+  readonly #doors: Doors;
   /** Works whose own commit was too big, by name, with the refusal they get when they come again. */
   readonly #tooBig = new Map<string, WireError>();
   /** Commits still to be made of one item each. */
   #single = 0;
-  readonly #inflight = new Map<number, BodyItem>();
   readonly #batchBytesMax: number;
   readonly #inlineBytesMax: number;
   #state: ShardState;
@@ -113,7 +102,13 @@ export class Shard {
 
   constructor(deps: ShardDeps) {
     this.#deps = deps;
-    this.#firstAnswers = new FirstAnswers(deps.log);
+    this.#doors = new Doors({
+      deps,
+      queue: this.#queue,
+      state: () => this.#state,
+      closedFor: () => this.#closedFor(),
+      queued: () => this.#schedule(),
+    });
     this.#appender = new Appender(deps.log, deps.clock, deps.logger);
     this.#alarm = new Alarm(deps.clock, () => this.#timersDue());
     this.#batchBytesMax = deps.log.bytesMax * BATCH_SHARE;
@@ -146,66 +141,7 @@ export class Shard {
 
   /** Takes an ask. Answers it after its commit, or at once with a typed refusal. */
   offer(ask: Ask): void {
-    if (this.#phase !== 'running') {
-      const kind = this.#phase === 'stalled' ? shardErrors.log_refused : shardErrors.not_owner;
-      this.#refuse(ask, kind, `Shard ${this.shard} takes nothing right now (${this.#phase})`);
-      return;
-    }
-    if (
-      this.#appendingSince !== undefined &&
-      this.#deps.clock.now() - this.#appendingSince > OUTAGE_AFTER_MS
-    ) {
-      this.#refuse(ask, shardErrors.log_unavailable, `The log of shard ${this.shard} does not answer`);
-      return;
-    }
-    let address: Address;
-    try {
-      address = this.#deps.addressOf(ask.subject);
-      checkHeaders(ask);
-    } catch (thrown) {
-      ask.respond(encodeRefusal(toWireError(thrown), ask.contentType));
-      return;
-    }
-    if (this.#state.shardOf(address) !== this.shard) {
-      this.#refuse(ask, shardErrors.wrong_shard, `${address} lives in shard ${this.#state.shardOf(address)}`);
-      return;
-    }
-    const key = ask.id === undefined ? undefined : this.#state.dedupe.key(ask.from, address, ask.id);
-    if (key !== undefined) {
-      const twin = this.#inflight.get(key);
-      if (twin !== undefined && isTwin(twin, address, ask)) {
-        twin.also ??= [];
-        // P7.
-        if (twin.also.length < RETRIES_MAX) twin.also.push(ask);
-        else this.#refuse(ask, shardErrors.overloaded, `Message ${ask.id ?? ''} is being handled already`);
-        return;
-      }
-      const seq = this.#state.dedupe.get(key);
-      if (seq !== undefined) {
-        void this.#answerAgain(ask, address, key, seq);
-        return;
-      }
-    }
-    this.#enqueueAsk(ask, address, key);
-  }
-
-  #enqueueAsk(ask: Ask, address: string, key: number | undefined): void {
-    // P7.
-    if (
-      this.#queue.outside >= this.#deps.limits.queueMax ||
-      this.#queue.outsideBytes >= QUEUE_BYTES_MAX ||
-      this.#state.localMail.size >= this.#deps.limits.queueMax
-    ) {
-      this.#refuse(
-        ask,
-        shardErrors.overloaded,
-        `Shard ${this.shard} has ${this.#queue.length} messages waiting`,
-      );
-      return;
-    }
-    const item: Item = { kind: 'ask', ask, address, key, also: undefined };
-    if (key !== undefined) this.#inflight.set(key, item);
-    this.#push(item);
+    this.#doors.offer(ask);
   }
 
   /** Operates on an actor on behalf of the kernel or an operator; resolves after the commit. */
@@ -339,53 +275,22 @@ export class Shard {
   }
 
   #receive(message: InboxMessage): void {
-    const { seq } = message;
     this.#snapshotter?.received(message.body.byteLength + INBOX_OVERHEAD_BYTES);
-    try {
-      const bundle = this.#deps.mailOf(message);
-      if (bundle === undefined) this.#receiveSend(message);
-      else {
-        checkBundle(bundle, this.#state);
-        this.#push({ kind: 'bundle', seq, bundle, cursor: 0, accepted: undefined });
-      }
-    } catch (thrown) {
-      // P6: it names nobody that could be stepped, but its position and its refusal go into the log like any other.
-      const refusal = toWireError(thrown);
-      const unnamed = { ...message, id: undefined, from: undefined };
-      this.#push({
-        kind: 'inbox',
-        message: unnamed,
-        address: NOBODY,
-        key: undefined,
-        also: undefined,
-        twinSeq: undefined,
-        isDuplicate: false,
-        refusal,
-      });
-    }
-    const isFull =
-      this.#queue.outside >= this.#deps.limits.queueMax || this.#queue.outsideBytes >= QUEUE_BYTES_MAX;
-    if (!this.#paused && isFull) {
-      this.#paused = true;
-      this.#inbox?.pause();
-    }
+    this.#doors.receive(message);
+    if (this.#paused || !this.#doors.isFull) return;
+    this.#paused = true;
+    this.#inbox?.pause();
   }
 
-  /** Throws where no actor of this shard can be meant. */
-  #receiveSend(message: InboxMessage): void {
-    const address = this.#deps.addressOf(message.subject);
-    checkHeaders(message);
-    const { dedupe } = this.#state;
-    const key = message.id === undefined ? undefined : dedupe.key(message.from, address, message.id);
-    const twin = key === undefined ? undefined : this.#inflight.get(key);
-    if (twin !== undefined && isTwin(twin, address, message)) {
-      this.#push({ kind: 'skip', seq: message.seq });
-      return;
+  /** Why asks are refused at this moment. */
+  #closedFor(): { kind: ErrorKind; message: string } | undefined {
+    if (this.#phase !== 'running') {
+      const kind = this.#phase === 'stalled' ? shardErrors.log_refused : shardErrors.not_owner;
+      return { kind, message: `Shard ${this.shard} takes nothing right now (${this.#phase})` };
     }
-    const twinSeq = key === undefined ? undefined : dedupe.get(key);
-    const item: Item = { kind: 'inbox', message, address, key, also: undefined, twinSeq, isDuplicate: false };
-    if (key !== undefined && twinSeq === undefined) this.#inflight.set(key, item);
-    this.#push(item);
+    const since = this.#appendingSince;
+    if (since === undefined || this.#deps.clock.now() - since <= OUTAGE_AFTER_MS) return undefined;
+    return { kind: shardErrors.log_unavailable, message: `The log of shard ${this.shard} does not answer` };
   }
 
   #effectDone(result: EffectResult): void {
@@ -484,7 +389,7 @@ export class Shard {
     const sealed = this.#seal(draft, { consumed, acted, epoch: state.epoch });
     const failure = sealed instanceof FabricError ? sealed : this.#oversize(sealed, answers);
     if (failure !== undefined) {
-      for (const { item } of answers) this.#refuseItem(item, failure.toWire());
+      for (const { item } of answers) this.#doors.refuseItem(item, failure.toWire());
       return failure;
     }
     return {
@@ -498,7 +403,7 @@ export class Shard {
   /** The log took nothing, or it is not known what it took: nobody is told anything but to ask again. */
   async #notAppended(staged: Staged, result: Exclude<AppendOutcome, { kind: 'appended' }>): Promise<void> {
     const refuse = (error: WireError): void => {
-      for (const { item } of staged.answers) this.#refuseItem(item, error);
+      for (const { item } of staged.answers) this.#doors.refuseItem(item, error);
     };
     if (result.kind === 'refused') {
       refuse(result.error);
@@ -560,7 +465,7 @@ export class Shard {
     const parcels = parcelsOf(commit, state.shardOf, (target) => state.sent.get(target) ?? -1);
     settle(state, commit, sealed.hash, seq);
     this.#probe('before_reply');
-    for (const { item, entry } of answers) this.#answer(item, entry, commit, seq);
+    for (const { item, entry } of answers) this.#doors.answer(item, entry, commit, seq);
     this.#relax();
     this.#probe('before_mail');
     for (const [n, mail] of draft.mail.entries()) {
@@ -575,11 +480,7 @@ export class Shard {
     }
     for (const event of draft.events) this.#deps.outbox.event(event.actor, event.name, event.body);
     if (draft.timers.length > 0 || !this.#alarm.isArmed) this.#armTimer();
-    if (
-      this.#paused &&
-      this.#queue.outside < this.#deps.limits.queueMax / 2 &&
-      this.#queue.outsideBytes < QUEUE_BYTES_MAX / 2
-    ) {
+    if (this.#paused && this.#doors.hasRoom) {
       this.#paused = false;
       this.#inbox?.resume();
     }
@@ -595,53 +496,6 @@ export class Shard {
     if (this.#single > 0) return;
     this.#state.careful = false;
     this.#tooBig.clear();
-  }
-
-  #answer(item: Item, entry: Entry, commit: Commit, seq: number): void {
-    if ((item.kind === 'ask' || item.kind === 'inbox') && item.key !== undefined) {
-      this.#inflight.delete(item.key);
-      this.#state.dedupe.add(item.key, seq);
-    }
-    try {
-      answerItem(item, entry, commit);
-    } catch (thrown) {
-      // It is stored: who asks again gets the answer from the log. The others of the batch get theirs now.
-      this.#deps.logger.error(
-        { shard: this.shard, actor: entry.actor, error: toWireError(thrown) },
-        'answer_failed',
-      );
-    }
-  }
-
-  /** The first answer of a message handled before, read back from the log. */
-  async #answerAgain(ask: Ask, address: string, key: number, seq: number): Promise<void> {
-    try {
-      const commit = await this.#firstAnswers.commitAt(seq);
-      if (commit === undefined) {
-        this.#refuse(ask, shardErrors.duplicate_answered, `Message ${ask.id ?? ''} was handled before`);
-        return;
-      }
-      const entry = entryOfMessage(commit, address, ask);
-      if (entry === undefined) {
-        // Another id of the same hash.
-        if (this.#phase === 'running') this.#enqueueAsk(ask, address, key);
-        else this.#refuse(ask, shardErrors.not_owner, `Shard ${this.shard} takes nothing right now`);
-        return;
-      }
-      respond(ask, entry, commit);
-    } catch (thrown) {
-      ask.respond(encodeRefusal({ ...toWireError(thrown), retryable: true }, ask.contentType));
-    }
-  }
-
-  #refuse(ask: Ask, kind: ErrorKind, message: string): void {
-    const error = new FabricError(kind, message, { details: { shard: this.shard } });
-    ask.respond(encodeRefusal(error.toWire(), ask.contentType));
-  }
-
-  #refuseItem(item: Item, error: WireError): void {
-    if ('key' in item && item.key !== undefined) this.#inflight.delete(item.key);
-    refuseItem(item, error);
   }
 
   #armTimer(): void {
@@ -712,8 +566,7 @@ export class Shard {
     await this.#inbox?.close();
     this.#inbox = undefined;
     this.#mailer.close();
-    for (const item of this.#queue.clear()) this.#refuseItem(item, error);
-    this.#inflight.clear();
+    this.#doors.clear(error);
     await this.#effects?.close();
     this.#effects = undefined;
     await this.#snapshotter?.close();
