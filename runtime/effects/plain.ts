@@ -8,7 +8,8 @@ const PART_BYTES = 2;
 
 /**
  * A deep copy, so that nothing a driver does later reaches it. Undefined fields are left out, undefined items are
- * null. Throws `effect_output_too_big` past `bytesMax`, `effect_output_not_plain` for anything storage would change.
+ * null, half characters U+FFFD, and a negative zero is zero. Throws `effect_output_too_big` past `bytesMax`,
+ * `effect_output_not_plain` for anything else that storage would change.
  */
 export function plainCopy(value: unknown, bytesMax: number): unknown {
   let left = bytesMax;
@@ -26,8 +27,10 @@ export function plainCopy(value: unknown, bytesMax: number): unknown {
     spend(PART_BYTES);
     if (typeof part === 'string') {
       spend(Buffer.byteLength(part));
-      return part;
+      return part.toWellFormed();
     }
+    // The log keeps no difference.
+    if (part === 0) return 0;
     if (typeof part === 'function' || typeof part === 'symbol') return refuse(path, `a ${typeof part}`);
     if (typeof part === 'bigint' && BigInt.asIntN(64, part) !== part) return refuse(path, 'above 64 bits');
     if (typeof part !== 'object' || part === null) return part;
@@ -47,7 +50,9 @@ export function plainCopy(value: unknown, bytesMax: number): unknown {
     for (const [key, field] of Object.entries(part)) {
       if (field === undefined) continue;
       spend(Buffer.byteLength(key));
-      fields.push([key, copy(field, `${path}.${key}`, depth + 1)]);
+      // The decoder writes it as another.
+      if (key === '__proto__') return refuse(path, 'an object with a key that reaches a prototype');
+      fields.push([key.toWellFormed(), copy(field, `${path}.${key}`, depth + 1)]);
     }
     return Object.fromEntries(fields);
   };

@@ -4,6 +4,7 @@ import type { EventData } from '#runtime/machine/types';
 import type { Cause, Entry, Mail, Operation, Parent } from '#schemas/commit';
 import type { WireError } from '#schemas/fabric-error';
 import type { EffectResult } from './ports.ts';
+import { storageProblem } from './storable.ts';
 
 export interface Work {
   readonly cause: Cause;
@@ -72,12 +73,21 @@ export function workOfResult(actor: string, invokeId: string | undefined, result
   const cause = { kind: 'effect' as const, key: result.key };
   if (invokeId === undefined) {
     // Nobody listens: a success is noted, a failure is dead.
-    return result.ok ? { cause, actor, op: 'note' } : { cause, actor, op: 'event', error: result.error };
+    return result.ok
+      ? { cause, actor, op: 'note' }
+      : { cause, actor, op: 'event', error: storable(result.error) };
   }
   const event = result.ok
     ? { type: `xstate.done.actor.${invokeId}`, actorId: invokeId, output: result.output }
-    : { type: `xstate.error.actor.${invokeId}`, actorId: invokeId, error: result.error };
+    : { type: `xstate.error.actor.${invokeId}`, actorId: invokeId, error: storable(result.error) };
   return { cause, actor, op: 'event', event };
+}
+
+/** What a driver failed with, as the log gives it back: texts cut in a character are mended in place. */
+function storable(error: WireError): WireError {
+  if (storageProblem(error) === undefined) return error;
+  const { code, message, retryable } = error;
+  return { code, message, retryable };
 }
 
 /** Tells a work apart from others, also after the shard folded anew and it came again. */

@@ -203,6 +203,15 @@ test('R3: hostile drivers reach only their own effect', async (t) => {
   t.is(effects.pending, 0);
 });
 
+test('R3: an output is what the log gives back: whole characters, and no negative zero', async (t) => {
+  const { start, results } = rig({
+    d: async () => ({ 'k\ud83d': ['cut \ud83d', -0, { n: -0 }], undef: undefined }),
+  });
+  start('k', 'd');
+  await settle();
+  t.deepEqual(results, [{ key: 'k', ok: true, output: { 'k\ufffd': ['cut \ufffd', 0, { n: 0 }] } }]);
+});
+
 test('R3: what a driver changes in its output later changes nothing', async (t) => {
   const output = { list: [1] };
   const { start, results } = rig({ d: async () => output });

@@ -5,7 +5,7 @@ import { assign, setup } from 'xstate';
 import { decode, encode } from '#runtime/bus/codec';
 import { contextProblem, storageProblem } from '#runtime/shard/storable';
 import { testRealm } from '#runtime/testing/testing';
-import { kernelActions } from '#schemas/machine-kit';
+import { invocation, kernelActions } from '#schemas/machine-kit';
 
 class Point {
   x = 1;
@@ -110,6 +110,57 @@ test('what cannot be stored is refused where it arises, and the shard comes back
   realm.crash();
   await realm.restart();
   t.deepEqual((await realm.actor('odd/a')).context, context);
+});
+
+test('what a driver gives or fails with is stepped as the log gives it back (C2)', async (t) => {
+  const caller = setup({
+    types: {} as { context: { told: string[] }; events: { type: 'call' } },
+    actors: { fx: invocation<object, unknown>() },
+  }).createMachine({
+    id: 'caller',
+    version: '1',
+    context: { told: [] },
+    initial: 'idle',
+    states: {
+      idle: { on: { call: 'calling' } },
+      calling: {
+        invoke: {
+          src: 'fx',
+          input: {},
+          onDone: {
+            target: 'idle',
+            actions: assign({
+              told: ({ context, event }) => [...context.told, JSON.stringify(event.output)],
+            }),
+          },
+          onError: {
+            target: 'idle',
+            actions: assign({
+              told: ({ context, event }) => [...context.told, (event.error as { message: string }).message],
+            }),
+          },
+        },
+      },
+    },
+  });
+  let calls = 0;
+  const fx = async (): Promise<unknown> => {
+    calls += 1;
+    if (calls === 1) return { text: 'cut \ud83d', zero: -0 };
+    throw new Error('broken \ud83d');
+  };
+  await using realm = await testRealm({ machines: { caller }, drivers: { fx } });
+  for (let i = 0; i < 2; i++) {
+    await realm.ask('caller/a', { type: 'call' });
+    await realm.advance('1m');
+  }
+  const { context } = await realm.actor('caller/a');
+  const told = (context as { told: string[] }).told;
+  t.is(told[0], '{"text":"cut \ufffd","zero":0}');
+  t.true(told[1]?.includes('broken \ufffd'), told[1]);
+  realm.crash();
+  await realm.restart();
+  t.deepEqual((await realm.actor('caller/a')).context, context);
 });
 
 test('an end that is too big for a commit is refused, and the shard goes on (S2)', async (t) => {
