@@ -45,7 +45,7 @@ test('the smallest config is a realm at its defaults', (t) => {
   t.like(config, {
     prefix: 'if',
     durability: 'strict',
-    shards: 4,
+    shards: 1,
     limits: { queueMax: 4_096, passivateAfterMs: 300_000 },
   });
   t.deepEqual(spec, { strategy: 'one_for_one', intensity: 3, periodMs: 5_000, children: [] });
