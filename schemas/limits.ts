@@ -87,6 +87,11 @@ export const limitsSchema = z
     deadBytesMax: byteSize(MIB, 2 ** 50)
       .prefault(formatBytes(DEAD_BYTES_MAX_DEFAULT))
       .describe('Size of the dead letters; the oldest leave first.'),
+    objectBytesMax: byteSize(MIB, 2 ** 50)
+      .optional()
+      .describe(
+        'Size of the object store (snapshots, bodies too big for the log) when the realm is made; absent: the disk is the bound.',
+      ),
   })
   .transform(({ passivateAfter, snapshotEvery, effectTimeout, leaseTtl, ...rest }) => ({
     ...rest,

@@ -27,6 +27,8 @@ export interface StreamOptions {
   readonly deadBytesMax: number;
   /** −1: no bound. */
   readonly logBytesMax: number;
+  /** Absent: no bound. */
+  readonly objectBytesMax?: number | undefined;
 }
 
 type Wanted = Partial<StreamConfig> & Pick<StreamConfig, 'name' | 'subjects'>;
@@ -123,9 +125,12 @@ async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOpt
     await undrifted(bucket, kvm.create(bucket, { replicas, history: 1, markerTTL: MARKER_TTL_MS }));
   }
   await undrifted(buckets.keys, kvm.create(buckets.keys, { replicas, history: 1 }));
+  // As of the streams, an operator may change the bound.
+  const objectBytesMax =
+    (await configOf(jsm, `OBJ_${buckets.objects}`))?.max_bytes ?? options.objectBytesMax ?? -1;
   await undrifted(
     buckets.objects,
-    new Objm(nc).create(buckets.objects, { replicas, storage: StorageType.File }),
+    new Objm(nc).create(buckets.objects, { replicas, storage: StorageType.File, max_bytes: objectBytesMax }),
   );
 }
 

@@ -131,6 +131,7 @@ export class Node {
       inboxBytesMax: config.limits.inboxBytesMax,
       deadBytesMax: config.limits.deadBytesMax,
       logBytesMax: config.limits.logBytesMax ?? -1,
+      objectBytesMax: config.limits.objectBytesMax,
     });
     await this.#openShards(nc, subjects, registry, drivers);
     this.#writeRunFile({

@@ -715,6 +715,12 @@ test('streams are made once, found again, and refused field by field when they w
   const subjects = new Subjects('if', SHARDS);
   await Promise.all([1, 2, 3].map(() => ensureStreams(nc, subjects, streamOptions())));
   await ensureStreams(nc, subjects, streamOptions({ inboxBytesMax: 32 * MIB }));
+  await ensureStreams(nc, subjects, streamOptions({ objectBytesMax: 32 * MIB }));
+  await using bounded = await Bus.open({ objectBytesMax: MIB });
+  const blobs = await natsBlobs(bounded.nc, bounded.subjects);
+  await blobs.put('body/a', new Uint8Array(500_000));
+  await t.throwsAsync(blobs.put('body/b', new Uint8Array(900_000)), { message: /maximum bytes exceeded/ });
+  await ensureStreams(bounded.nc, bounded.subjects, streamOptions());
   const shards = await failureOf(ensureStreams(nc, new Subjects('if', 8), streamOptions()));
   t.is(shards.code, 'shards_changed');
   t.regex(shards.message, /4 shards.* 8/);
