@@ -35,7 +35,8 @@ export class FabricError extends Error {
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(kind: ErrorKind, message: string, options: FabricErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    // Messages quote what others sent, cut anywhere: half a character is no text that a peer takes.
+    super(message.toWellFormed(), options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'FabricError';
     this.code = kind.code;
     this.retryable = kind.retryable;
@@ -73,6 +74,6 @@ export function errorKinds<const K extends Record<string, Omit<ErrorKind, 'code'
 /** The wire form of anything thrown: a {@link FabricError} keeps its code, the rest becomes `internal`. */
 export function toWireError(thrown: unknown): WireError {
   if (thrown instanceof FabricError) return thrown.toWire();
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return { code: 'internal', message, retryable: false };
+  const message = thrown instanceof Error ? thrown.message : thrown;
+  return { code: 'internal', message: String(message).toWellFormed(), retryable: false };
 }

@@ -85,6 +85,8 @@ const RAW: readonly string[] = [
   '{"performative":"inform"}',
   '\ufeff{"type":"get"}',
   '{"type":"get"}x',
+  // The parser's message cuts it in the middle of a character.
+  '{"type":"later","to":"worker/x.y","id":null,"event":{},"ms":null,"child":{},"n":\t🜂","value":"x"}',
 ];
 
 function event(random: Random): Record<string, unknown> {
