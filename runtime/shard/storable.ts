@@ -19,21 +19,13 @@ export function storageProblem(value: unknown): string | undefined {
   return problemOf(value, 0);
 }
 
-/** The same for a context, where only fields that are not those of `before` are looked at. */
+/** The same for a context: parts that it has in common with the one `before`, which was looked at, are passed over. */
 export function contextProblem(context: unknown, before: unknown): string | undefined {
-  if (context === before) return undefined;
-  if (!isPlain(context) || !isPlain(before)) return storageProblem(context);
   left = VALUES_MAX;
-  for (const key of Object.keys(context)) {
-    const isKnown = Object.hasOwn(before, key);
-    if (isKnown && context[key] === before[key] && context[key] !== 0) continue;
-    const problem = (isKnown ? undefined : keyProblem(key)) ?? fieldProblem(context, key, 0);
-    if (problem !== undefined) return problem;
-  }
-  return undefined;
+  return problemOf(context, 0, before);
 }
 
-function problemOf(value: unknown, depth: number): string | undefined {
+function problemOf(value: unknown, depth: number, before?: unknown): string | undefined {
   switch (typeof value) {
     case 'string':
     case 'number':
@@ -43,20 +35,20 @@ function problemOf(value: unknown, depth: number): string | undefined {
     case 'bigint':
       return BigInt.asIntN(64, value) === value ? undefined : 'an integer above 64 bits';
     case 'object':
-      return value === null ? undefined : containerProblem(value, depth);
+      return value === null || value === before ? undefined : containerProblem(value, depth, before);
     default:
       return `a ${typeof value}`;
   }
 }
 
-function containerProblem(value: object, depth: number): string | undefined {
+function containerProblem(value: object, depth: number, before: unknown): string | undefined {
   if (depth >= STORED_DEPTH_MAX) return `data nested deeper than ${STORED_DEPTH_MAX} levels, or a cycle`;
   left -= 1;
   if (Array.isArray(value)) {
     left -= value.length;
     if (left < 0) return `more than ${VALUES_MAX} values`;
     for (let i = 0; i < value.length; i++) {
-      const problem = fieldProblem(value as unknown as Record<number, unknown>, i, depth);
+      const problem = fieldProblem(value as unknown as Record<number, unknown>, i, depth, before);
       if (problem !== undefined) return problem;
     }
     return undefined;
@@ -66,7 +58,7 @@ function containerProblem(value: object, depth: number): string | undefined {
   if (!isPlain(value)) return `a ${className(value)}`;
   for (const key of Object.keys(value)) {
     left -= 1;
-    const problem = keyProblem(key) ?? fieldProblem(value, key, depth);
+    const problem = keyProblem(key) ?? fieldProblem(value, key, depth, before);
     if (problem !== undefined) return problem;
   }
   return left < 0 ? `more than ${VALUES_MAX} values` : undefined;
@@ -82,6 +74,7 @@ function fieldProblem(
   holder: Record<string | number, unknown>,
   key: string | number,
   depth: number,
+  before: unknown,
 ): string | undefined {
   const item = holder[key];
   if (typeof item === 'string') {
@@ -95,7 +88,9 @@ function fieldProblem(
   if (item === undefined && !(key in holder)) {
     return Reflect.set(holder, key, undefined) ? undefined : 'a frozen array with a hole';
   }
-  return problemOf(item, depth + 1);
+  if (typeof item !== 'object' || item === null) return problemOf(item, depth);
+  const was = typeof before === 'object' && before !== null ? (before as typeof holder)[key] : undefined;
+  return problemOf(item, depth + 1, was);
 }
 
 function isPlain(value: unknown): value is Record<string, unknown> {
