@@ -24,6 +24,8 @@ import { endLeftover, signalGroup, spawnTethered } from './tether.ts';
 
 /** Largest message: the server warns above this, and a commit or a body rarely comes near it. */
 export const MAX_PAYLOAD_BYTES = 8 * 1024 * 1024;
+/** What may wait for one client before the server drops it as too slow: every shard of a node reads ahead on one connection. */
+const MAX_PENDING_BYTES = 256 * 1024 * 1024;
 /** A server with gigabytes to check may take this long before it is ready. */
 const READY_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 10_000;
@@ -231,6 +233,7 @@ function configText(
 server_name: "infrafabric"
 pid_file: ${quote(join(dataDir, PID_FILE))}
 max_payload: ${MAX_PAYLOAD_BYTES}
+max_pending: ${MAX_PENDING_BYTES}
 authorization { token: ${quote(token)} }
 jetstream {
   store_dir: ${quote(join(dataDir, 'jetstream'))}
