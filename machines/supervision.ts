@@ -112,6 +112,8 @@ export function supervise(state: Supervision, happening: Happening, atMs: number
       return isAwaited(state, 'start', happening.id) ? advance(state, atMs, []) : { state, orders: [] };
     case 'stopped':
       if (isAwaited(state, 'stop', happening.id)) return advance(state, atMs, []);
+      // The end of the one before, told while its successor is being started.
+      if (isAwaited(state, 'start', happening.id)) return { state, orders: [] };
       return ended(state, { id: happening.id, normal: true }, atMs);
     case 'ended':
       return ended(state, happening, atMs);

@@ -262,6 +262,19 @@ test('a new spec stops what left in reverse, then migrates, then starts what cam
   t.deepEqual(bench.happen({ kind: 'apply', spec }).take(), [], 'the same spec again changes nothing');
 });
 
+test('the end of a child that was off, told while its successor starts, is not the end of the successor', (t) => {
+  const spec = specOf('one_for_one', [child('x', 'transient')]);
+  let state = supervise(begin(spec).state, { kind: 'started', id: 'x' }, 0).state;
+  state = supervise(state, { kind: 'ended', id: 'x', normal: true }, 0).state;
+  t.deepEqual(state.off, { x: 'done' });
+  const changed = specOf('one_for_one', [child('x', 'transient', { input: { changed: true } })]);
+  state = supervise(state, { kind: 'apply', spec: changed }, 0).state;
+  state = supervise(state, { kind: 'stopped', id: 'x' }, 0).state;
+  state = supervise(state, { kind: 'started', id: 'x' }, 0).state;
+  t.deepEqual(state.off, {});
+  t.true(running(state).has('x'));
+});
+
 test('10,000 children start in time that does not grow with the square of their number', (t) => {
   const many = Array.from({ length: 10_000 }, (_, n) => child(`k${n}`));
   let { state, orders } = begin(specOf('one_for_one', many));
