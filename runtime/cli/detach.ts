@@ -1,6 +1,6 @@
 /** Starts a node as a process of its own, and waits until it answers or has failed. */
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { RunFile } from '#runtime/node/api';
@@ -27,6 +27,7 @@ export async function startDetached(dataDir: string, io: Io): Promise<Detached> 
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const log = join(dataDir, 'node.log');
   const logFd = openSync(log, 'a', 0o600);
+  const logFrom = fstatSync(logFd).size;
   const args = process.argv.slice(1).filter((arg) => !['--detach', '-d', '--json'].includes(arg));
   const child = spawn(process.execPath, [...process.execArgv, ...args], {
     cwd: io.cwd,
@@ -48,15 +49,16 @@ export async function startDetached(dataDir: string, io: Io): Promise<Detached> 
       child.unref();
       return { run, log, tookMs: Date.now() - startedAt };
     }
-    if (ended !== undefined) throw failed(ended, log);
+    if (ended !== undefined) throw failed(ended, log, logFrom);
     await pause(LOOK_EVERY_MS, undefined, { signal: io.signal });
   }
   child.kill('SIGTERM');
-  throw failed(`it does not answer after ${START_TIMEOUT_MS / 1_000} s`, log);
+  throw failed(`it does not answer after ${START_TIMEOUT_MS / 1_000} s`, log, logFrom);
 }
 
-function failed(why: string, log: string): FabricError {
-  const tail = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-LOG_LINES_SHOWN);
+/** With the last lines that this start wrote. */
+function failed(why: string, log: string, logFrom: number): FabricError {
+  const tail = readFileSync(log).subarray(logFrom).toString().trimEnd().split('\n').slice(-LOG_LINES_SHOWN);
   return new FabricError(cliErrors.start_failed, [`The node did not start: ${why}`, ...tail].join('\n'), {
     details: { log },
   });

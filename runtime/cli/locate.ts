@@ -10,6 +10,7 @@ import { isProcessAlive } from '#runtime/bus/pid';
 import type { RunFile } from '#runtime/node/api';
 import { interpolate } from '#runtime/supervise/interpolate';
 import { FabricError } from '#schemas/fabric-error';
+import { withoutExports } from './env-mark.ts';
 import { cliErrors } from './errors.ts';
 import type { Manner } from './render/welcome.ts';
 
@@ -51,18 +52,24 @@ const runFileSchema = z.object({
 });
 
 /** Finds a running realm. Throws `not_running` or `ambiguous_realm`. */
-export function locate(choice: Choice, { env, cwd }: Surroundings): Target {
-  if (choice.data !== undefined) return fromData(resolve(cwd, choice.data));
+export function locate(choice: Choice, { env: given, cwd }: Surroundings): Target {
+  if (choice.data !== undefined) return fromData(resolve(cwd, choice.data), { env: given, cwd });
   const named = choice.config === undefined ? undefined : resolve(cwd, choice.config);
   if (named !== undefined && !existsSync(named)) throw missingConfig(named);
-  const wanted = env['INFRAFABRIC_DATA'];
-  if (named === undefined && wanted !== undefined && wanted !== '') return fromData(resolve(cwd, wanted));
   const config = named ?? findConfig(cwd);
+  // A config at hand is nearer than what `infrafabric env` once left in the shell.
+  const env = config === undefined ? given : withoutExports(given);
+  const wanted = env['INFRAFABRIC_DATA'];
+  if (named === undefined && wanted !== undefined && wanted !== '') {
+    return fromData(resolve(cwd, wanted), { env, cwd }, { isFromShell: true });
+  }
   const elsewhere = serverOf(env);
   if (config !== undefined) {
     const peek = peekConfig(config, env);
     const server = peek.url ?? elsewhere;
-    if (server === undefined || readRun(peek.dataDir) !== undefined) return fromData(peek.dataDir);
+    if (server === undefined || readRun(peek.dataDir) !== undefined) {
+      return fromData(peek.dataDir, { env, cwd }, { config });
+    }
     // No node here, maybe elsewhere; the keys of senders are kept here all the same.
     return { url: server, prefix: peek.prefix, dataDir: peek.dataDir, ...realmOf(peek.realm) };
   }
@@ -74,9 +81,7 @@ export function locate(choice: Choice, { env, cwd }: Surroundings): Target {
   }
   if (only !== undefined) return only;
   if (elsewhere !== undefined) return { url: elsewhere, prefix: env['INFRAFABRIC_PREFIX'] ?? PREFIX_DEFAULT };
-  throw new FabricError(cliErrors.not_running, `No realm runs in ${cwd}`, {
-    details: { dataDir: join(cwd, DATA_ROOT) },
-  });
+  throw notRunning(`No realm runs in ${cwd}`, { dataDir: join(cwd, DATA_ROOT) }, { env, cwd });
 }
 
 /** How to write a command that means the realm which runs in this data folder. */
@@ -84,8 +89,7 @@ export function mannerOf(
   { dataDir, file }: { readonly dataDir: string; readonly file?: string },
   around: Surroundings,
 ): Manner {
-  // npm is how those have it who did not install it for everybody.
-  const program = around.env['npm_command'] === undefined ? 'infrafabric' : 'npx infrafabric';
+  const program = programOf(around);
   if (found({}, around) === dataDir) return { program, options: '' };
   const byFile = file !== undefined && found({ config: file }, around) === dataDir;
   const [option, path] = byFile ? ['--config', file] : ['--data', dataDir];
@@ -141,19 +145,55 @@ export function missingConfig(file: string): FabricError {
   return new FabricError(cliErrors.config_missing, `There is no config ${file}`, { details: { file } });
 }
 
-function fromData(dataDir: string): Target {
+/** npm is how those have it who did not install it for everybody. */
+function programOf({ env }: Surroundings): string {
+  return env['npm_command'] === undefined ? 'infrafabric' : 'npx infrafabric';
+}
+
+interface Origin {
+  readonly config?: string;
+  /** INFRAFABRIC_DATA named it. */
+  readonly isFromShell?: boolean;
+}
+
+function fromData(dataDir: string, around: Surroundings, origin: Origin = {}): Target {
   const run = readRunFile(dataDir);
   if (run === undefined) {
-    throw new FabricError(cliErrors.not_running, `No realm runs in ${dataDir}`, { details: { dataDir } });
+    throw notRunning(`No realm runs in ${dataDir}`, { dataDir }, around, origin);
   }
   if (!isProcessAlive(run.pid)) {
-    throw new FabricError(
-      cliErrors.not_running,
+    throw notRunning(
       `Realm ${run.realm} is not running: process ${run.pid}, which had it, has ended; nothing that was acknowledged is lost`,
-      { details: { dataDir, pid: run.pid } },
+      { dataDir, pid: run.pid },
+      around,
+      origin,
     );
   }
   return targetOf(dataDir, run);
+}
+
+/** With what helps in this place: the command as it is to be typed, and realms that run beside it. */
+function notRunning(
+  message: string,
+  details: { readonly dataDir: string; readonly pid?: number },
+  around: Surroundings,
+  { config, isFromShell = false }: Origin = {},
+): FabricError {
+  const inFolder = config === undefined || config === findConfig(around.cwd);
+  const start = `${programOf(around)} up${inFolder ? '' : ` ${relative(around.cwd, config)}`}`;
+  const beside = runningUnder(dirname(details.dataDir)).map(
+    ({ realm, dataDir = '' }) => `${realm} runs here: --data ${relative(around.cwd, dataDir)}.`,
+  );
+  const help = [
+    `Start it with \`${start}\`, or name another data folder with --data.`,
+    ...beside,
+    ...(isFromShell
+      ? [
+          'INFRAFABRIC_DATA is set in this shell, probably by `infrafabric env`: unset NATS_URL INFRAFABRIC_DATA',
+        ]
+      : []),
+  ].join(' ');
+  return new FabricError({ ...cliErrors.not_running, help }, message, { details });
 }
 
 function targetOf(dataDir: string, run: RunFile): Target {

@@ -112,7 +112,7 @@ test('a plan marks what starts, stops and changes, and says whether it was done'
 
 test('an entry of the log says who, what, and what came of it', (t) => {
   const line = logLine(item({ type: 'inc' }), now, { ...place, width: 140 });
-  t.regex(line, /0\.7\+1\s+counter\/k1\s+inc\s+idle → busy\s+→ \{"n":1\}\s+ask/);
+  t.regex(line, /0\.7\+1\s+counter\/k1\s+inc\s+idle → busy\s+⇒ \{"n":1\}\s+ask/);
   const dead = {
     ...item({ type: 'inc' }).entry,
     op: 'dead' as const,

@@ -6,6 +6,7 @@ import { toWireError } from '#schemas/fabric-error';
 import { machineNames } from '../builtins.ts';
 import { checkConfig, checkDisk, checkNode, checkPorts, checkServer } from '../checks.ts';
 import { declare, handle, type Shell } from '../command.ts';
+import { withoutExports } from '../env-mark.ts';
 import { EXIT } from '../exit-codes.ts';
 import { DATA_ROOT, findConfig, locate, peekConfig, serverOf } from '../locate.ts';
 import { type Realm, withRealm } from '../realm.ts';
@@ -29,7 +30,8 @@ export function doctorCommand(shell: Shell): Command {
       ['infrafabric doctor --json | jq "select(.state != \\"ok\\")"', 'what is not right'],
     ],
   });
-  return handle<[], object>(shell, command, async ({ io, out, options, builtins }) => {
+  return handle<[], object>(shell, command, async ({ io: shellIo, out, options, builtins }) => {
+    const io = { ...shellIo, env: withoutExports(shellIo.env) };
     const config = options.config === undefined ? findConfig(io.cwd) : resolve(io.cwd, options.config);
     const peek = config === undefined ? undefined : peekConfig(config, io.env);
     const dataDir = resolve(
@@ -43,8 +45,8 @@ export function doctorCommand(shell: Shell): Command {
       checkConfig(config, io.env, machineNames(builtins)),
       await checkPorts(config, io.env),
       ...(await checkRealm(() => {
-        locate(options, io);
-        return withRealm(options, io, lookAt);
+        locate(options, shellIo);
+        return withRealm(options, shellIo, lookAt);
       })),
     ];
     for (const check of checks) out.data(check);

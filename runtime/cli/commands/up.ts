@@ -8,6 +8,7 @@ import { FabricError } from '#schemas/fabric-error';
 import { type Builtins, machineNames } from '../builtins.ts';
 import { declare, handle, type Shell } from '../command.ts';
 import { startDetached } from '../detach.ts';
+import { withoutExports } from '../env-mark.ts';
 import { cliErrors } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Io } from '../io.ts';
@@ -58,35 +59,41 @@ export function upCommand(shell: Shell): Command {
     .argument('[config]', 'config file')
     .option('-d, --detach', 'start in the background and return once it answers')
     .option('--join <url>', 'join the realm on this NATS server instead of running one (default NATS_URL)');
-  return handle<[string?], Options>(shell, command, async ({ io, out, options, builtins }, given) => {
-    const plan = planOf(given ?? options.config, options.data, io, builtins);
-    const running = readRun(plan.dataDir);
-    if (running !== undefined) {
-      throw new FabricError(
-        cliErrors.already_running,
-        `Realm ${running.realm} already runs here, as process ${running.pid} for ${span(Date.now() - running.startedAt)}`,
-        { details: { pid: running.pid, dataDir: plan.dataDir } },
-      );
-    }
-    if (options.detach !== true) {
-      const { runForeground } = await import('../foreground.ts');
-      const join = options.join ?? (plan.config.nats.url === undefined ? serverOf(io.env) : undefined);
-      return runForeground({ plan, join, io, out, builtins });
-    }
-    const { run, log, tookMs } = await startDetached(plan.dataDir, io);
-    if (plan.spec.children.length > 0) await withRealm({ data: plan.dataDir }, io, treeSettled);
-    out.data({ ok: true, pid: run.pid, realm: run.realm, dataDir: plan.dataDir, log });
-    const { good, strong, faint, name } = out.palette;
-    const manner = mannerOf(plan, io);
-    out.lines([
-      `${good('✓')} ${strong(run.realm)} runs as process ${run.pid}, started in ${span(tookMs)}`,
-      faint(`  log ${log}`),
-      '',
-      ...welcomeLines(plan.spec, plan.config.kinds, out.palette, manner),
-      `  ${name(written('infrafabric down', manner))}`,
-    ]);
-    return EXIT.ok;
-  });
+  return handle<[string?], Options>(
+    shell,
+    command,
+    async ({ io: shellIo, out, options, builtins }, given) => {
+      // A node that ended must not be joined because its address still stands in the shell.
+      const io = { ...shellIo, env: withoutExports(shellIo.env) };
+      const plan = planOf(given ?? options.config, options.data, io, builtins);
+      const running = readRun(plan.dataDir);
+      if (running !== undefined) {
+        throw new FabricError(
+          cliErrors.already_running,
+          `Realm ${running.realm} already runs here, as process ${running.pid} for ${span(Date.now() - running.startedAt)}`,
+          { details: { pid: running.pid, dataDir: plan.dataDir } },
+        );
+      }
+      if (options.detach !== true) {
+        const { runForeground } = await import('../foreground.ts');
+        const join = options.join ?? (plan.config.nats.url === undefined ? serverOf(io.env) : undefined);
+        return runForeground({ plan, join, io: shellIo, out, builtins });
+      }
+      const { run, log, tookMs } = await startDetached(plan.dataDir, io);
+      if (plan.spec.children.length > 0) await withRealm({ data: plan.dataDir }, io, treeSettled);
+      out.data({ ok: true, pid: run.pid, realm: run.realm, dataDir: plan.dataDir, log });
+      const { good, strong, faint, name } = out.palette;
+      const manner = mannerOf(plan, shellIo);
+      out.lines([
+        `${good('✓')} ${strong(run.realm)} runs as process ${run.pid}, started in ${span(tookMs)}`,
+        faint(`  log ${log}`),
+        '',
+        ...welcomeLines(plan.spec, plan.config.kinds, out.palette, manner),
+        `  ${name(written('infrafabric down', manner))}`,
+      ]);
+      return EXIT.ok;
+    },
+  );
 }
 
 /** Finds and loads the config. Throws `config_missing`, `bad_config`. */

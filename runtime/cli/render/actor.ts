@@ -34,12 +34,14 @@ export function actorLines(
   lines.push(...block('context', context, field));
   if (output !== undefined) lines.push(...block('output', output, field));
   if (error !== undefined) lines.push(...block('error', error, field));
-  lines.push('', heading(plural(timers.length, 'timer'), palette));
+  const counts = [plural(timers.length, 'timer'), plural(effects.length, 'pending effect')] as const;
+  const hasNone = timers.length + effects.length === 0;
+  lines.push('', heading(hasNone ? counts.join(', ') : counts[0], palette));
   if (timers.length > 0) {
     const rows = timers.map(({ id, dueAt, event }) => [id, relative(dueAt, now), compact(event, 60)]);
     lines.push(...indent(table([{ title: 'ID' }, { title: 'DUE' }, { title: 'EVENT' }], rows, place)));
   }
-  lines.push('', heading(plural(effects.length, 'pending effect'), palette));
+  if (!hasNone) lines.push('', heading(counts[1], palette));
   if (effects.length > 0) {
     const rows = effects.map(({ key, driver, input }) => [key, driver, compact(input, 60)]);
     lines.push(...indent(table([{ title: 'KEY' }, { title: 'DRIVER' }, { title: 'INPUT' }], rows, place)));

@@ -53,8 +53,15 @@ export function logLine(
 export function eventName(entry: Entry): string {
   const type = typeOf(entry.event);
   const op = entry.op ?? 'event';
-  if (op === 'event') return type ?? 'event';
+  if (op === 'event') return delayText(type) ?? 'event';
   return type === undefined || op === 'spawn' ? op : `${op} ${type}`;
+}
+
+/** XState's own name for the end of a delay, `xstate.after.500.(machine).open`, in words. */
+function delayText(type: string | undefined): string | undefined {
+  const [, delay] = /^xstate\.after\.([^.]+)\./.exec(type ?? '') ?? [];
+  if (delay === undefined) return type;
+  return /^\d+$/.test(delay) ? `after ${delay} ms` : `after ${delay}`;
 }
 
 /** Where an entry came from, in a few words. */
@@ -81,7 +88,7 @@ function outcome(entry: Entry, max: number, palette: Palette): string {
     return `${palette.bad(code)} ${cut(message, Math.max(10, max - code.length - 1))}`;
   }
   const change = stateChange(entry);
-  const reply = entry.reply === undefined ? '' : `→ ${compact(entry.reply, 40)}`;
+  const reply = entry.reply === undefined ? '' : `⇒ ${compact(entry.reply, 40)}`;
   const parts = [change, reply].filter((part) => part !== '').join('  ');
   const room = max - parts.length - 2;
   return room >= cause.length
