@@ -16,7 +16,7 @@ const HARMLESS = new Set(['.git', '.DS_Store']);
 export function initCommand(shell: Shell): Command {
   const command = declare({
     name: 'init',
-    summary: 'write a new project: a config, a machine and a test',
+    summary: 'write a new project: a config and a machine',
     description:
       'Writes a new project into a folder, this one unless you name another. Nothing is ever overwritten.',
     group: 'Set up',
