@@ -100,7 +100,9 @@ function applyEvent(state: ShardState, draft: Draft, work: Work): Entry {
   if (status !== 'active') {
     if (isNotice(work.event.type)) return noteOf(work);
     const kind = status === 'done' ? shardErrors.actor_done : shardErrors.actor_failed;
-    return dead(work, new FabricError(kind, `${work.actor} is ${status}: it takes no more events`).toWire());
+    const why = present.failed === undefined ? '' : ` (${present.failed.message})`;
+    const message = `${work.actor} is ${status}${why}: it takes no more events`;
+    return dead(work, new FabricError(kind, message).toWire());
   }
   const before = present.state.value;
   try {
