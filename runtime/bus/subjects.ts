@@ -65,6 +65,9 @@ export class Subjects {
     readonly nodes: string;
     readonly keys: string;
     readonly objects: string;
+    /** Where the witness keeps the last checkpoint it signed. */
+    readonly witness: string;
+    readonly tiles: string;
   };
 
   constructor(prefix: string, shards: number) {
@@ -77,6 +80,8 @@ export class Subjects {
       nodes: `${prefix}_nodes`,
       keys: `${prefix}_keys`,
       objects: `${prefix}_obj`,
+      witness: `${prefix}_witness`,
+      tiles: `${prefix}_tiles`,
     };
   }
 

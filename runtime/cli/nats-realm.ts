@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
+import { natsLogReader } from '#runtime/bus/nats-log-reader';
 import { Subjects } from '#runtime/bus/subjects';
 import { clientErrors } from '#runtime/client/errors';
 import { type Client, connect, fileSequences } from '#runtime/client/node';
@@ -86,6 +87,8 @@ export async function openRealm(target: Target): Promise<Realm> {
 
   const realm: Realm = {
     target,
+    connection: nc,
+    subjects,
     now: Date.now,
     statuses,
 
@@ -145,6 +148,8 @@ export async function openRealm(target: Target): Promise<Realm> {
         await pause(LOOK_EVERY_MS);
       }
     },
+
+    openLog: () => natsLogReader(nc, subjects),
 
     log: (query, range) => readLog(nc, subjects, query, range),
 

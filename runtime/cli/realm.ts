@@ -1,6 +1,9 @@
 /** A running realm as the commands see it: every question and request they have. `nats-realm.ts` is the real one. */
 
+import type { NatsConnection } from '@nats-io/nats-core';
+import type { Subjects } from '#runtime/bus/subjects';
 import type { ActorSummary, ConfigApplyRequest, NodeStatus, ShowReply } from '#runtime/node/api';
+import type { LogReader } from '#runtime/witness/log-reader';
 import { FabricError, type WireError } from '#schemas/fabric-error';
 import type { Plan } from '#schemas/supervisor';
 import { cliErrors } from './errors.ts';
@@ -54,6 +57,9 @@ export interface Letter {
 
 export interface Realm {
   readonly target: Target;
+  readonly connection: NatsConnection;
+  /** Names of the realm's streams and buckets; the shard count in it is not the realm's. */
+  readonly subjects: Subjects;
   /** ms since the epoch. */
   now(): number;
   statuses(): Promise<readonly NodeStatus[]>;
@@ -75,6 +81,8 @@ export interface Realm {
   askDraft(draft: Draft): Promise<void>;
   /** Resolves once the shards have consumed these places of the inbox. */
   handled(places: readonly { readonly address: string; readonly seq: number }[]): Promise<void>;
+  /** Every commit of the realm, whoever owns the shards. */
+  openLog(): Promise<LogReader>;
   log(query: LogQuery, range: LogRange): AsyncIterable<LogItem>;
   /** The last matches, in the order of the log. */
   tail(query: LogQuery, limit: number): Promise<readonly LogItem[]>;

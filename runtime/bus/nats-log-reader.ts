@@ -1,0 +1,94 @@
+/** Reads the whole log of a realm from its stream. */
+import {
+  DeliverPolicy,
+  type JetStreamManager,
+  type JsMsg,
+  jetstream,
+  jetstreamManager,
+} from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/nats-core';
+import type { LogMessage, LogReader } from '#runtime/witness/log-reader';
+import { readAheadBytes } from './read-ahead.ts';
+import type { Subjects } from './subjects.ts';
+
+/** Messages handed over at once at most: a reader that is slower than the server still gets to breathe. */
+const BATCH_MAX = 512;
+const BATCH_BYTES_MAX = 1024 * 1024;
+const NANOS_PER_MS = 1e6;
+
+export async function natsLogReader(nc: NatsConnection, subjects: Subjects): Promise<LogReader> {
+  const jsm = await jetstreamManager(nc);
+  return new NatsLogReader(nc, jsm, subjects);
+}
+
+class NatsLogReader implements LogReader {
+  readonly #nc: NatsConnection;
+  readonly #jsm: JetStreamManager;
+  readonly #subjects: Subjects;
+
+  constructor(nc: NatsConnection, jsm: JetStreamManager, subjects: Subjects) {
+    this.#nc = nc;
+    this.#jsm = jsm;
+    this.#subjects = subjects;
+  }
+
+  async range(): Promise<{ first: number; last: number }> {
+    const { state } = await this.#jsm.streams.info(this.#subjects.streams.log);
+    return { first: Math.max(1, state.first_seq), last: state.last_seq };
+  }
+
+  async *read(from: number, through: number, signal?: AbortSignal): AsyncGenerator<readonly LogMessage[]> {
+    const { last } = await this.range();
+    const end = Math.min(through, last);
+    if (from <= end) yield* this.#consume(from, end, signal);
+  }
+
+  follow(from: number, signal: AbortSignal): AsyncGenerator<readonly LogMessage[]> {
+    return this.#consume(from, Number.POSITIVE_INFINITY, signal);
+  }
+
+  async get(seq: number): Promise<LogMessage | undefined> {
+    const found = await this.#jsm.streams.getMessage(this.#subjects.streams.log, { seq });
+    if (found === null) return undefined;
+    return { seq, shard: shardOf(found.subject), bytes: found.data, storedAt: found.time.getTime() };
+  }
+
+  async *#consume(from: number, end: number, signal?: AbortSignal): AsyncGenerator<readonly LogMessage[]> {
+    if (signal?.aborted === true) return;
+    const consumer = await jetstream(this.#nc).consumers.get(this.#subjects.streams.log, {
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: from,
+    });
+    // Not by callback: only messages that are taken are counted against what may be read ahead.
+    const messages = await consumer.consume({ max_bytes: readAheadBytes(this.#nc) });
+    const stop = (): void => messages.stop();
+    signal?.addEventListener('abort', stop, { once: true });
+    let batch: LogMessage[] = [];
+    let bytes = 0;
+    try {
+      for await (const message of messages) {
+        if (message.seq > end) break;
+        batch.push(logMessage(message));
+        bytes += message.data.byteLength;
+        const isLast = message.seq === end || message.info.pending === 0;
+        if (!isLast && batch.length < BATCH_MAX && bytes < BATCH_BYTES_MAX) continue;
+        yield batch;
+        batch = [];
+        bytes = 0;
+        if (message.seq === end) return;
+      }
+      if (batch.length > 0) yield batch;
+    } finally {
+      signal?.removeEventListener('abort', stop);
+      await messages.close();
+    }
+  }
+}
+
+function logMessage({ seq, subject, data, info }: JsMsg): LogMessage {
+  return { seq, shard: shardOf(subject), bytes: data, storedAt: info.timestampNanos / NANOS_PER_MS };
+}
+
+function shardOf(subject: string): number {
+  return Number(subject.slice(subject.lastIndexOf('.') + 1));
+}
