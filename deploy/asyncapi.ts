@@ -93,6 +93,20 @@ request(
   'Ask straight at the owner of the shard.',
 );
 channel(
+  'asks',
+  subjects.askBatch(0, TYPE).replace('.asks.0.', '.asks.{shard}.'),
+  'Up to 512 asks of one sender to actors of one type in one shard: rows of target `<type>.<id>`, message id, event and, where there is one, traceparent. Answers come as rows of place in the batch and answer, in one message or several.',
+  {
+    headers,
+    payload: {
+      type: 'array',
+      maxItems: 512,
+      items: { type: 'array', minItems: 3, maxItems: 4 },
+    },
+  },
+);
+operation('asks', 'receive', 'Taken by the owner of the shard; JSON only.');
+channel(
   'send',
   subjects.in(address),
   'An event for the inbox; the server stores it and moves it to its shard.',

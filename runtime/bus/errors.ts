@@ -14,6 +14,10 @@ export const busErrors = errorKinds({
     retryable: false,
     help: 'Install nats-server 2.12 or newer on PATH, or set NATS_URL to a running one; `npm start` fetches one by itself.',
   },
+  bad_batch: {
+    retryable: false,
+    help: 'See docs/subjects.md for what a batch of asks holds; a client of yours may always send its asks one by one.',
+  },
   server_too_old: { retryable: false, help: 'Use nats-server 2.12 or newer.' },
   server_failed: {
     retryable: true,

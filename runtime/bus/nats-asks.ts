@@ -1,11 +1,12 @@
 /**
- * The ask doors: the long form straight to a shard, the short form through any node. Neither takes an ask whose answer
+ * The ask doors: the long form straight to a shard, alone or in batches, and the short form through any node. None takes an ask whose answer
  * may not be written (R1 of the reply guard).
  */
 import type { Msg, NatsConnection } from '@nats-io/nats-core';
 import { encodeRefusal } from '#runtime/edge/replies';
-import type { Ask, AskDoor, Logger } from '#runtime/shard/ports';
+import type { Ask, AskDoor, Encoded, Logger } from '#runtime/shard/ports';
 import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
+import { asksOf } from './ask-batch.ts';
 import { busErrors } from './errors.ts';
 import { readHeaders } from './message-headers.ts';
 import { ReplyGuard } from './reply-guard.ts';
@@ -23,9 +24,25 @@ export function natsAsks(nc: NatsConnection, subjects: Subjects, shard: number, 
           if (error === null && guard.accepts(m)) deliver(askOf(m));
         },
       });
+      const batches = nc.subscribe(subjects.wildcards.askBatch(shard), {
+        callback: (error, m) => {
+          if (error === null && guard.accepts(m)) deliverBatch(m);
+        },
+      });
+      const deliverBatch = (m: Msg): void => {
+        let asks: readonly Ask[];
+        try {
+          asks = asksOf(m, nc, logger);
+        } catch (thrown) {
+          m.respond(encodeRefusal(toWireError(thrown), undefined));
+          return;
+        }
+        for (const ask of asks) deliver(ask);
+      };
       return {
         async close() {
           subscription.unsubscribe();
+          batches.unsubscribe();
         },
       };
     },
@@ -120,6 +137,11 @@ function askOf(m: Msg): Ask {
   return new NatsAsk(m);
 }
 
+/** A third of the time that the client's own encoder takes for a short text. */
+function bytesOf(body: Encoded): Uint8Array {
+  return typeof body === 'string' ? Buffer.from(body) : body;
+}
+
 /** Reads the headers once; answers without a function object per ask. */
 class NatsAsk implements Ask {
   readonly subject: string;
@@ -141,7 +163,7 @@ class NatsAsk implements Ask {
     this.trace = trace;
   }
 
-  respond(body: Uint8Array): void {
-    this.#message.respond(body);
+  respond(body: Encoded): void {
+    this.#message.respond(bytesOf(body));
   }
 }

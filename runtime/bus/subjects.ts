@@ -101,6 +101,11 @@ export class Subjects {
     return `${this.prefix}.ask.${this.shardOf(address)}.${addressTokens(address)}`;
   }
 
+  /** Several asks to actors of one type, straight to the owner of their shard. */
+  askBatch(shard: number, type: string): string {
+    return `${this.prefix}.asks.${shard}.${type}`;
+  }
+
   /** Fire and forget; the server rewrites it to `q`. */
   in(address: string): string {
     return `${this.prefix}.in.${addressTokens(address)}`;
@@ -146,6 +151,7 @@ export class Subjects {
   /** What to subscribe to. */
   readonly wildcards = {
     ask: (shard: number): string => `${this.prefix}.ask.${shard}.*.*`,
+    askBatch: (shard: number): string => `${this.prefix}.asks.${shard}.*`,
     askShort: (): string => `${this.prefix}.ask.*.*`,
     /** Asks that can name no actor: too few tokens, too many. */
     askMalformed: (): readonly string[] => [`${this.prefix}.ask.*`, `${this.prefix}.ask.*.*.*.>`],

@@ -8,7 +8,7 @@ import { stampMessage } from '#runtime/edge/stamp';
 import { fromWireError, type NodeStatus, nodeStatuses } from '#runtime/node/api';
 import { FabricError, type WireError } from '#schemas/fabric-error';
 import type { IFMessage } from '#schemas/if-message';
-import { RequestDesk } from './desk.ts';
+import { type Outcome, type Request, RequestDesk } from './desk.ts';
 import { clientErrors } from './errors.ts';
 import type { ActorHandle, EventsOf } from './handle.ts';
 import { memorySequences } from './sequence.ts';
@@ -26,7 +26,18 @@ import type {
   WatchOptions,
 } from './types.ts';
 import { watchSubject } from './watch.ts';
-import { decodeBody, type Encoding, encodeBody, headerHead, headersOf, headerValue } from './wire.ts';
+import {
+  batchHeaders,
+  decodeBody,
+  type EncodedBody,
+  type Encoding,
+  encodeBody,
+  encodeText,
+  headerHead,
+  headersOf,
+  headerValue,
+  type RawHeaders,
+} from './wire.ts';
 
 /** Answers come in milliseconds; this covers a failover of the server (5 s). */
 export const ASK_TIMEOUT_MS = 10_000;
@@ -37,6 +48,15 @@ const STATUS_TIMEOUT_MS = 500;
 /** Actors whose subjects are kept at hand: checking and hashing an address costs as much as encoding an event. */
 const ROUTES_MAX = 10_000;
 
+/** Where asks of one actor go. */
+interface Route {
+  readonly subject: (attempt: number) => string;
+  /** Undefined while the shards are not known. */
+  readonly batchSubject: string | undefined;
+  /** The actor as a batch names it, `<type>.<id>`. */
+  readonly target: string;
+}
+
 export class Client {
   /** Unique to this client: message ids are `<clientId>.<n>`. */
   readonly clientId = nuid.next();
@@ -46,11 +66,12 @@ export class Client {
   readonly #encoding: Encoding;
   readonly #from: string;
   readonly #head: string;
+  readonly #batchHeaders: RawHeaders;
   readonly #signer: MessageSigner | undefined;
   readonly #sequences: SequenceStore;
   #nextId = 0;
   #shards: number | undefined;
-  readonly #routes = new Map<string, (attempt: number) => string>();
+  readonly #routes = new Map<string, Route>();
   /** Stamped messages leave in the order of their numbers: a later one first would make the earlier a replay. */
   #lastStamp: Promise<unknown> = Promise.resolve();
 
@@ -60,12 +81,14 @@ export class Client {
     this.#encoding = options.encoding ?? 'json';
     this.#from = options.from ?? this.clientId;
     this.#head = headerHead(this.#encoding, this.#from);
+    this.#batchHeaders = batchHeaders(this.#encoding, this.#from);
     this.#signer = options.signer;
     this.#sequences = options.sequences ?? memorySequences();
     this.#subjects = clientSubjects(options.prefix ?? 'if');
     this.#desk = new RequestDesk(connection, {
       outstandingMax: options.outstandingMax ?? OUTSTANDING_MAX,
       attemptMs: options.attemptMs ?? ATTEMPT_MS,
+      batching: options.batching ?? true,
     });
   }
 
@@ -96,11 +119,8 @@ export class Client {
    */
   ask<E extends EventLike>(address: string, event: E | IFMessage, options: AskOptions = {}): Promise<Answer> {
     return attempt(() => {
-      return this.#desk.request<Answer>({
-        subject: this.#route(address),
-        read: readAnswer,
-        ...this.#envelope(event, options),
-      });
+      const route = this.#route(address);
+      return this.#desk.request<Answer>(this.#request(route.subject, route, event, options, readAnswer));
     });
   }
 
@@ -116,11 +136,8 @@ export class Client {
     return attempt(() => {
       const id = options.id ?? this.#newId();
       const subject = this.#subjects.inbox(address);
-      return this.#desk.request<Receipt>({
-        subject: () => subject,
-        read: (message) => readReceipt(message, id),
-        ...this.#envelope(event, { ...options, id }),
-      });
+      const read = (body: unknown): Outcome<Receipt> => readReceipt(body as PubAck, id);
+      return this.#desk.request(this.#request(() => subject, undefined, event, { ...options, id }, read));
     });
   }
 
@@ -192,30 +209,62 @@ export class Client {
     await this.close();
   }
 
-  /** Subjects of the attempts at an ask. Where the owner does not answer, any node may know better. */
-  #route(address: string): (attempt: number) => string {
+  /** Where asks of an actor go. Where the owner does not answer, any node may know better. */
+  #route(address: string): Route {
     const known = this.#routes.get(address);
     if (known !== undefined) return known;
-    const short = this.#subjects.ask(address);
-    const long = this.#shards === undefined ? short : this.#subjects.askShard(address, this.#shards);
-    const route = (attempt: number): string => (attempt % 2 === 0 ? long : short);
+    const route = this.#newRoute(address);
     if (this.#routes.size >= ROUTES_MAX) this.#routes.clear();
     this.#routes.set(address, route);
     return route;
+  }
+
+  #newRoute(address: string): Route {
+    const short = this.#subjects.ask(address);
+    const target = this.#subjects.target(address);
+    if (this.#shards === undefined) return { subject: () => short, batchSubject: undefined, target };
+    const long = this.#subjects.askShard(address, this.#shards);
+    return {
+      subject: (attempt) => (attempt % 2 === 0 ? long : short),
+      batchSubject: this.#subjects.askBatch(address, this.#shards),
+      target,
+    };
   }
 
   #newId(): string {
     return `${this.clientId}.${this.#nextId++}`;
   }
 
-  #envelope(event: EventLike | IFMessage, options: AskOptions) {
+  #request<T>(
+    subject: (attempt: number) => string,
+    route: Route | undefined,
+    event: EventLike | IFMessage,
+    options: AskOptions,
+    read: (body: unknown) => Outcome<T>,
+  ): Request<T> {
     const id = options.id === undefined ? this.#newId() : headerValue(options.id);
+    const { traceparent } = options;
+    const body = encodeBody(event, this.#encoding);
     return {
-      body: encodeBody(event, this.#encoding),
-      headers: headersOf(this.#head, id, options.traceparent),
+      subject,
+      message: () => ({ body: encodeText(body), headers: headersOf(this.#head, id, traceparent) }),
+      batch: this.#batch(route, body, id, traceparent),
       timeoutMs: options.timeoutMs ?? ASK_TIMEOUT_MS,
       signal: options.signal,
+      read,
     };
+  }
+
+  #batch(
+    route: Route | undefined,
+    body: EncodedBody,
+    id: string,
+    traceparent: string | undefined,
+  ): Request<never>['batch'] {
+    if (route?.batchSubject === undefined || typeof body !== 'string') return undefined;
+    const trace = traceparent === undefined ? '' : `,${JSON.stringify(headerValue(traceparent))}`;
+    const row = `["${route.target}",${JSON.stringify(id)},${body}${trace}]`;
+    return { subject: route.batchSubject, row, headers: this.#batchHeaders };
   }
 
   async #stamp(draft: OutgoingMessage): Promise<IFMessage> {
@@ -261,12 +310,12 @@ function uriOf(address: string): string {
 
 type AnswerBody = ({ readonly ok: true } & Answer) | { readonly ok: false; readonly error: WireError };
 
-function readAnswer(message: Msg) {
-  const body = decodeBody(message.data) as AnswerBody;
+function readAnswer(answer: unknown): Outcome<Answer> {
+  const body = answer as AnswerBody;
   if (body.ok === true) {
-    return { ok: true, value: { reply: body.reply, value: body.value, commit: body.commit } } as const;
+    return { ok: true, value: { reply: body.reply, value: body.value, commit: body.commit } };
   }
-  return { ok: false, error: fromWireError(body.error) } as const;
+  return { ok: false, error: fromWireError(body.error) };
 }
 
 interface PubAck {
@@ -275,13 +324,12 @@ interface PubAck {
   readonly error?: { readonly code: number; readonly err_code: number; readonly description: string };
 }
 
-function readReceipt(message: Msg, id: string) {
-  const ack = decodeBody(message.data) as PubAck;
+function readReceipt(ack: PubAck, id: string): Outcome<Receipt> {
   if (ack.error === undefined) {
-    return { ok: true, value: { id, seq: ack.seq, duplicate: ack.duplicate === true } } as const;
+    return { ok: true, value: { id, seq: ack.seq, duplicate: ack.duplicate === true } };
   }
   const { code, err_code: errCode, description } = ack.error;
   // 5xx: the server is short of something that may come back; 4xx: the message itself is refused.
   const kind = { ...clientErrors.send_refused, retryable: code >= 500 };
-  return { ok: false, error: new FabricError(kind, description, { details: { code, errCode } }) } as const;
+  return { ok: false, error: new FabricError(kind, description, { details: { code, errCode } }) };
 }

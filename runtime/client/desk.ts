@@ -1,27 +1,32 @@
 /**
  * Requests without an answer yet. One inbox subscription and one coarse timer for all of them: an ask costs a map
- * entry, not a subscription and a timer.
+ * entry, not a subscription and a timer. Requests made at the same moment for the same batch subject leave as one
+ * message; further attempts go alone.
  *
- * D1  Every attempt of a request carries the same message id and the same reply subject, so that whichever answer
- *     comes first is the answer.
+ * D1  Every attempt of a request carries the same message id, so that whichever answer comes first is the answer.
  * D2  Every request ends: with an answer, an error, or at its deadline.
  * D3  The number of open requests is bounded.
  */
 import {
   createInbox,
+  errors,
   type Msg,
   type MsgHdrs,
   type NatsConnection,
   type Subscription,
 } from '@nats-io/nats-core';
 import { FabricError } from '#schemas/fabric-error';
+import { Batches, ROW_CHARS_MAX } from './batches.ts';
 import { clientErrors } from './errors.ts';
+import { decodeBody, encodeText } from './wire.ts';
 
 /** Precision of deadlines and retries. */
 const TICK_MS = 10;
 const BACKOFF_FIRST_MS = 20;
 const BACKOFF_MS_MAX = 1_000;
 const NO_RESPONDERS = 503;
+/** Begins the token of a batch; those of single requests are numbers in lower case. */
+const BATCH_MARK = 'B';
 
 export type Outcome<T> =
   | { readonly ok: true; readonly value: T }
@@ -30,12 +35,14 @@ export type Outcome<T> =
 export interface Request<T> {
   /** Subject of an attempt, counted from 0. */
   readonly subject: (attempt: number) => string;
-  readonly body: Uint8Array;
-  readonly headers: MsgHdrs;
+  /** The message of an attempt that goes alone. May throw: the request then fails with it. */
+  readonly message: () => { readonly body: Uint8Array; readonly headers: MsgHdrs };
+  /** Where and as what its first attempt may go with others; `row` is JSON text. */
+  readonly batch: { readonly subject: string; readonly row: string; readonly headers: MsgHdrs } | undefined;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
   /** May throw: the answer is then a `bad_answer`. */
-  readonly read: (message: Msg) => Outcome<T>;
+  readonly read: (body: unknown) => Outcome<T>;
 }
 
 /** One request without an answer yet: a record, not a handful of function objects. */
@@ -56,9 +63,19 @@ interface Open {
   onAbort: (() => void) | undefined;
 }
 
+/** A batch on its way. */
+interface Sent {
+  readonly opens: readonly Open[];
+  /** Requests of it without an answer. */
+  left: number;
+  /** When nobody waits for it any more. */
+  readonly expiresAt: number;
+}
+
 export interface DeskOptions {
   readonly outstandingMax: number;
   readonly attemptMs: number;
+  readonly batching: boolean;
 }
 
 export class RequestDesk {
@@ -66,7 +83,11 @@ export class RequestDesk {
   readonly #options: DeskOptions;
   readonly #inbox = createInbox();
   readonly #open = new Map<string, Open>();
+  readonly #sent = new Map<string, Sent>();
+  readonly #batches = new Batches<Open>((subject, rows, opens) => this.#publishBatch(subject, rows, opens));
   readonly #subscription: Subscription;
+  /** False where it is not wanted, and once the server refused a batch: this connection may not. */
+  #mayBatch: boolean;
   #next = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
@@ -74,14 +95,20 @@ export class RequestDesk {
   constructor(nc: NatsConnection, options: DeskOptions) {
     this.#nc = nc;
     this.#options = options;
+    this.#mayBatch = options.batching;
     const tokenAt = this.#inbox.length + 1;
     this.#subscription = nc.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => {
         if (error !== null) return;
-        const open = this.#open.get(message.subject.slice(tokenAt));
-        if (open !== undefined) this.#receive(open, message);
+        const token = message.subject.slice(tokenAt);
+        if (token.startsWith(BATCH_MARK)) this.#receiveBatch(token, message);
+        else {
+          const open = this.#open.get(token);
+          if (open !== undefined) this.#settle(open, readMessage(open.request, message));
+        }
       },
     });
+    void this.#watchPermissions();
   }
 
   /** Requests without an answer yet. */
@@ -121,7 +148,7 @@ export class RequestDesk {
         signal.addEventListener('abort', open.onAbort, { once: true });
       }
       this.#open.set(open.token, open);
-      this.#attempt(open, 0);
+      this.#first(open);
       this.#arm();
     });
   }
@@ -138,8 +165,81 @@ export class RequestDesk {
     if (!this.#nc.isClosed()) this.#subscription.unsubscribe();
   }
 
-  #receive(open: Open, message: Msg): void {
-    const outcome = readOutcome(open.request, message);
+  /** The first attempt, in company where there is some. */
+  #first(open: Open): void {
+    const { batch } = open.request;
+    if (batch === undefined || !this.#mayBatch) this.#attempt(open, 0);
+    else if (batch.row.length <= ROW_CHARS_MAX) this.#batches.add(batch.subject, batch.row, open);
+    else {
+      // Requests to one actor leave in the order they were made.
+      this.#batches.flush(batch.subject);
+      this.#attempt(open, 0);
+    }
+  }
+
+  #publishBatch(subject: string, rows: readonly string[], opens: readonly Open[]): void {
+    const [first] = opens;
+    if (first === undefined || this.#closed) return;
+    if (opens.length === 1) {
+      this.#attempt(first, 0);
+      return;
+    }
+    const token = `${BATCH_MARK}${(this.#next++).toString(36)}`;
+    const expiresAt = Math.max(...opens.map((open) => open.deadline));
+    this.#sent.set(token, { opens, left: opens.length, expiresAt });
+    try {
+      this.#nc.publish(subject, encodeText(`[${rows.join()}]`), {
+        reply: `${this.#inbox}.${token}`,
+        ...(first.request.batch !== undefined && { headers: first.request.batch.headers }),
+      });
+    } catch (cause) {
+      this.#sent.delete(token);
+      for (const open of opens) this.#fail(open, this.#unpublished(cause));
+    }
+  }
+
+  /** Answers to requests of a batch, by their place in it; or one refusal of it all. */
+  #receiveBatch(token: string, message: Msg): void {
+    const sent = this.#sent.get(token);
+    if (sent === undefined) return;
+    const answers = answersOf(message);
+    if (answers === undefined) {
+      this.#sent.delete(token);
+      for (const open of sent.opens) this.#settleRefused(open, message);
+      return;
+    }
+    for (const [n, body] of answers) {
+      const open = sent.opens[n];
+      if (open === undefined) continue;
+      sent.left -= 1;
+      if (this.#open.has(open.token)) this.#settle(open, readBody(open.request, body));
+    }
+    if (sent.left <= 0) this.#sent.delete(token);
+  }
+
+  /** A batch that nobody took: nobody is there, or nobody who knows batches. Each goes alone then. */
+  #settleRefused(open: Open, message: Msg): void {
+    if (!this.#open.has(open.token)) return;
+    const outcome = readMessage(open.request, message);
+    if (!outcome.ok && outcome.error.code === clientErrors.nobody_answers.code) this.#settle(open, outcome);
+    else open.attemptAt = 0;
+  }
+
+  /** Who may ask some actors only may send no batches: the server says so once, and all goes alone from then on. */
+  async #watchPermissions(): Promise<void> {
+    for await (const status of this.#nc.status()) {
+      if (status.type !== 'error' || !(status.error instanceof errors.PermissionViolationError)) continue;
+      const { operation, subject } = status.error;
+      if (operation !== 'publish' || !this.#mayBatch) continue;
+      const refused = [...this.#sent.values()].flatMap(({ opens }) => opens);
+      if (!refused.some((open) => open.request.batch?.subject === subject)) continue;
+      this.#mayBatch = false;
+      this.#sent.clear();
+      for (const open of refused) open.attemptAt = 0;
+    }
+  }
+
+  #settle(open: Open, outcome: Outcome<unknown>): void {
     if (outcome.ok) {
       this.#finish(open);
       open.resolve(outcome.value as never);
@@ -167,19 +267,25 @@ export class RequestDesk {
   #attempt(open: Open, attempt: number): void {
     const { request, token } = open;
     try {
-      this.#nc.publish(request.subject(attempt), request.body, {
-        reply: `${this.#inbox}.${token}`,
-        headers: request.headers,
-      });
+      const { body, headers } = request.message();
+      this.#nc.publish(request.subject(attempt), body, { reply: `${this.#inbox}.${token}`, headers });
     } catch (cause) {
-      const closed = this.#nc.isClosed() || this.#nc.isDraining();
-      const kind = closed ? clientErrors.client_closed : clientErrors.body_not_encodable;
-      this.#fail(open, new FabricError(kind, `The request cannot be published: ${String(cause)}`, { cause }));
+      this.#fail(open, cause instanceof FabricError ? cause : this.#unpublished(cause));
     }
   }
 
+  #unpublished(cause: unknown): FabricError {
+    const closed = this.#nc.isClosed() || this.#nc.isDraining();
+    const kind = closed ? clientErrors.client_closed : clientErrors.body_not_encodable;
+    return new FabricError(kind, `The request cannot be published: ${String(cause)}`, { cause });
+  }
+
   #arm(): void {
-    if (this.#timer !== undefined || this.#closed || this.#open.size === 0) return;
+    if (this.#timer !== undefined || this.#closed) return;
+    if (this.#open.size === 0) {
+      this.#sent.clear();
+      return;
+    }
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#tick(performance.now());
@@ -196,27 +302,52 @@ export class RequestDesk {
         this.#attempt(open, open.attempts - 1);
       }
     }
+    for (const [token, { expiresAt }] of this.#sent) if (now >= expiresAt) this.#sent.delete(token);
   }
 }
 
-function readOutcome<T>(request: Request<T>, message: Msg): Outcome<T> {
-  if (message.data.byteLength === 0 && message.headers?.code === NO_RESPONDERS) {
+function readMessage<T>(request: Request<T>, message: Msg): Outcome<T> {
+  if (isUnheard(message)) {
     const error = new FabricError(clientErrors.nobody_answers, `Nobody answers on ${request.subject(0)}`, {
       details: { subject: request.subject(0) },
     });
     return { ok: false, error };
   }
+  let body: unknown;
   try {
-    return request.read(message);
+    body = decodeBody(message.data);
   } catch (cause) {
-    const error = new FabricError(
-      clientErrors.bad_answer,
-      `${request.subject(0)} was answered with something else`,
-      {
-        cause,
-      },
-    );
-    return { ok: false, error };
+    return badAnswer(request, cause);
+  }
+  return readBody(request, body);
+}
+
+function readBody<T>(request: Request<T>, body: unknown): Outcome<T> {
+  try {
+    return request.read(body);
+  } catch (cause) {
+    return badAnswer(request, cause);
+  }
+}
+
+function badAnswer<T>(request: Request<T>, cause: unknown): Outcome<T> {
+  const message = `${request.subject(0)} was answered with something else`;
+  return { ok: false, error: new FabricError(clientErrors.bad_answer, message, { cause }) };
+}
+
+function isUnheard(message: Msg): boolean {
+  return message.data.byteLength === 0 && message.headers?.code === NO_RESPONDERS;
+}
+
+/** `[[n, answer], …]`; undefined for anything else. */
+function answersOf(message: Msg): readonly (readonly [number, unknown])[] | undefined {
+  if (message.data.byteLength === 0) return undefined;
+  try {
+    const body = decodeBody(message.data);
+    return Array.isArray(body) && body.every(Array.isArray) ? (body as [number, unknown][]) : undefined;
+  } catch {
+    // Each goes alone then, and says what is wrong.
+    return undefined;
   }
 }
 

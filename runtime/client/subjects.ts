@@ -1,5 +1,5 @@
 /** The subjects a client speaks to, made from addresses that it checks first. */
-import { Subjects } from '#runtime/bus/subjects';
+import { addressTokens, Subjects } from '#runtime/bus/subjects';
 import { isActorId, isActorType, parseAddress } from '#schemas/address';
 import { FabricError } from '#schemas/fabric-error';
 import { clientErrors } from './errors.ts';
@@ -9,6 +9,10 @@ export interface ClientSubjects {
   ask(address: string): string;
   /** Straight to the owner of the shard. */
   askShard(address: string, shards: number): string;
+  /** Straight to the owner of the shard, with others to actors of its type. */
+  askBatch(address: string, shards: number): string;
+  /** The actor as a batch names it. */
+  target(address: string): string;
   inbox(address: string): string;
   /** A star stands for any type or any id. Throws `bad_pattern`. */
   events(pattern: string): string;
@@ -21,12 +25,18 @@ export interface ClientSubjects {
 export function clientSubjects(prefix: string): ClientSubjects {
   const plain = new Subjects(prefix, 1);
   let sharded = plain;
+  const at = (shards: number): Subjects => {
+    if (sharded.shards !== shards) sharded = new Subjects(prefix, shards);
+    return sharded;
+  };
   return {
     ask: (address) => plain.ask(parseAddress(address).address),
-    askShard(address, shards) {
-      if (sharded.shards !== shards) sharded = new Subjects(prefix, shards);
-      return sharded.askShard(parseAddress(address).address);
+    askShard: (address, shards) => at(shards).askShard(parseAddress(address).address),
+    askBatch(address, shards) {
+      const { type, address: plainAddress } = parseAddress(address);
+      return at(shards).askBatch(at(shards).shardOf(plainAddress), type);
     },
+    target: (address) => addressTokens(parseAddress(address).address),
     inbox: (address) => plain.in(parseAddress(address).address),
     events(pattern) {
       const slash = pattern.indexOf('/');

@@ -69,6 +69,11 @@ export interface ClientOptions {
   readonly outstandingMax?: number;
   /** An attempt without an answer is repeated after this, ms. Default 2,000. */
   readonly attemptMs?: number;
+  /**
+   * Asks made at the same moment to actors of one type in one shard leave as one message. Default true; msgpack asks
+   * always go alone.
+   */
+  readonly batching?: boolean;
   readonly signer?: MessageSigner;
   readonly sequences?: SequenceStore;
 }

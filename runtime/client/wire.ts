@@ -8,15 +8,21 @@ const packr = new Packr({ useRecords: false });
 const textEncoder = new TextEncoder();
 const textDecoder = new TextDecoder();
 const OPENING_BRACE = 0x7b;
+const OPENING_BRACKET = 0x5b;
 const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?$/;
 
 export type Encoding = 'json' | 'msgpack';
 
+/** A body that is ready to leave, alone or (as text) with others. */
+export type EncodedBody = string | Uint8Array;
+
 /** Throws `body_not_encodable`. */
-export function encodeBody(value: unknown, encoding: Encoding): Uint8Array {
+export function encodeBody(value: unknown, encoding: Encoding): EncodedBody {
   try {
-    if (encoding === 'msgpack') return packr.pack(value);
-    return textEncoder.encode(JSON.stringify(value));
+    // JSON.stringify gives undefined for undefined, which its type does not say.
+    return encoding === 'msgpack'
+      ? packr.pack(value)
+      : ((JSON.stringify(value) as string | undefined) ?? 'null');
   } catch (cause) {
     throw new FabricError(clientErrors.body_not_encodable, `The body cannot be sent: ${String(cause)}`, {
       cause,
@@ -24,9 +30,14 @@ export function encodeBody(value: unknown, encoding: Encoding): Uint8Array {
   }
 }
 
-/** Reads an object of either encoding; no msgpack map begins with the byte of a JSON one. Throws on garbage. */
+export function encodeText(body: EncodedBody): Uint8Array {
+  return typeof body === 'string' ? textEncoder.encode(body) : body;
+}
+
+/** Reads an object or a list of either encoding; no msgpack one begins with the byte of a JSON one. Throws on garbage. */
 export function decodeBody(bytes: Uint8Array): unknown {
-  if (bytes[0] === OPENING_BRACE) return JSON.parse(textDecoder.decode(bytes));
+  if (bytes[0] === OPENING_BRACE || bytes[0] === OPENING_BRACKET)
+    return JSON.parse(textDecoder.decode(bytes));
   return packr.unpack(bytes);
 }
 
@@ -47,6 +58,13 @@ export class RawHeaders extends MsgHdrsImpl {
 /** The part of the headers that is the same for every message of a client. */
 export function headerHead(encoding: Encoding, from: string): string {
   return `NATS/1.0\r\nContent-Type: application/${encoding}\r\nIf-From: ${headerValue(from)}\r\nNats-Msg-Id: `;
+}
+
+/** Headers of a batch: its rows carry the ids. */
+export function batchHeaders(encoding: Encoding, from: string): RawHeaders {
+  return new RawHeaders(
+    `NATS/1.0\r\nContent-Type: application/${encoding}\r\nIf-From: ${headerValue(from)}\r\n\r\n`,
+  );
 }
 
 export function headersOf(head: string, id: string, traceparent: string | undefined): RawHeaders {

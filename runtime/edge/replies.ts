@@ -1,5 +1,6 @@
-/** Answers of asks, as bytes. On the hot path: JSON is put together around the two values that vary. */
+/** Answers of asks. On the hot path: JSON is put together around the two values that vary, and left as text. */
 import { encode } from '#runtime/bus/codec';
+import type { Encoded } from '#runtime/shard/ports';
 import { FabricError, type WireError } from '#schemas/fabric-error';
 import { edgeErrors } from './errors.ts';
 
@@ -13,7 +14,7 @@ export interface ReplyParts {
 }
 
 /** `{ok: true, reply, value, commit}` in the content type of the ask. What JSON cannot say becomes a refusal. */
-export function encodeReply(parts: ReplyParts, contentType: string | undefined): Uint8Array {
+export function encodeReply(parts: ReplyParts, contentType: string | undefined): Encoded {
   const { reply, value, shard, index } = parts;
   if (isMsgpack(contentType)) {
     return encode({ ok: true, ...(reply !== undefined && { reply }), value, commit: { shard, index } });
@@ -23,7 +24,7 @@ export function encodeReply(parts: ReplyParts, contentType: string | undefined):
     const replyText = JSON.stringify(reply) as string | undefined;
     const valueText = (JSON.stringify(value) as string | undefined) ?? 'null';
     const head = replyText === undefined ? '{"ok":true' : `{"ok":true,"reply":${replyText}`;
-    return Buffer.from(`${head},"value":${valueText},"commit":{"shard":${shard},"index":${index}}}`);
+    return `${head},"value":${valueText},"commit":{"shard":${shard},"index":${index}}}`;
   } catch (cause) {
     const error = new FabricError(edgeErrors.reply_not_json, 'The reply has no JSON form', {
       details: { shard, index },
@@ -34,9 +35,9 @@ export function encodeReply(parts: ReplyParts, contentType: string | undefined):
 }
 
 /** `{ok: false, error}` in the content type of the ask. */
-export function encodeRefusal(error: WireError, contentType: string | undefined): Uint8Array {
+export function encodeRefusal(error: WireError, contentType: string | undefined): Encoded {
   const body = { ok: false, error };
-  return isMsgpack(contentType) ? encode(body) : Buffer.from(JSON.stringify(body));
+  return isMsgpack(contentType) ? encode(body) : JSON.stringify(body);
 }
 
 function isMsgpack(contentType: string | undefined): boolean {

@@ -91,7 +91,7 @@ export class ItemQueue {
   #count(item: Item, by: 1 | -1): void {
     if (!isOutside(item)) return;
     this.outside += by;
-    if (item.kind === 'ask' || item.kind === 'inbox') this.outsideBytes += by * bodyOf(item).byteLength;
+    if (item.kind === 'ask' || item.kind === 'inbox') this.outsideBytes += by * bodyBytesOf(item);
   }
 
   clear(): Item[] {
@@ -105,6 +105,11 @@ function isOutside(item: Item): boolean {
 
 /** An item with a body of its own. */
 export type BodyItem = Extract<Item, { kind: 'ask' | 'inbox' }>;
+
+export function bodyBytesOf(item: BodyItem): number {
+  if (item.kind === 'inbox') return item.message.body.byteLength;
+  return item.ask.bodyBytes ?? item.ask.body.byteLength;
+}
 
 export function bodyOf(item: BodyItem): Uint8Array {
   return item.kind === 'ask' ? item.ask.body : item.message.body;

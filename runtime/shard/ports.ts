@@ -78,14 +78,22 @@ export interface ShardInbox {
   release(seq: number): Promise<void>;
 }
 
+/** JSON as text, msgpack as bytes. */
+export type Encoded = string | Uint8Array;
+
 export interface Ask {
+  /** Ends in `<type>.<id>`. */
   readonly subject: string;
   readonly body: Uint8Array;
+  /** The body where it was decoded on its way; it is yet to be checked. */
+  readonly value?: unknown;
+  /** Size of the body where nobody should make it only to measure it. */
+  readonly bodyBytes?: number;
   readonly contentType: string | undefined;
   readonly id: string | undefined;
   readonly from: string | undefined;
   readonly trace: string | undefined;
-  respond(body: Uint8Array): void;
+  respond(body: Encoded): void;
 }
 
 export interface AskDoor {

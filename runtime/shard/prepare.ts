@@ -5,7 +5,7 @@
 
 import { decodeCommit } from '#runtime/bus/codec';
 import { bodyHash, bodyName } from './bodies.ts';
-import { type BodyItem, bodyOf, type Item } from './gather.ts';
+import { type BodyItem, bodyBytesOf, bodyOf, type Item } from './gather.ts';
 import type { Hydrator } from './hydrate.ts';
 import type { BlobStore, ShardLog } from './ports.ts';
 import { mayBeTaken } from './resolve.ts';
@@ -52,7 +52,7 @@ export function prepareBatch(context: PrepareContext, batch: readonly Item[]): P
 
 /** True where the body lies in the blob store: too big for the log, and not refused unread. */
 function isKept({ state, inlineBytesMax, bodyBytesMax }: PrepareContext, item: BodyItem): boolean {
-  const bytes = bodyOf(item).byteLength;
+  const bytes = bodyBytesOf(item);
   return bytes > inlineBytesMax && mayBeTaken(state, item.address, bytes, bodyBytesMax);
 }
 

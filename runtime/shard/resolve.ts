@@ -1,5 +1,6 @@
 /** From a body at a door to the work it means, or the typed reason why not. */
-import { decodeBody } from '#runtime/bus/codec';
+import { BATCH_BYTES_MAX } from '#runtime/bus/ask-batch';
+import { checkBody, decodeBody } from '#runtime/bus/codec';
 import type { EventData, Machine } from '#runtime/machine/types';
 import type { Cause, Entry } from '#schemas/commit';
 import { type ErrorKind, FabricError, type WireError } from '#schemas/fabric-error';
@@ -12,7 +13,9 @@ import type { DraftWork, Work } from './work.ts';
 export interface Arrival {
   readonly cause: Cause;
   readonly address: string;
-  readonly body: Uint8Array;
+  readonly message: { readonly body: Uint8Array; readonly value?: unknown };
+  /** Size of the body. */
+  readonly bodyBytes: number;
   readonly contentType: string | undefined;
   readonly trace: string | undefined;
   /** Set where the body was put into the blob store because it is too big for the log. */
@@ -27,7 +30,7 @@ export function resolveArrival(
   limits: { readonly bodyBytesMax: number },
   now: number,
 ): Work {
-  const { address, body, contentType } = arrival;
+  const { address, message, bodyBytes, contentType } = arrival;
   const type = address.slice(0, address.indexOf('/'));
   const kind = state.registry.kind(type);
   if (kind === undefined)
@@ -39,13 +42,13 @@ export function resolveArrival(
       `Actors of type "${type}" take no messages from outside`,
     );
   }
-  if (body.byteLength > limits.bodyBytesMax) {
-    const message = `The body has ${body.byteLength} bytes; ${limits.bodyBytesMax} are allowed`;
-    return refused(arrival, shardErrors.body_too_big, message);
+  if (bodyBytes > limits.bodyBytesMax || isTooBigOfMany(message, limits.bodyBytesMax)) {
+    const why = `The body has ${bodyBytes} bytes; ${limits.bodyBytesMax} are allowed`;
+    return refused(arrival, shardErrors.body_too_big, why);
   }
   let value: unknown;
   try {
-    value = decodeBody(body, contentType);
+    value = message.value === undefined ? decodeBody(message.body, contentType) : checkBody(message.value);
   } catch (thrown) {
     if (thrown instanceof FabricError) return deadArrival(arrival, thrown.toWire());
     throw thrown;
@@ -90,6 +93,13 @@ export function resolveArrival(
   return work;
 }
 
+/** An ask that came with others counts with its share of their message; a bound below that message is looked at closely. */
+function isTooBigOfMany(message: Arrival['message'], bodyBytesMax: number): boolean {
+  return (
+    message.value !== undefined && bodyBytesMax < BATCH_BYTES_MAX && message.body.byteLength > bodyBytesMax
+  );
+}
+
 const EVENT_TYPE_MAX = 128;
 /** Of a longer body that is refused unread, only the beginning is kept. */
 const RAW_BYTES_MAX = 64 * 1024;
@@ -117,7 +127,7 @@ export function deadArrival(arrival: Arrival, error: WireError, event?: EventDat
   return work;
 }
 
-function rawOf({ body, contentType }: Arrival): NonNullable<Entry['raw']> {
+function rawOf({ message: { body }, contentType }: Arrival): NonNullable<Entry['raw']> {
   const type = contentType !== undefined && { contentType };
   if (body.byteLength <= RAW_BYTES_MAX) return { body, ...type };
   return { body: body.slice(0, RAW_KEPT_BYTES), bytes: body.byteLength, ...type };

@@ -140,11 +140,12 @@ function resolve(
   refusal?: WireError,
 ): Work {
   const { state, deps, draft, inlineBytesMax } = context;
-  const { body, contentType, trace } = message;
+  const { contentType, trace } = message;
+  const bodyBytes = ('bodyBytes' in message ? message.bodyBytes : undefined) ?? message.body.byteLength;
   const isStored =
-    body.byteLength > inlineBytesMax && mayBeTaken(state, address, body.byteLength, deps.limits.bodyBytesMax);
-  const blob = isStored ? blobOf(body, contentType) : undefined;
-  const arrival = { cause, address, body, contentType, trace, blob };
+    bodyBytes > inlineBytesMax && mayBeTaken(state, address, bodyBytes, deps.limits.bodyBytesMax);
+  const blob = isStored ? blobOf(message.body, contentType) : undefined;
+  const arrival = { cause, address, message, bodyBytes, contentType, trace, blob };
   if (refusal !== undefined) return deadArrival(arrival, refusal);
   try {
     return resolveArrival(state, arrival, deps.gate, deps.limits, draft.at);

@@ -14,7 +14,7 @@ import { edgeGate } from '#runtime/edge/verify';
 import type { Driver, EffectCall } from '#runtime/effects/driver';
 import { createRegistry, type MachineDefinition, type Registry } from '#runtime/machine/registry';
 import type { ActorKind, EventData } from '#runtime/machine/types';
-import type { Ask, DeadLetter, Logger } from '#runtime/shard/ports';
+import type { Ask, DeadLetter, Encoded, Logger } from '#runtime/shard/ports';
 import type { CrashPoint, ShardLimits } from '#runtime/shard/shard';
 import type { Cell } from '#runtime/shard/table';
 import { statusOf } from '#runtime/shard/table';
@@ -188,11 +188,11 @@ export class TestRealm {
   ): Promise<Uint8Array> {
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     const late = setTimeout(() => end(noAnswer(subject)), ANSWER_MS_MAX);
-    const end = (outcome: Uint8Array | FabricError): void => {
+    const end = (outcome: Encoded | FabricError): void => {
       clearTimeout(late);
       this.#waiting.delete(end);
       if (outcome instanceof FabricError) reject(outcome);
-      else resolve(outcome);
+      else resolve(typeof outcome === 'string' ? Buffer.from(outcome) : outcome);
     };
     if (!node.isAlive) {
       end(crashed());

@@ -17,28 +17,47 @@ interface AskCase {
   readonly durability: Durability;
   readonly callers: number;
   readonly actors: number;
+  /** False: the client sends a message for each ask. */
+  readonly batching: boolean;
 }
 
-const cases: readonly AskCase[] = (['strict', 'relaxed'] as const).flatMap((durability) =>
-  [100, 100_000].flatMap((actors) =>
-    [1, 64, 512].map((callers) => ({
-      bench: `ask ${durability}, ${callers} callers, ${actors} actors`,
+const DURABILITIES = ['strict', 'relaxed'] as const;
+
+const cases: readonly AskCase[] = [
+  ...DURABILITIES.flatMap((durability) =>
+    [100, 100_000].flatMap((actors) =>
+      [1, 64, 512].map((callers) => ({
+        bench: `ask ${durability}, ${callers} callers, ${actors} actors`,
+        durability,
+        callers,
+        actors,
+        batching: true,
+      })),
+    ),
+  ),
+  ...DURABILITIES.flatMap((durability) =>
+    [64, 512].map((callers) => ({
+      bench: `ask ${durability} without batching, ${callers} callers, 100 actors`,
       durability,
       callers,
-      actors,
+      actors: 100,
+      batching: false,
     })),
   ),
-);
+];
 
 export const asks: Suite = {
   benches: cases.map(({ bench }) => bench),
   async *run(wanted, { rounds, roundMs, limitOnly, profileDir }) {
-    for (const durability of ['strict', 'relaxed'] as const) {
-      const chosen = cases.filter((one) => one.durability === durability && wanted(one.bench));
-      if (chosen.length === 0) continue;
-      await using limit = await limitSubject(durability === 'strict', profileDir);
-      await using kernel = limitOnly ? undefined : await kernelSubject(durability, profileDir);
-      for (const one of chosen) yield await measure(one, limit, kernel, rounds, roundMs);
+    for (const batching of [true, false]) {
+      for (const durability of DURABILITIES) {
+        const isOurs = (one: AskCase) => one.durability === durability && one.batching === batching;
+        const chosen = cases.filter((one) => isOurs(one) && wanted(one.bench));
+        if (chosen.length === 0) continue;
+        await using limit = await limitSubject(durability === 'strict', profileDir);
+        await using kernel = limitOnly ? undefined : await kernelSubject(durability, batching, profileDir);
+        for (const one of chosen) yield await measure(one, limit, kernel, rounds, roundMs);
+      }
     }
   },
 };

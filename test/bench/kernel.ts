@@ -3,8 +3,13 @@ import { usageOf } from './process.ts';
 import { type Durability, startRealm } from './realm.ts';
 import type { Subject } from './subject.ts';
 
-export async function kernelSubject(durability: Durability, profileDir?: string): Promise<Subject> {
-  const realm = await startRealm({ durability, profileDir });
+/** `batching` false: a message for each ask, as the limit has it. */
+export async function kernelSubject(
+  durability: Durability,
+  batching: boolean,
+  profileDir?: string,
+): Promise<Subject> {
+  const realm = await startRealm({ durability, batching, profileDir });
   return {
     ask: (actor) => realm.client.ask(`counter/${actor}`, { type: 'inc' }),
     async cpu() {

@@ -19,6 +19,8 @@ export interface RealmOptions {
   readonly shards?: number;
   readonly limits?: Readonly<Record<string, number>>;
   readonly profileDir?: string | undefined;
+  /** What the client does with asks made at the same moment; its default when absent. */
+  readonly batching?: boolean;
 }
 
 export interface Realm extends AsyncDisposable {
@@ -47,7 +49,7 @@ export async function startRealm(options: RealmOptions): Promise<Realm> {
   owned.defer(() => rm(folder, { recursive: true, force: true }));
   const config = join(folder, 'bench.yaml');
   await writeFile(config, configOf(options));
-  let session = await open(folder, config, options.profileDir);
+  let session = await open(folder, config, options);
   owned.defer(() => session.close());
   const kept = owned.move();
   return {
@@ -67,7 +69,7 @@ export async function startRealm(options: RealmOptions): Promise<Realm> {
     },
     async restart() {
       await session.close();
-      session = await open(folder, config, options.profileDir);
+      session = await open(folder, config, options);
       return session.lines;
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
@@ -82,7 +84,11 @@ interface Session {
   close(): Promise<void>;
 }
 
-async function open(folder: string, config: string, profileDir: string | undefined): Promise<Session> {
+async function open(
+  folder: string,
+  config: string,
+  { profileDir, batching }: RealmOptions,
+): Promise<Session> {
   await using owned = new AsyncDisposableStack();
   const data = join(folder, 'data');
   const node = startProgram([ENTRY, 'up', config, '--json'], {
@@ -105,8 +111,8 @@ async function open(folder: string, config: string, profileDir: string | undefin
   const client = await connect({
     url: run.url,
     prefix: run.prefix,
-    encoding: 'msgpack',
     ...(run.token !== undefined && { token: run.token }),
+    ...(batching !== undefined && { batching }),
   });
   owned.defer(() => client.close());
   const serverPid = serverBelow(node.pid);

