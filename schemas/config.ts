@@ -13,6 +13,7 @@ import {
   STRATEGIES,
 } from './supervisor.ts';
 import { duration, formatDuration } from './units.ts';
+import { witnessSchema } from './witness.ts';
 
 /**
  * Shards of a realm: on one node one log is fastest, for each shard's commits pay their own fsync and fewer asks share
@@ -248,6 +249,7 @@ export const realmConfigSchema = z
     limits: limitsSchema.prefault({}),
     edge: edgeSchema.prefault({}),
     drivers: driversSchema.prefault({}),
+    witness: witnessSchema.prefault({}),
     include: z
       .array(z.string().min(1))
       .max(INCLUDES_MAX)

@@ -15,6 +15,8 @@ const GET_TIMEOUT_MS = 10_000;
 const GET_ATTEMPTS_MAX = 3;
 
 export interface BlobOptions {
+  /** `buckets.objects` when absent. */
+  readonly bucket?: string;
   /** How long a reader waits for the next piece. */
   readonly getTimeoutMs?: number;
 }
@@ -22,9 +24,9 @@ export interface BlobOptions {
 export async function natsBlobs(
   nc: NatsConnection,
   subjects: Subjects,
-  { getTimeoutMs = GET_TIMEOUT_MS }: BlobOptions = {},
+  { bucket = subjects.buckets.objects, getTimeoutMs = GET_TIMEOUT_MS }: BlobOptions = {},
 ): Promise<BlobStore> {
-  const store = await new Objm(nc).open(subjects.buckets.objects);
+  const store = await new Objm(nc).open(bucket);
   return {
     async put(name, bytes) {
       if (name.startsWith(CONTENT_ADDRESSED) && (await isStored(store, name, bytes.byteLength))) return;

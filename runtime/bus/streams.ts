@@ -124,7 +124,10 @@ async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOpt
   for (const bucket of [buckets.claims, buckets.nodes]) {
     await undrifted(bucket, kvm.create(bucket, { replicas, history: 1, markerTTL: MARKER_TTL_MS }));
   }
-  await undrifted(buckets.keys, kvm.create(buckets.keys, { replicas, history: 1 }));
+  for (const bucket of [buckets.keys, buckets.witness]) {
+    await undrifted(bucket, kvm.create(bucket, { replicas, history: 1 }));
+  }
+  await undrifted(buckets.tiles, new Objm(nc).create(buckets.tiles, { replicas, storage: StorageType.File }));
   // As of the streams, an operator may change the bound.
   const objectBytesMax =
     (await configOf(jsm, `OBJ_${buckets.objects}`))?.max_bytes ?? options.objectBytesMax ?? -1;

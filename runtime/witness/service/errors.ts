@@ -1,0 +1,42 @@
+/** What goes wrong around the running witness. */
+import { errorKinds } from '#schemas/fabric-error';
+
+export const witnessServiceErrors = errorKinds({
+  witness_absent: {
+    retryable: true,
+    help: 'No node of the realm builds the witness log now: is `witness.enabled` true, and does `infrafabric doctor` see a node?',
+  },
+  witness_halted: {
+    retryable: false,
+    help: '`infrafabric witness status` names the break; nothing is signed any more until the log is the one that was signed.',
+  },
+  witness_key_foreign: {
+    retryable: false,
+    help: 'Copy keys/realm.seed from the node that began the log, or set `witness.enabled: false` on this one.',
+  },
+  witness_state_bad: {
+    retryable: false,
+    help: 'The witness bucket was changed by other hands: restore it, or begin a new log under another `witness.origin`.',
+  },
+  witness_moved: { retryable: true, help: 'Another node signs now; this one follows again by itself.' },
+  witness_no_leaf: {
+    retryable: false,
+    help: '`infrafabric witness status` says how many commits the signed tree holds; the next checkpoint takes in more.',
+  },
+  tile_missing: {
+    retryable: true,
+    help: 'The builder makes missing tiles anew from the log when it starts; restart its node.',
+  },
+  tile_bad_path: {
+    retryable: false,
+    help: 'Tile paths are those of C2SP tlog-tiles, such as tile/0/x001/234.',
+  },
+  cosigner_refused: {
+    retryable: true,
+    help: 'The cosigner did not sign; its status and text are in the details. The checkpoint is published without it.',
+  },
+  cosigner_state_bad: {
+    retryable: false,
+    help: 'The state file of the cosigner cannot be read; restore it from a copy, for a new one would forget what was signed.',
+  },
+});
