@@ -3,11 +3,12 @@ import { counter } from '#machines/counter';
 import { session } from '#machines/session';
 import { supervisor } from '#machines/supervisor';
 import { task } from '#machines/task';
+import { witness } from '#machines/witness';
 import type { Builtins } from '#runtime/cli/builtins';
 import { httpDriver } from '#runtime/effects/http';
 import { processDriver } from '#runtime/effects/process';
 
 export const builtins: Builtins = {
-  machines: [counter, session, supervisor, task],
+  machines: [counter, session, supervisor, task, witness],
   drivers: { http: httpDriver, process: processDriver },
 };

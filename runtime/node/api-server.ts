@@ -8,10 +8,12 @@ import type { Cell } from '#runtime/shard/table';
 import { statusOf } from '#runtime/shard/table';
 import { parseAddress } from '#schemas/address';
 import { FabricError, toWireError } from '#schemas/fabric-error';
+import { logBreakSchema, WITNESS_ACTOR, WITNESS_MACHINE } from '#schemas/log-break';
 import {
   type ActorSummary,
   type ConfigApplyRequest,
   type ConfigReply,
+  fromWireError,
   LIST_LIMIT_DEFAULT,
   LIST_LIMIT_MAX,
   type ListReply,
@@ -63,11 +65,18 @@ export class ApiServer {
     this.#openDiscovery();
   }
 
+  /** Another verb of the API, until the function that is given back is called. */
+  serve(verb: string, handle: (body: never) => unknown): () => void {
+    const subscription = this.#serve(this.#subjects.api(verb), handle);
+    return () => subscription.unsubscribe();
+  }
+
   addShard(shard: Shard): void {
     const at = (verb: string): string => this.#subjects.api(`shard.${shard.shard}.${verb}`);
     this.#shardSubscriptions.set(shard.shard, [
       this.#serve(at('list'), (request: ListRequest) => listActors(shard, request)),
       this.#serve(at('show'), (request: ShowRequest) => showActor(shard, request)),
+      this.#serve(at('alarm'), (found: unknown) => raiseBreak(shard, found)),
     ]);
   }
 
@@ -166,6 +175,27 @@ function summaryOf(cell: Cell): ActorSummary {
     value: cell.state.value,
     ...(cell.parent !== undefined && { parent: cell.parent.address }),
   };
+}
+
+/** Makes the HIGH entry of a break in the log. */
+async function raiseBreak(shard: Shard, body: unknown): Promise<{ readonly index: number }> {
+  const parsed = logBreakSchema.safeParse(body);
+  if (!parsed.success) {
+    throw new FabricError(
+      nodeErrors.api_bad_request,
+      `The break is not valid: ${parsed.error.issues[0]?.message ?? ''}`,
+    );
+  }
+  const outcome = await shard.admin({
+    cause: { kind: 'admin', by: 'witness', id: parsed.data.id },
+    actor: WITNESS_ACTOR,
+    op: 'event',
+    event: { type: 'witness.break', break: parsed.data },
+    machine: WITNESS_MACHINE,
+  });
+  const error = outcome.ok ? outcome.entry.error : outcome.error;
+  if (error !== undefined) throw fromWireError(error);
+  return { index: outcome.ok ? outcome.index : 0 };
 }
 
 async function showActor(shard: Shard, request: ShowRequest): Promise<ShowReply> {
