@@ -1,5 +1,6 @@
 /** What a node can run without a line of the user's code. */
 import { counter } from '#machines/counter';
+import { redaction } from '#machines/redaction';
 import { session } from '#machines/session';
 import { supervisor } from '#machines/supervisor';
 import { task } from '#machines/task';
@@ -9,6 +10,6 @@ import { httpDriver } from '#runtime/effects/http';
 import { processDriver } from '#runtime/effects/process';
 
 export const builtins: Builtins = {
-  machines: [counter, session, supervisor, task, witness],
+  machines: [counter, redaction, session, supervisor, task, witness],
   drivers: { http: httpDriver, process: processDriver },
 };

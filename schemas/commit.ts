@@ -3,6 +3,7 @@
  * A commit holds everything that a fold needs: inputs with their cause, and what they made (mail, effects, timers).
  */
 import type { WireError } from './fabric-error.ts';
+import type { Sealed } from './sealed.ts';
 
 export const COMMIT_FORMAT = 1;
 
@@ -85,7 +86,13 @@ export interface Entry {
   /** W3C traceparent of the cause. */
   readonly trace?: string;
   /** Key id and sequence of a verified envelope. */
-  readonly signed?: { readonly kid: string; readonly from: string; readonly seq: number };
+  readonly signed?: {
+    readonly kid: string;
+    readonly from: string;
+    readonly seq: number;
+    /** The signature itself, where it covers what is now sealed: it would confirm any guess of that. */
+    readonly signature?: Sealed;
+  };
 }
 
 /** An operation on an actor that may live in any shard. */

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { limitsSchema } from './limits.ts';
+import { personalSchema } from './privacy.ts';
 import {
   CHILDREN_MAX,
   INTENSITY_DEFAULT,
@@ -61,6 +62,7 @@ export const kindSchema = z
       .describe(
         'A machine that throws: keep the last good state, or fail the actor so that its supervisor acts.',
       ),
+    personal: personalSchema.optional(),
   })
   .describe('How actors of one type run.');
 

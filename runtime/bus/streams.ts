@@ -21,6 +21,9 @@ const INBOX_DUPLICATE_WINDOW_NS = 1e9;
 /** A dead letter sent again after a crash of its node is stored once. */
 const DEAD_DUPLICATE_WINDOW_NS = 120 * 1e9;
 
+/** Revisions of a data key's row: they wait for their erasure, and must not fall out of the stream before it. */
+const KEY_REVISIONS_MAX = 64;
+
 export interface StreamOptions {
   readonly replicas: number;
   readonly inboxBytesMax: number;
@@ -103,6 +106,18 @@ async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOpt
       max_bytes: options.deadBytesMax,
       discard: DiscardPolicy.Old,
       duplicate_window: DEAD_DUPLICATE_WINDOW_NS,
+    },
+    {
+      ...common,
+      ...kept,
+      // A bucket but for one thing: single messages may be deleted, since only that overwrites them on disk.
+      name: `KV_${buckets.privacy}`,
+      subjects: [`$KV.${buckets.privacy}.>`],
+      max_msgs_per_subject: KEY_REVISIONS_MAX,
+      max_bytes: -1,
+      deny_delete: false,
+      deny_purge: false,
+      allow_direct: true,
     },
   ];
   for (const config of wanted) {

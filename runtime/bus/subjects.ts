@@ -68,6 +68,8 @@ export class Subjects {
     /** Where the witness keeps the last checkpoint it signed. */
     readonly witness: string;
     readonly tiles: string;
+    /** Data keys of subjects, wrapped. */
+    readonly privacy: string;
   };
 
   constructor(prefix: string, shards: number) {
@@ -82,6 +84,7 @@ export class Subjects {
       objects: `${prefix}_obj`,
       witness: `${prefix}_witness`,
       tiles: `${prefix}_tiles`,
+      privacy: `${prefix}_privacy`,
     };
   }
 
@@ -109,6 +112,11 @@ export class Subjects {
   /** Fire and forget; the server rewrites it to `q`. */
   in(address: string): string {
     return `${this.prefix}.in.${addressTokens(address)}`;
+  }
+
+  /** Sends to actors of one type, as they are stored for a shard. */
+  queuedOf(shard: number, type: string): string {
+    return `${this.prefix}.q.${shard}.${type}.*`;
   }
 
   mail(target: number, source: number): string {

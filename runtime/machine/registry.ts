@@ -1,5 +1,6 @@
 /** Every machine and kind of a node; several versions of a machine live side by side. */
 import type { AnyStateMachine } from 'xstate';
+import type { PersonalSchemas } from '#runtime/privacy/marks';
 import { FabricError } from '#schemas/fabric-error';
 import { machineErrors } from './errors.ts';
 import { hostMachine } from './host.ts';
@@ -14,6 +15,8 @@ export interface MachineDefinition {
   readonly machine: AnyStateMachine;
   /** Persisted data of `version - 1`, as data of this version. Pure. */
   readonly migrate?: (persisted: unknown) => unknown;
+  /** Schemas of its events: their fields marked `x-personal` are sealed before anything stores them. */
+  readonly personal?: PersonalSchemas;
 }
 
 export interface Registry extends MachineRegistry {
@@ -21,6 +24,8 @@ export interface Registry extends MachineRegistry {
   define(definition: MachineDefinition): Machine;
   /** Adds or replaces a kind. Throws `unknown_machine` where its machine is not defined. */
   addKind(kind: ActorKind): void;
+  /** What its definition says of personal fields. */
+  personalOf(name: string, version: number): PersonalSchemas | undefined;
 }
 
 /** An empty registry; `drivers` are the names that effects and invocations may use. */
@@ -75,6 +80,7 @@ export function createRegistry(drivers: Iterable<string> = []): Registry {
       machine(kind.machine, kind.version);
       kinds.set(kind.type, kind);
     },
+    personalOf: (name, version) => machines.get(name)?.get(version)?.definition.personal,
     kind: (type) => kinds.get(type),
     kinds: () => [...kinds.values()],
     migrate(name, from, to, persisted) {

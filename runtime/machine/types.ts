@@ -4,6 +4,7 @@
  */
 import type { Address } from '#schemas/address';
 import type { RetryPolicy } from '#schemas/commit';
+import type { PersonalRules } from '#schemas/privacy';
 
 /** What a machine may know of the moment it runs in; the same at every replay. */
 export interface StepContext {
@@ -129,6 +130,8 @@ export interface ActorKind {
   readonly door: 'signed' | 'open' | 'closed';
   /** What a throwing step means: keep the last good state (default), or fail the actor so that its supervisor acts. */
   readonly onThrow?: 'keep' | 'fail';
+  /** Fields of its events that are sealed before anything stores them. */
+  readonly personal?: PersonalRules;
 }
 
 /** Every machine a node can run. */

@@ -26,10 +26,12 @@ import type { Driver } from '#runtime/effects/driver';
 import { createEffectHub } from '#runtime/effects/runner';
 import type { MachineDefinition, Registry } from '#runtime/machine/registry';
 import type { ActorKind } from '#runtime/machine/types';
+import { Privacy } from '#runtime/privacy/privacy';
 import type { Logger } from '#runtime/shard/ports';
 import type { Shard, ShardDeps } from '#runtime/shard/shard';
 import { loadConfig } from '#runtime/supervise/load-config';
 import type { RealmConfig } from '#schemas/config';
+import { REDACTION_TYPE } from '#schemas/privacy';
 import { SUPERVISOR_TYPE, type SupervisorSpec } from '#schemas/supervisor';
 import type { NodeStatus, RunFile } from './api.ts';
 import { ApiServer } from './api-server.ts';
@@ -98,6 +100,7 @@ export class Node {
   readonly #ended = Promise.withResolvers<void>();
   #host: ShardHost | undefined;
   #keys: KeyRegistry | undefined;
+  readonly #privacy: Privacy;
   #stopping: Promise<void> | undefined;
   /** Resolves when the node has stopped, by whatever means. */
   readonly stopped: Promise<void>;
@@ -107,6 +110,12 @@ export class Node {
     this.#options = options;
     this.#resources = resources;
     this.stopped = this.#ended.promise;
+    this.#privacy = new Privacy({
+      realm: options.config.realm,
+      dataDir: options.dataDir,
+      clock: systemClock,
+      logger: options.log,
+    });
   }
 
   async start(): Promise<void> {
@@ -173,7 +182,8 @@ export class Node {
 
   async #buildRegistry(): Promise<{ registry: Registry; drivers: readonly Driver[] }> {
     const { config, baseDir, builtins } = this.#options;
-    const drivers = buildDrivers(builtins.drivers, config.drivers);
+    const own = buildDrivers(builtins.drivers, config.drivers);
+    const drivers = [...own.map((driver) => this.#privacy.private(driver)), this.#privacy.driver];
     const driverNames = drivers.map((driver) => driver.name);
     const registry = await buildRegistry({ config, machines: builtins.machines, driverNames, baseDir });
     return { registry, drivers };
@@ -215,6 +225,15 @@ export class Node {
       policy: { unsignedTypes: config.edge.unsignedTypes, maxAgeMs: config.edge.maxAgeMs },
       keyOf: (kid) => keys.keyOf(kid),
     });
+    const privacy = this.#privacy;
+    await privacy.open({
+      nc,
+      subjects,
+      isKind: (type) => registry.kind(type) !== undefined,
+      bodyBytesMax: config.limits.bodyBytesMax,
+    });
+    this.#resources.use(privacy);
+    await privacy.use(registry.kinds());
     const blobs = await natsBlobs(nc, subjects);
     const leases = await natsLeases(nc, subjects.buckets.claims);
     if (this.#ownsServer()) {
@@ -237,28 +256,33 @@ export class Node {
         outputBytesMax: EFFECT_OUTPUT_BYTES_MAX,
       },
     });
-    const depsOf = (shard: number): ShardDeps => ({
-      shard,
-      node: this.id,
-      registry,
-      shardOf: (address) => subjects.shardOf(address),
-      addressOf: addressOfTail,
-      mailOf: (message) => mailOf(subjects, message),
-      log: natsLog({ nc, jsm, acks, subjects }, shard),
-      inbox: natsInbox(inboxDeps, shard),
-      asks: natsAsks(nc, subjects, shard, log),
-      outbox,
-      blobs,
-      effects: effects.runner,
-      gate,
-      clock: systemClock,
-      logger: log,
-      limits: {
-        ...config.limits,
-        inboxReleaseBytes: config.limits.inboxBytesMax / (config.shards * INBOX_RELEASE_SHARE),
-      },
-      ...(probe !== undefined && { probe }),
-    });
+    const depsOf = (shard: number): ShardDeps => {
+      const guarded = privacy.shard(shard, natsInbox(inboxDeps, shard), gate);
+      return {
+        shard,
+        node: this.id,
+        registry,
+        shardOf: (address) => subjects.shardOf(address),
+        addressOf: addressOfTail,
+        mailOf: (message) => mailOf(subjects, message),
+        log: natsLog({ nc, jsm, acks, subjects }, shard),
+        inbox: guarded.inbox,
+        admit: guarded.admit,
+        onCommit: (commit) => guarded.committed(commit.consumed),
+        asks: natsAsks(nc, subjects, shard, log),
+        outbox,
+        blobs,
+        effects: effects.runner,
+        gate: guarded.gate,
+        clock: systemClock,
+        logger: log,
+        limits: {
+          ...config.limits,
+          inboxReleaseBytes: config.limits.inboxBytesMax / (config.shards * INBOX_RELEASE_SHARE),
+        },
+        ...(probe !== undefined && { probe }),
+      };
+    };
     const api = new ApiServer(nc, subjects, this.id, packageVersion, log);
     this.#resources.defer(() => api.close());
     const root = new RootSupervisor({
@@ -267,6 +291,7 @@ export class Node {
       spec,
       logger: log,
       readKinds: this.#kindReader(registry),
+      beforeKinds: (kinds) => privacy.use(kinds),
     });
     const host = new ShardHost({
       nodeId: this.id,
@@ -307,7 +332,8 @@ export class Node {
       const machines = builtins.machines.map(({ name }) => name);
       const { config } = loadConfig(configFile, { env: process.env, machines });
       const kinds = await loadKinds(registry, config, baseDir);
-      return [...registry.kinds().filter((k) => k.type === SUPERVISOR_TYPE), ...kinds];
+      const ours = registry.kinds().filter(({ type }) => type === SUPERVISOR_TYPE || type === REDACTION_TYPE);
+      return [...ours, ...kinds];
     };
   }
 

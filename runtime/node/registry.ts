@@ -2,7 +2,9 @@
 import { loadMachineModule } from '#runtime/machine/module';
 import { createRegistry, type MachineDefinition, type Registry } from '#runtime/machine/registry';
 import type { ActorKind } from '#runtime/machine/types';
+import { rulesOf } from '#runtime/privacy/marks';
 import type { RealmConfig } from '#schemas/config';
+import { REDACTION_TYPE } from '#schemas/privacy';
 import { SUPERVISOR_TYPE } from '#schemas/supervisor';
 
 export interface RegistryOptions {
@@ -25,6 +27,15 @@ export async function buildRegistry(options: RegistryOptions): Promise<Registry>
     spawnOnMessage: false,
     door: 'closed',
   });
+  if (machines.some(({ name }) => name === REDACTION_TYPE)) {
+    registry.addKind({
+      type: REDACTION_TYPE,
+      machine: REDACTION_TYPE,
+      version: 1,
+      spawnOnMessage: false,
+      door: 'closed',
+    });
+  }
   for (const kind of await loadKinds(registry, config, baseDir)) registry.addKind(kind);
   return registry;
 }
@@ -38,6 +49,7 @@ export async function loadKinds(
   const kinds: ActorKind[] = [];
   for (const [type, kind] of Object.entries(config.kinds)) {
     const { machine, version } = await machineOf(registry, kind.machine, kind.version, baseDir);
+    const personal = rulesOf(kind.personal, registry.personalOf(machine, version));
     kinds.push({
       type,
       machine,
@@ -46,6 +58,7 @@ export async function loadKinds(
       door: kind.door,
       onThrow: kind.onThrow,
       ...(kind.input !== undefined && { input: kind.input }),
+      ...(personal !== undefined && { personal }),
     });
   }
   return kinds;

@@ -25,6 +25,8 @@ export interface RootOptions {
   readonly spec: SupervisorSpec;
   /** The kinds of the config as it stands on disk now; undefined where the node has no file. */
   readonly readKinds: (() => Promise<readonly ActorKind[]>) | undefined;
+  /** Awaited before changed kinds count. */
+  readonly beforeKinds: (kinds: readonly ActorKind[]) => Promise<void>;
   readonly logger: Logger;
 }
 
@@ -87,6 +89,7 @@ export class RootSupervisor {
     const spec = this.#pinned(parsed.data, kinds);
     const plan = planOf(await this.#current(), spec);
     if (request.dryRun === true) return plan;
+    await this.#options.beforeKinds(kinds);
     for (const kind of kinds) this.#options.registry.addKind(kind);
     if (!isEmptyPlan(plan)) await this.#apply(spec);
     return plan;

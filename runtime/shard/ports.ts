@@ -53,6 +53,10 @@ export interface InboxMessage {
   readonly seq: number;
   readonly subject: string;
   readonly body: Uint8Array;
+  /** The body where it was decoded on its way; it is yet to be checked. */
+  readonly value?: unknown;
+  /** Why it is dead whatever its body says. */
+  readonly refusal?: WireError;
   readonly contentType: string | undefined;
   readonly id: string | undefined;
   readonly from: string | undefined;
@@ -89,12 +93,17 @@ export interface Ask {
   readonly value?: unknown;
   /** Size of the body where nobody should make it only to measure it. */
   readonly bodyBytes?: number;
+  /** Why it is dead whatever its body says. */
+  readonly refusal?: WireError;
   readonly contentType: string | undefined;
   readonly id: string | undefined;
   readonly from: string | undefined;
   readonly trace: string | undefined;
   respond(body: Encoded): void;
 }
+
+/** Stands before the doors: lets an ask in now or later, never before an earlier one to the same actor. */
+export type Admission = (ask: Ask, next: (ask: Ask) => void) => void;
 
 export interface AskDoor {
   open(deliver: (ask: Ask) => void): Subscription;

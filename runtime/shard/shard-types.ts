@@ -3,6 +3,7 @@ import type { MachineRegistry } from '#runtime/machine/types';
 import type { Address } from '#schemas/address';
 import type { Commit } from '#schemas/commit';
 import type {
+  Admission,
   AskDoor,
   BlobStore,
   Clock,
@@ -56,6 +57,8 @@ export interface ShardDeps {
   readonly log: ShardLog;
   readonly inbox: ShardInbox;
   readonly asks: AskDoor;
+  /** Looks at asks before the doors do. */
+  readonly admit?: Admission;
   readonly outbox: Outbox;
   readonly blobs: BlobStore;
   readonly effects: (deliver: (result: EffectResult) => void) => EffectRunner;

@@ -141,7 +141,9 @@ export class Shard {
 
   /** Takes an ask. Answers it after its commit, or at once with a typed refusal. */
   offer(ask: Ask): void {
-    this.#doors.offer(ask);
+    const { admit } = this.#deps;
+    if (admit === undefined) this.#doors.offer(ask);
+    else admit(ask, (admitted) => this.#doors.offer(admitted));
   }
 
   /** Operates on an actor on behalf of the kernel or an operator; resolves after the commit. */

@@ -146,7 +146,8 @@ function resolve(
     bodyBytes > inlineBytesMax && mayBeTaken(state, address, bodyBytes, deps.limits.bodyBytesMax);
   const blob = isStored ? blobOf(message.body, contentType) : undefined;
   const arrival = { cause, address, message, bodyBytes, contentType, trace, blob };
-  if (refusal !== undefined) return deadArrival(arrival, refusal);
+  const dead = refusal ?? message.refusal;
+  if (dead !== undefined) return deadArrival(arrival, dead);
   try {
     return resolveArrival(state, arrival, deps.gate, deps.limits, draft.at);
   } catch (thrown) {

@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import canonicalize from 'canonicalize';
 import { type KindConfig, type RealmConfig, realmConfigSchema } from '#schemas/config';
+import { REDACTION_TYPE } from '#schemas/privacy';
 import {
   type ChildSpec,
   INTENSITY_DEFAULT,
@@ -108,10 +109,10 @@ function dataDirOf(
 function checkKinds(kinds: unknown, machines: readonly string[] | undefined, reading: Reading): void {
   if (!isMap(kinds)) return;
   for (const [type, kind] of Object.entries(kinds)) {
-    if (type === SUPERVISOR_TYPE) {
+    if (type === SUPERVISOR_TYPE || type === REDACTION_TYPE) {
       reading.problems.add(
         reading.places.at(kinds, [type], 'key').place,
-        '"supervisor" is declared by the kernel itself',
+        `"${type}" is declared by the kernel itself`,
       );
     }
     const machine = isMap(kind) ? kind.machine : undefined;
