@@ -144,6 +144,12 @@ admin('shard.{shard}.list', 'Actors of a shard, in order of address.', {
   limit: number,
 });
 admin('shard.{shard}.show', 'One actor in full.', { address: text }, ['address']);
+admin(
+  'shard.{shard}.redact',
+  'Destroys the data key of a subject, in the shard of `redaction/<first 32 hex digits of the SHA-256 of the subject>`.',
+  { type: { enum: ['redact', 'readmit'] }, subject: text, reason: text, by: text, force: { type: 'boolean' } },
+  ['type', 'subject', 'reason', 'by'],
+);
 admin('config.get', 'The supervision tree that runs.', {});
 admin(
   'config.apply',

@@ -9,6 +9,7 @@ export const PERSONAL_FIELDS_MAX = 256;
 export const SUBJECT_CHARS_MAX = 256;
 /** Type of the actors that redact: one for each subject, `redaction/<hash of the subject>`. */
 export const REDACTION_TYPE = 'redaction';
+export const REDACTION_MACHINE = 'redaction@1';
 /** Driver by which they reach the key bucket; it serves no other actor. */
 export const PRIVACY_DRIVER = 'privacy';
 

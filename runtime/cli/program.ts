@@ -10,6 +10,7 @@ import { envCommand } from './commands/env.ts';
 import { initCommand } from './commands/init.ts';
 import { logCommand } from './commands/log.ts';
 import { psCommand } from './commands/ps.ts';
+import { redactCommand } from './commands/redact.ts';
 import { reloadCommand } from './commands/reload.ts';
 import { sendCommand } from './commands/send.ts';
 import { showCommand } from './commands/show.ts';
@@ -55,6 +56,7 @@ export function program(shell: Shell, version: string): Command {
     upCommand,
     downCommand,
     reloadCommand,
+    redactCommand,
     psCommand,
     showCommand,
     logCommand,

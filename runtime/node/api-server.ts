@@ -20,6 +20,8 @@ import {
   type ListRequest,
   type NodeStatus,
   type Plan,
+  type RedactReply,
+  type RedactRequest,
   type ShowReply,
   type ShowRequest,
 } from './api.ts';
@@ -41,8 +43,17 @@ export class ApiServer {
   readonly #nodeSubscriptions: Subscription[] = [];
   readonly #shardSubscriptions = new Map<number, Subscription[]>();
   readonly #identity: { readonly id: string; readonly version: string };
+  readonly #redact: (shard: Shard, request: RedactRequest) => Promise<RedactReply>;
 
-  constructor(nc: NatsConnection, subjects: Subjects, nodeId: string, version: string, logger: Logger) {
+  constructor(
+    nc: NatsConnection,
+    subjects: Subjects,
+    nodeId: string,
+    version: string,
+    logger: Logger,
+    redact: (shard: Shard, request: RedactRequest) => Promise<RedactReply>,
+  ) {
+    this.#redact = redact;
     this.#nc = nc;
     this.#subjects = subjects;
     this.#identity = { id: nodeId, version };
@@ -76,6 +87,7 @@ export class ApiServer {
     this.#shardSubscriptions.set(shard.shard, [
       this.#serve(at('list'), (request: ListRequest) => listActors(shard, request)),
       this.#serve(at('show'), (request: ShowRequest) => showActor(shard, request)),
+      this.#serve(at('redact'), (request: RedactRequest) => this.#redact(shard, request)),
       this.#serve(at('alarm'), (found: unknown) => raiseBreak(shard, found)),
     ]);
   }

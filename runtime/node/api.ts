@@ -112,6 +112,24 @@ export interface ConfigApplyRequest {
   readonly dryRun?: boolean;
 }
 
+/** `<prefix>.api.shard.<n>.redact`, to the shard of the subject's redaction actor. */
+export interface RedactRequest {
+  readonly type: 'redact' | 'readmit';
+  readonly subject: string;
+  readonly reason: string;
+  readonly by: string;
+  /** Also a subject of which nothing was ever sealed. */
+  readonly force?: boolean;
+}
+
+export interface RedactReply {
+  /** Of the redaction actor. */
+  readonly address: string;
+  /** Its state; `redacted` once the key is destroyed. */
+  readonly value: unknown;
+  readonly commit: { readonly shard: number; readonly index: number };
+}
+
 export type { Plan };
 
 /** What stands in `run.json` (mode 0600) in the data folder of a running node. */

@@ -27,6 +27,7 @@ import { createEffectHub } from '#runtime/effects/runner';
 import type { MachineDefinition, Registry } from '#runtime/machine/registry';
 import type { ActorKind } from '#runtime/machine/types';
 import { Privacy } from '#runtime/privacy/privacy';
+import { orderRedaction } from '#runtime/privacy/redact';
 import type { Logger } from '#runtime/shard/ports';
 import type { Shard, ShardDeps } from '#runtime/shard/shard';
 import { loadConfig } from '#runtime/supervise/load-config';
@@ -283,7 +284,9 @@ export class Node {
         ...(probe !== undefined && { probe }),
       };
     };
-    const api = new ApiServer(nc, subjects, this.id, packageVersion, log);
+    const api = new ApiServer(nc, subjects, this.id, packageVersion, log, (shard, request) =>
+      orderRedaction(shard, request, () => privacy.keys()),
+    );
     this.#resources.defer(() => api.close());
     const root = new RootSupervisor({
       subjects,

@@ -250,32 +250,42 @@ export class DataKeys {
 
   #fresh(subject: string, generation: number): Extract<KeyRow, { state: 'active' }> {
     const kid = randomBytes(KID_BYTES).toString('base64url');
-    const wrapped = wrap(randomBytes(KEY_BYTES), this.#privacyKey(), this.#context(subject, kid));
+    const wrapped = wrap(randomBytes(KEY_BYTES), this.#privacyKey(), contextOf(this.#realm, subject, kid));
     return { state: 'active', subject, generation, kid, wrapped, at: this.#now() };
   }
 
-  #unwrapped({ subject, kid, wrapped }: Extract<KeyRow, { state: 'active' }>): KeyObject {
-    const bytes = unwrap(wrapped, this.#privacyKey(), this.#context(subject, kid));
-    if (bytes === undefined) {
-      throw new FabricError(
-        privacyErrors.privacy_key_mismatch,
-        'A data key was wrapped with another privacy key',
-        {
-          details: { subject, kid },
-        },
-      );
-    }
-    return createSecretKey(bytes);
+  #unwrapped(row: Extract<KeyRow, { state: 'active' }>): KeyObject {
+    return unwrapRow(row, this.#realm, this.#privacyKey());
   }
 
   #privacyKey(): KeyObject {
     if (this.#wrapping !== undefined) return this.#wrapping;
     throw new FabricError(privacyErrors.privacy_key_mismatch, 'The privacy key of the realm is not at hand');
   }
+}
 
-  #context(subject: string, kid: string): string {
-    return JSON.stringify(['infrafabric data key', this.#realm, subject, kid]);
-  }
+/** The data key of a row. Throws `privacy_key_mismatch`. */
+export function unwrapRow(
+  { subject, kid, wrapped }: Extract<KeyRow, { state: 'active' }>,
+  realm: string,
+  privacyKey: KeyObject,
+): KeyObject {
+  const bytes = unwrap(wrapped, privacyKey, contextOf(realm, subject, kid));
+  if (bytes !== undefined) return createSecretKey(bytes);
+  throw new FabricError(
+    privacyErrors.privacy_key_mismatch,
+    'A data key was wrapped with another privacy key',
+    { details: { subject, kid } },
+  );
+}
+
+/** What a row from the bucket is; undefined for what is none. */
+export function keyRowOf(value: unknown): KeyRow | undefined {
+  return rowSchema.safeParse(value).data;
+}
+
+function contextOf(realm: string, subject: string, kid: string): string {
+  return JSON.stringify(['infrafabric data key', realm, subject, kid]);
 }
 
 function raced(subject: string): FabricError {

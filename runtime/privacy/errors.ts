@@ -33,6 +33,10 @@ export const privacyErrors = errorKinds({
     retryable: false,
     help: 'Copy keys/privacy.key from the data folder of the node that made the realm; without it personal data stays sealed.',
   },
+  privacy_key_absent: {
+    retryable: false,
+    help: 'Opening personal data needs keys/privacy.key: run it where the data folder of the realm lies, or name that with --data.',
+  },
   privacy_key_unreadable: {
     retryable: false,
     help: 'keys/privacy.key in the data folder must be 32 bytes, readable by its owner only.',

@@ -21,7 +21,7 @@ const WRONG_LAST_SEQUENCE = 10_071;
 const GONE: ReadonlySet<number> = new Set([10_037, 10_043, 10_057]);
 const CHECK_KEY = 'realm.check';
 
-export async function natsKeyRows(nc: NatsConnection, bucket: string, logger: Logger): Promise<KeyRows> {
+export async function natsKeyRows(nc: NatsConnection, bucket: string, logger?: Logger): Promise<KeyRows> {
   const jsm = await jetstreamManager(nc);
   const js = jetstream(nc);
   const stream = streamOf(bucket);
@@ -68,7 +68,7 @@ export async function natsKeyRows(nc: NatsConnection, bucket: string, logger: Lo
           if (entry.operation === 'PUT') changed(jsonOf(entry.value), entry.revision);
         }
       })().catch((error: unknown) => {
-        logger.error({ error: (error as Error).message }, 'data_keys_not_watched');
+        logger?.error({ error: (error as Error).message }, 'data_keys_not_watched');
       });
       return {
         async close() {

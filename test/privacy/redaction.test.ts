@@ -1,6 +1,14 @@
 /** Personal data in a real realm: never in the clear on disk, gone with its key, and the log whole all the same. */
+import { jetstreamManager } from '@nats-io/jetstream';
 import test from 'ava';
-import { isSealed } from '#schemas/sealed';
+import { decodeCommit, sha256 } from '#runtime/bus/codec';
+import { natsLogReader } from '#runtime/bus/nats-log-reader';
+import { Subjects } from '#runtime/bus/subjects';
+import type { Client } from '#runtime/client/node';
+import { apiRequest, type RedactReply, type RedactRequest } from '#runtime/node/api';
+import { redactionAddress } from '#runtime/privacy/redact';
+import { isSealed, SEALED, type Sealed, sealedIn } from '#schemas/sealed';
+import { CliFolder } from '../rig/cli.ts';
 import { TestRealm } from '../rig/realm.ts';
 import { filesWith, personConfig, until } from './rig.ts';
 
@@ -53,4 +61,161 @@ test('what a schema marks is sealed before anything stores it: asks, sends, answ
   t.deepEqual(again, context);
   await client.close();
   await watching;
+});
+
+const subjects = new Subjects('if', 1);
+
+function order(client: Client, request: Partial<RedactRequest>): Promise<RedactReply> {
+  const full = { type: 'redact', subject: 'person/1', reason: 'a test', by: 'test', ...request };
+  return apiRequest<RedactReply>(client.connection, subjects.api('shard.0.redact'), full);
+}
+
+async function rowsOf(client: Client): Promise<Record<string, unknown>[]> {
+  const jsm = await jetstreamManager(client.connection);
+  const { state } = await jsm.streams.info('KV_if_privacy');
+  const rows: Record<string, unknown>[] = [];
+  for (let seq = state.first_seq; seq <= state.last_seq; seq += 1) {
+    const message = await jsm.streams.getMessage('KV_if_privacy', { seq });
+    if (message !== null) rows.push(message.json<Record<string, unknown>>());
+  }
+  return rows;
+}
+
+/** Every commit as it is stored, and the chain over them checked. */
+async function chainOf(client: Client): Promise<{ hashes: string[]; entries: unknown[] }> {
+  const reader = await natsLogReader(client.connection, subjects);
+  const { first, last } = await reader.range();
+  const hashes: string[] = [];
+  const entries: unknown[] = [];
+  let prev: Uint8Array = new Uint8Array(32);
+  for await (const messages of reader.read(first, last)) {
+    for (const { bytes } of messages) {
+      const commit = decodeCommit(bytes);
+      if (Buffer.compare(commit.prev, prev) !== 0) throw new Error(`commit ${commit.index} is not linked`);
+      prev = sha256(bytes);
+      hashes.push(Buffer.from(prev).toString('hex'));
+      entries.push(...commit.entries);
+    }
+  }
+  return { hashes, entries };
+}
+
+test('a redaction destroys the key on disk and in every node, refuses new data, and leaves log, digests and states as they were', async (t) => {
+  await using realm = await TestRealm.start({ config: personConfig({}, { shards: 1 }) });
+  const client = await realm.client();
+  await client.ask('person/1', { type: 'register', name: 'Jane', email: 'jane@mail.example' });
+  await client.ask('person/2', { type: 'register', name: 'John' });
+  const { reply: before } = await client.ask('person/1', { type: 'get' });
+  const rows = await rowsOf(client);
+  const wrapped = rows.find(({ subject }) => subject === 'person/1')?.['wrapped'] as string;
+  t.is(typeof wrapped, 'string');
+  t.is(filesWith(realm.dataDir, wrapped).length, 1);
+
+  await t.throwsAsync(order(client, { subject: 'person/none' }), {
+    message: /No personal data of person\/none/,
+  });
+  const { hashes } = await chainOf(client);
+  const [one, two] = await Promise.all([order(client, {}), order(client, {})]);
+  t.is(one.address, redactionAddress('person/1'));
+  t.is(two.address, one.address);
+  await until(async () => (await realm.show(client, 0, one.address)).value === 'redacted', 'it is redacted');
+  t.deepEqual(filesWith(realm.dataDir, wrapped), []);
+  t.like(
+    (await rowsOf(client)).find(({ subject }) => subject === 'person/1'),
+    { state: 'redacted' },
+  );
+
+  const error = await t.throwsAsync(client.ask('person/1', { type: 'register', name: 'Jane again' }));
+  t.like(error, { code: 'subject_redacted', retryable: false });
+  t.deepEqual((await client.ask('person/1', { type: 'get' })).reply, before);
+  t.is((await order(client, {})).value, 'redacted');
+  const reply = (await client.ask('person/2', { type: 'register', name: 'John again' })).reply as {
+    name: Sealed;
+  };
+  t.is(reply.name[SEALED].subject, 'person/2');
+
+  const after = await chainOf(client);
+  t.deepEqual(after.hashes.slice(0, hashes.length), hashes);
+  t.is(
+    after.entries.filter(
+      (entry) => (entry as { error?: { code: string } }).error?.code === 'subject_redacted',
+    ).length,
+    1,
+  );
+  t.deepEqual(filesWith(realm.dataDir, 'Jane again'), []);
+  await realm.kill();
+  await realm.up();
+  t.deepEqual((await client.ask('person/1', { type: 'get' })).reply, before);
+  t.like(await t.throwsAsync(client.ask('person/1', { type: 'note', text: 'x' })), {
+    code: 'subject_redacted',
+  });
+
+  await order(client, { type: 'readmit', reason: 'came back' });
+  await until(async () => (await realm.show(client, 0, one.address)).value === 'open', 'it is open again');
+  const { reply: anew } = await client.ask('person/1', { type: 'register', name: 'Jane anew' });
+  const [sealed] = sealedIn(anew);
+  const [old] = sealedIn(before);
+  t.is(sealed?.[SEALED].subject, 'person/1');
+  t.not(sealed?.[SEALED].kid, old?.[SEALED].kid);
+});
+
+for (const point of ['after_commit', 'before_reply', 'after_mail', 'effect_done']) {
+  test(`a crash at ${point} of a redaction is made good at the next start`, async (t) => {
+    await using realm = await TestRealm.start({ config: personConfig({}, { shards: 1 }) });
+    const client = await realm.client();
+    await client.ask('person/1', { type: 'register', name: 'Jane' });
+    const wrapped = (await rowsOf(client)).find(({ subject }) => subject === 'person/1')?.[
+      'wrapped'
+    ] as string;
+    await realm.down();
+    // The first commit of a node is its epoch; the second is the start of what its config names, if it differs.
+    await realm.up({ INFRAFABRIC_CRASH_AT: `${point}:1` });
+    const gone = realm.exited();
+    const other = await realm.client();
+    await order(other, {}).catch(() => undefined);
+    await gone;
+    await realm.up();
+    await until(async () => {
+      const again = await realm.client();
+      return (await realm.show(again, 0, redactionAddress('person/1'))).value === 'redacted';
+    }, 'it is redacted');
+    t.deepEqual(filesWith(realm.dataDir, wrapped), []);
+  });
+}
+
+test('the commands: a dry run, a question, the redaction, and what show and log say before and after', async (t) => {
+  await using realm = await TestRealm.start({ config: personConfig({}, { shards: 2 }) });
+  await using folder = new CliFolder({ INFRAFABRIC_DATA: realm.dataDir });
+  const ask = async (...args: string[]) => await folder.run(['ask', ...args]);
+  t.regex(
+    (await ask('person/1', 'register', '{"name":"Jane Roe","contacts":[{"phone":"+1-555","kind":"home"}]}'))
+      .out,
+    /«sealed»/,
+  );
+  t.regex((await folder.run(['show', 'person/1'])).out, /«sealed»/);
+  t.regex((await folder.run(['show', 'person/1', '--reveal'])).out, /Jane Roe/);
+  t.regex((await folder.run(['log', '--actor', 'person/1', '--reveal', '--json'])).out, /Jane Roe/);
+  t.regex((await folder.run(['log', '--actor', 'person/1', '--json'])).out, /\$sealed/);
+  const dry = await folder.run(['redact', 'person/1', '--dry-run']);
+  t.regex(dry.out, /person\/1 +1 .*\/name/);
+  t.regex((await folder.run(['redact', 'person/9', '--dry-run'])).out, /no personal data of person\/9/);
+  t.is((await folder.run(['redact', 'person/1'])).code, 2);
+  const unsure = await folder.run(['redact', 'person/1', '--reason', 'because']);
+  t.is(unsure.code, 1);
+  t.regex(unsure.err, /redaction_unconfirmed/);
+  const unknown = await folder.run(['redact', 'person/9', '--reason', 'because', '--yes', '--json']);
+  t.is(unknown.code, 4);
+  t.regex(unknown.out, /unknown_subject/);
+  const done = await folder.run(['redact', 'person/1', '--reason', 'because', '--yes', '--by', 'op']);
+  t.is(done.code, 0, done.err);
+  t.regex(done.out, /is redacted: its key is destroyed/);
+  t.regex((await folder.run(['show', 'person/1'])).out, /«redacted»/);
+  t.regex((await folder.run(['show', 'person/1', '--reveal'])).out, /«redacted»/);
+  t.regex((await folder.run(['log', '--actor', 'person/1'])).out, /«redacted»/);
+  t.regex((await ask('person/1', 'note', '{"text":"more"}')).err, /subject_redacted/);
+  t.regex(
+    (await folder.run(['redact', 'person/1', '--readmit', '--reason', 'came back'])).out,
+    /taken again/,
+  );
+  t.regex((await ask('person/1', 'note', '{"text":"more"}')).out, /done/);
 });

@@ -5,10 +5,17 @@ import { parseAddress } from '#schemas/address';
 import { declare, handle, type Shell, timeoutOption } from '../command.ts';
 import { parseEvent } from '../events.ts';
 import { EXIT, Refused } from '../exit-codes.ts';
+import { openPrivacyView, revealOption } from '../privacy-view.ts';
 import { withRealm } from '../realm.ts';
 import { answerLines } from '../render/answer.ts';
 
 const TIMEOUT_MS_DEFAULT = 5_000;
+
+interface Options {
+  readonly id?: string;
+  readonly timeout: number;
+  readonly reveal?: boolean;
+}
 
 export function askCommand(shell: Shell): Command {
   const command = declare({
@@ -28,8 +35,9 @@ export function askCommand(shell: Shell): Command {
     .argument('<event>', 'event type, or the event as JSON')
     .argument('[json]', 'fields of the event')
     .option('--id <id>', 'message id: the same id is never applied twice')
-    .addOption(timeoutOption(TIMEOUT_MS_DEFAULT));
-  return handle<[string, string, string?], { readonly id?: string; readonly timeout: number }>(
+    .addOption(timeoutOption(TIMEOUT_MS_DEFAULT))
+    .addOption(revealOption());
+  return handle<[string, string, string?], Options>(
     shell,
     command,
     async ({ io, out, options }, text, eventText, json) => {
@@ -42,8 +50,9 @@ export function askCommand(shell: Shell): Command {
           ...(id !== undefined && { id }),
         });
         if (!answer.ok) throw new Refused(fromWireError(answer.error));
-        out.data(answer);
-        out.lines(answerLines(answer, out.palette));
+        const shown = await (await openPrivacyView(realm, out, options)).show(answer);
+        out.data(shown);
+        out.lines(answerLines(shown, out.palette));
         return EXIT.ok;
       });
     },

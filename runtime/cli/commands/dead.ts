@@ -4,6 +4,7 @@ import { FabricError } from '#schemas/fabric-error';
 import { declare, handle, type Shell, wholeNumber } from '../command.ts';
 import { cliErrors } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
+import { openPrivacyView } from '../privacy-view.ts';
 import { type Letter, type Realm, withRealm } from '../realm.ts';
 import { letterLines, letterTable } from '../render/letters.ts';
 
@@ -33,7 +34,8 @@ function listCommand(shell: Shell): Command {
     .option('-n, --limit <n>', 'as many at most', wholeNumber, LETTERS_SHOWN);
   return handle<[], { readonly limit: number }>(shell, command, ({ io, out, options }) =>
     withRealm(options, io, async (realm) => {
-      const letters = await realm.letters(options.limit);
+      const view = await openPrivacyView(realm, out, {});
+      const letters = await view.show(await realm.letters(options.limit));
       for (const letter of letters) out.data(letter);
       out.lines(letterTable(letters, realm.now(), out));
       return EXIT.ok;
@@ -47,7 +49,8 @@ function showCommand(shell: Shell): Command {
     .argument('<number>', 'its number in the list', wholeNumber);
   return handle<[number], object>(shell, command, ({ io, out, options }, seq) =>
     withRealm(options, io, async (realm) => {
-      const letter = await letterOf(realm, seq);
+      const view = await openPrivacyView(realm, out, {});
+      const letter = await view.show(await letterOf(realm, seq));
       out.data(letter);
       out.lines(letterLines(letter, realm.now(), out));
       return EXIT.ok;

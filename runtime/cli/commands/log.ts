@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { parseAddress } from '#schemas/address';
 import { declare, handle, moment, type Shell, wholeNumber } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
+import { openPrivacyView, revealOption } from '../privacy-view.ts';
 import { type LogQuery, withRealm } from '../realm.ts';
 import { logLine } from '../render/log.ts';
 
@@ -15,6 +16,7 @@ interface Options {
   readonly until?: number;
   readonly limit?: number;
   readonly follow?: boolean;
+  readonly reveal?: boolean;
 }
 
 export function logCommand(shell: Shell): Command {
@@ -35,7 +37,8 @@ export function logCommand(shell: Shell): Command {
     .option('--since <time>', 'from then on: 10m ago, or a date and time', moment(Date.now))
     .option('--until <time>', 'up to then', moment(Date.now))
     .option('-n, --limit <n>', 'the last n entries; 0 for all', wholeNumber)
-    .option('-f, --follow', 'go on as new entries come, until Ctrl-C');
+    .option('-f, --follow', 'go on as new entries come, until Ctrl-C')
+    .addOption(revealOption());
   return handle<[], Options>(shell, command, async ({ io, out, options }) => {
     const { type, since, until, follow = false } = options;
     const query: LogQuery = {
@@ -48,7 +51,9 @@ export function logCommand(shell: Shell): Command {
     return withRealm(options, io, async (realm) => {
       let seen = 0;
       const items = realm.log(query, { limit, follow, signal: io.signal });
-      for await (const item of items) {
+      const view = await openPrivacyView(realm, out, options);
+      for await (const stored of items) {
+        const item = await view.show(stored);
         seen += 1;
         out.data(item);
         out.lines([logLine(item, realm.now(), out)]);

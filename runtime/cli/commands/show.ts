@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { parseAddress } from '#schemas/address';
 import { declare, handle, type Shell, wholeNumber } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
+import { openPrivacyView, revealOption } from '../privacy-view.ts';
 import { withRealm } from '../realm.ts';
 import { actorLines } from '../render/actor.ts';
 
@@ -19,15 +20,18 @@ export function showCommand(shell: Shell): Command {
     ],
   })
     .argument('<address>', 'type/id')
-    .option('-n, --entries <n>', 'as many entries of the log', wholeNumber, ENTRIES_SHOWN);
-  return handle<[string], { readonly entries: number }>(
+    .option('-n, --entries <n>', 'as many entries of the log', wholeNumber, ENTRIES_SHOWN)
+    .addOption(revealOption());
+  return handle<[string], { readonly entries: number; readonly reveal?: boolean }>(
     shell,
     command,
     async ({ io, out, options }, text) => {
       const { address } = parseAddress(text);
       return withRealm(options, io, async (realm) => {
-        const actor = await realm.show(address);
-        const entries = options.entries === 0 ? [] : await realm.tail({ actor: address }, options.entries);
+        const view = await openPrivacyView(realm, out, options);
+        const actor = await view.show(await realm.show(address));
+        const found = options.entries === 0 ? [] : await realm.tail({ actor: address }, options.entries);
+        const entries = await view.show(found);
         out.data({ ...actor, entries });
         out.lines(actorLines(actor, entries, realm.now(), out));
         return EXIT.ok;
