@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { KeyRows } from '#runtime/privacy/data-keys';
 
 const UNTIL_MS = 10_000;
 
@@ -53,4 +54,51 @@ export async function until(holds: () => boolean | Promise<boolean>, what: strin
     if (await holds()) return;
   }
   throw new Error(`it never came about that ${what}`);
+}
+
+/** A bucket in memory that can be slow, and fail between two of its writes. */
+export class MemoryRows implements KeyRows {
+  readonly stored: { subject: string; row: unknown; revision: number }[] = [];
+  readonly #watchers = new Set<(row: unknown, revision: number) => void>();
+  #revision = 0;
+  #check: string | undefined;
+  /** Awaited before anything is done. */
+  before: (what: string, subject: string) => Promise<void> = async () => {};
+
+  async get(subject: string): Promise<{ row: unknown; revision: number } | undefined> {
+    await this.before('get', subject);
+    return this.stored.findLast((item) => item.subject === subject);
+  }
+
+  async put(subject: string, row: unknown, revision: number): Promise<boolean> {
+    await this.before('put', subject);
+    if ((this.stored.findLast((item) => item.subject === subject)?.revision ?? 0) !== revision) return false;
+    this.#revision += 1;
+    this.stored.push({ subject, row, revision: this.#revision });
+    for (const changed of this.#watchers) changed(row, this.#revision);
+    return true;
+  }
+
+  async erase(subject: string, before: number): Promise<number> {
+    await this.before('erase', subject);
+    const isOld = (item: { subject: string; revision: number }): boolean =>
+      item.subject === subject && item.revision < before;
+    const erased = this.stored.filter(isOld).length;
+    this.stored.splice(0, this.stored.length, ...this.stored.filter((item) => !isOld(item)));
+    return erased;
+  }
+
+  async watch(changed: (row: unknown, revision: number) => void): Promise<{ close(): Promise<void> }> {
+    this.#watchers.add(changed);
+    return {
+      close: async () => {
+        this.#watchers.delete(changed);
+      },
+    };
+  }
+
+  async check(mark: string): Promise<string> {
+    this.#check ??= mark;
+    return this.#check;
+  }
 }
