@@ -15,6 +15,7 @@ import { reloadCommand } from './commands/reload.ts';
 import { sendCommand } from './commands/send.ts';
 import { showCommand } from './commands/show.ts';
 import { upCommand } from './commands/up.ts';
+import { witnessCommand } from './commands/witness.ts';
 import { palette, wantsColour } from './render/palette.ts';
 
 const DESCRIPTION = `Durable actors on NATS JetStream, from a supervisor config.
@@ -61,6 +62,7 @@ export function program(shell: Shell, version: string): Command {
     showCommand,
     logCommand,
     deadCommand,
+    witnessCommand,
     askCommand,
     sendCommand,
     envCommand,

@@ -49,8 +49,8 @@ export function senderKeys({ dataFolder, registry, now }: SenderKeysOptions): Se
   };
 }
 
-/** Two processes may meet here: the first to link its finished file wins, the other reads that one. */
-async function readOrCreateSeed(folder: string, file: string): Promise<Uint8Array> {
+/** A seed from its file, mode 0600, made where there is none. Two processes may meet here: the first to link its finished file wins, the other reads that one. Throws `key_store_failed`. */
+export async function readOrCreateSeed(folder: string, file: string): Promise<Uint8Array> {
   const found = await readSeed(file);
   if (found !== undefined) return found;
   const draft = join(folder, `.${randomUUID()}.tmp`);

@@ -49,6 +49,8 @@ export interface NodeStatus {
   /** Keys of senders that the node knows; they only ever grow in number. */
   readonly keys?: number;
   readonly shards: readonly ShardStatus[];
+  /** On the node that builds the witness log: commits its last signed checkpoint covers. */
+  readonly witness?: { readonly signed: number };
 }
 
 export type ActorStatus = 'active' | 'done' | 'error' | 'stopped';

@@ -31,6 +31,7 @@ import { orderRedaction } from '#runtime/privacy/redact';
 import type { Logger } from '#runtime/shard/ports';
 import type { Shard, ShardDeps } from '#runtime/shard/shard';
 import { loadConfig } from '#runtime/supervise/load-config';
+import { WITNESS_LEASE, type WitnessService } from '#runtime/witness/service/service';
 import type { RealmConfig } from '#schemas/config';
 import { REDACTION_TYPE } from '#schemas/privacy';
 import { SUPERVISOR_TYPE, type SupervisorSpec } from '#schemas/supervisor';
@@ -44,6 +45,7 @@ import { locateServer } from './locate-server.ts';
 import { buildRegistry, loadKinds } from './registry.ts';
 import { Resources } from './resources.ts';
 import { RootSupervisor } from './root-supervisor.ts';
+import { openWitness } from './witness.ts';
 
 const packageVersion = version();
 /** Output of an effect: it is an entry of the log, with room for the rest of a commit. */
@@ -102,6 +104,7 @@ export class Node {
   #host: ShardHost | undefined;
   #keys: KeyRegistry | undefined;
   readonly #privacy: Privacy;
+  #witness: WitnessService | undefined;
   #stopping: Promise<void> | undefined;
   /** Resolves when the node has stopped, by whatever means. */
   readonly stopped: Promise<void>;
@@ -164,6 +167,7 @@ export class Node {
       shardCount: config.shards,
       keys: this.#keys?.list().length ?? 0,
       shards: (this.#host?.all() ?? []).map((shard) => shard.status()),
+      ...(this.#witness?.signedSize !== undefined && { witness: { signed: this.#witness.signedSize } }),
     };
   }
 
@@ -239,7 +243,7 @@ export class Node {
     const leases = await natsLeases(nc, subjects.buckets.claims);
     if (this.#ownsServer()) {
       const keys = Array.from({ length: config.shards }, (_, shard) => leaseKey(shard));
-      await freeLeftBehind(this.#options.dataDir, this.id, leases, keys);
+      await freeLeftBehind(this.#options.dataDir, this.id, leases, [...keys, WITNESS_LEASE]);
     }
     const outbox = natsOutbox({ nc, subjects, blobs, logger: log });
     const inboxDeps = { nc, jsm, subjects, clock: systemClock, logger: log };
@@ -326,6 +330,21 @@ export class Node {
     this.#options.signal?.throwIfAborted();
     await root.ensure();
     this.#options.signal?.throwIfAborted();
+    if (!config.witness.enabled) return;
+    const witness = openWitness({
+      nodeId: this.id,
+      config,
+      dataDir: this.#options.dataDir,
+      baseDir: this.#options.baseDir,
+      nc,
+      subjects,
+      leases,
+      api,
+      logger: log,
+    });
+    this.#resources.use(witness);
+    this.#witness = witness;
+    witness.start();
   }
 
   #kindReader(registry: Registry): (() => Promise<readonly ActorKind[]>) | undefined {

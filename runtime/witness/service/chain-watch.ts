@@ -41,6 +41,11 @@ export class ChainWatch {
     };
   }
 
+  /** Goes on from a commit that cannot be checked itself. */
+  skip({ shard, index, hash, at }: Head & { readonly shard: number }): void {
+    this.#heads.set(shard, { index, hash, at });
+  }
+
   heads(): ChainHead[] {
     return [...this.#heads]
       .map(([shard, { index, hash, at }]) => ({

@@ -8,6 +8,7 @@
 import type { Logger } from '#runtime/shard/ports';
 import { FabricError, toWireError } from '#schemas/fabric-error';
 import { witnessServiceErrors } from './errors.ts';
+import { pause } from './pause.ts';
 
 const REQUEST_TIMEOUT_MS = 5_000;
 /** A few signature lines. */
@@ -77,7 +78,7 @@ export class CosignerClient {
         if (this.#closing.signal.aborted) return;
         logger.warn({ cosigner: name, size: submission.size, error: toWireError(thrown) }, 'not_cosigned');
         this.#next ??= submission;
-        await this.#pause(retryMs);
+        await pause(retryMs, this.#closing.signal);
         retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);
       }
     }
@@ -123,19 +124,6 @@ export class CosignerClient {
       `Cosigner ${this.#options.name} answered ${status}: ${why}`,
       { details: { cosigner: this.#options.name, status } },
     );
-  }
-
-  async #pause(delayMs: number): Promise<void> {
-    const { signal } = this.#closing;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(done, delayMs);
-      function done(): void {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', done);
-        resolve();
-      }
-      signal.addEventListener('abort', done);
-    });
   }
 }
 

@@ -35,6 +35,10 @@ export const witnessServiceErrors = errorKinds({
     retryable: true,
     help: 'The cosigner did not sign; its status and text are in the details. The checkpoint is published without it.',
   },
+  cosigner_bad_key: {
+    retryable: false,
+    help: 'Give the verifier key that `infrafabric witness cosign` prints: name+8 hex digits+base64.',
+  },
   cosigner_state_bad: {
     retryable: false,
     help: 'The state file of the cosigner cannot be read; restore it from a copy, for a new one would forget what was signed.',

@@ -59,6 +59,9 @@ export interface WitnessStore {
   swapState(state: SignedState, revision: number): Promise<number | undefined>;
   note(): Promise<Versioned<PublishedNote | undefined>>;
   swapNote(note: PublishedNote, revision: number): Promise<number | undefined>;
+  /** The newest checkpoint with the most cosignatures. */
+  cosigned(): Promise<Versioned<PublishedNote | undefined>>;
+  swapCosigned(note: PublishedNote, revision: number): Promise<number | undefined>;
   breaks(): Promise<Versioned<readonly KnownBreak[]>>;
   swapBreaks(breaks: readonly KnownBreak[], revision: number): Promise<number | undefined>;
 }
@@ -96,12 +99,15 @@ export async function natsWitnessStore(nc: NatsConnection, bucket: string): Prom
   });
   const state = cell('state', stateSchema);
   const note = cell('checkpoint', noteSchema);
+  const cosigned = cell('cosigned', noteSchema);
   const breaks = cell('breaks', breaksSchema);
   return {
     state: state.read,
     swapState: state.swap,
     note: note.read,
     swapNote: note.swap,
+    cosigned: cosigned.read,
+    swapCosigned: cosigned.swap,
     breaks: async () => {
       const { value = [], revision } = await breaks.read();
       return { value, revision };

@@ -1,0 +1,50 @@
+/** The witness of a node, from its config. */
+import type { NatsConnection } from '@nats-io/nats-core';
+import type { Subjects } from '#runtime/bus/subjects';
+import { systemClock, systemRandom } from '#runtime/bus/system';
+import type { LeaseStore } from '#runtime/claims/lease-store';
+import type { Logger } from '#runtime/shard/ports';
+import { cosignerOf } from '#runtime/witness/service/accept';
+import { WitnessService } from '#runtime/witness/service/service';
+import { openRealmSigner } from '#runtime/witness/service/signer';
+import type { RealmConfig } from '#schemas/config';
+import type { ApiServer } from './api-server.ts';
+
+export interface WitnessParts {
+  readonly nodeId: string;
+  readonly config: RealmConfig;
+  readonly dataDir: string;
+  /** The policy file of the config is relative to it. */
+  readonly baseDir: string;
+  readonly nc: NatsConnection;
+  readonly subjects: Subjects;
+  readonly leases: LeaseStore;
+  readonly api: ApiServer;
+  readonly logger: Logger;
+}
+
+/** Throws `cosigner_bad_key`. */
+export function openWitness(parts: WitnessParts): WitnessService {
+  const { nodeId, config, dataDir, nc, subjects, leases, api, logger } = parts;
+  const origin = originOf(config);
+  return new WitnessService({
+    nodeId,
+    origin,
+    config: config.witness,
+    nc,
+    subjects,
+    cosigners: config.witness.cosigners.map(({ url, key }) => cosignerOf(url, key)),
+    openSigner: (isFirst) => openRealmSigner(dataDir, origin, isFirst),
+    serve: (verb, handle) => api.serve(verb, handle),
+    leases,
+    leaseTtlMs: config.limits.leaseTtlMs,
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+  });
+}
+
+/** First line of the realm's checkpoints. */
+export function originOf({ realm, witness }: Pick<RealmConfig, 'realm' | 'witness'>): string {
+  return witness.origin ?? `infrafabric/${realm}`;
+}

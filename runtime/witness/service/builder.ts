@@ -1,0 +1,301 @@
+/**
+ * Follows the log, checks it as it reads, grows the tree and signs it. One runs per realm, by lease; that two at once
+ * do no harm is not the lease's doing:
+ *
+ * W1  Only what stands in the witness bucket is signed: size and root are swapped in there first, by compare-and-swap,
+ *     and the signature is made after that. A builder that crashed in between is followed by one that signs the same.
+ * W2  The tree that is swapped in is consistent with the one it replaces: an RFC 6962 consistency proof between the two
+ *     roots is made and checked each time. So all roots that are ever signed for an origin are of one append-only log.
+ * W3  A builder whose swap is refused (another one signs; this one slept) drops what it knows and leaves.
+ * W4  Full tiles are stored before a checkpoint that covers them is swapped in, and a tile that is stored already is not
+ *     replaced by other bytes unless the root over the log shows that it was spoilt.
+ * W5  The log that is read is the log that was signed: after a start, the root over it must be the stored one. Where it
+ *     is not, where a commit is missing or has no leaf, nothing is signed any more; reading and checking go on.
+ */
+import { sha256 } from '#runtime/bus/codec';
+import { equalBytes } from '#runtime/shard/commit';
+import type { Logger } from '#runtime/shard/ports';
+import { FabricError } from '#schemas/fabric-error';
+import type { LogBreak } from '#schemas/log-break';
+import type { LogMessage, LogReader } from '../log-reader.ts';
+import { ChainWatch } from './chain-watch.ts';
+import { type CommitHead, commitHead } from './commit-head.ts';
+import { encodeLeaf } from './core.ts';
+import { witnessServiceErrors } from './errors.ts';
+import { recoverEdge, tileName } from './open-edge.ts';
+import { PublishedTree } from './published-tree.ts';
+import { type FullTile, RightEdge } from './right-edge.ts';
+import type { RealmSigner } from './signer.ts';
+import type { SignedState, WitnessStore } from './state-store.ts';
+import type { TileStore } from './tile-store.ts';
+
+/** A checkpoint is begun when this part of the interval has passed: the rest is for making it. */
+const INTERVAL_SHARE = 0.75;
+
+export interface BuilderOptions {
+  readonly origin: string;
+  readonly intervalMs: number;
+  readonly reader: LogReader;
+  readonly store: WitnessStore;
+  readonly tiles: TileStore;
+  readonly openSigner: (isFirst: boolean) => Promise<RealmSigner>;
+  readonly tell: (found: LogBreak) => void;
+  /** Takes over a checkpoint that stands in the bucket and is signed. */
+  readonly signed: (tree: PublishedTree, note: string) => Promise<void>;
+  readonly now: () => number;
+  readonly logger: Logger;
+}
+
+interface Signed {
+  readonly state: SignedState;
+  readonly revision: number;
+}
+
+export class Builder {
+  readonly tree: PublishedTree;
+  readonly key: string;
+  readonly #options: BuilderOptions;
+  readonly #signer: RealmSigner;
+  readonly #edge: RightEdge;
+  readonly #chain: ChainWatch;
+  #signed: Signed;
+  #halted: string | undefined;
+  /** Sequence of the next commit. */
+  #next: number;
+  /** When the oldest commit that is not signed yet was stored. */
+  #unsignedSince: number | undefined;
+  #dueAt = Number.POSITIVE_INFINITY;
+  #checkpointsSigned = 0;
+
+  private constructor(
+    options: BuilderOptions,
+    signer: RealmSigner,
+    signed: Signed,
+    edge: RightEdge,
+    halted: string | undefined,
+  ) {
+    this.#options = options;
+    this.#signer = signer;
+    this.key = signer.key;
+    this.#signed = signed;
+    this.#edge = edge;
+    this.#halted = halted;
+    this.#chain = new ChainWatch(signed.state.heads);
+    this.#next = signed.state.size + 1;
+    this.tree = new PublishedTree(edge, options.tiles);
+  }
+
+  /**
+   * Takes up where the last builder was. Throws `witness_key_foreign` where another key began the log,
+   * `witness_state_bad` where another origin did or the state is no state, `witness_moved` where another builder begins.
+   */
+  static async open(options: BuilderOptions, signal: AbortSignal): Promise<Builder> {
+    const found = await options.store.state();
+    const signer = await options.openSigner(found.value === undefined);
+    const signed = await begin(options, signer.key, found.value, found.revision);
+    const { size, root } = signed.state;
+    const { edge, problem } = await recoverEdge(options, signed.state, signal);
+    const builder = new Builder(options, signer, signed, edge, problem?.what);
+    if (problem !== undefined) {
+      options.tell(problem);
+      return builder;
+    }
+    builder.tree.publish(size, Buffer.from(root, 'base64'));
+    // W1: the last builder may have ended before it did.
+    if (size > 0) await options.signed(builder.tree, builder.#note(signed.state));
+    return builder;
+  }
+
+  get halted(): string | undefined {
+    return this.#halted;
+  }
+
+  get checkpointsSigned(): number {
+    return this.#checkpointsSigned;
+  }
+
+  get signedState(): SignedState {
+    return this.#signed.state;
+  }
+
+  /** Sequence of the last commit whose chain was checked. */
+  get verifiedSeq(): number {
+    return this.#next - 1;
+  }
+
+  /** Age of the oldest commit that is not signed, ms. */
+  get lagMs(): number {
+    return this.#unsignedSince === undefined ? 0 : Math.max(0, this.#options.now() - this.#unsignedSince);
+  }
+
+  /** Reads and signs until the signal aborts. Throws `witness_moved` (W3) and what the bus throws. */
+  async run(signal: AbortSignal): Promise<void> {
+    const own = new AbortController();
+    const batches = this.#options.reader
+      .follow(this.#next, AbortSignal.any([signal, own.signal]))
+      [Symbol.asyncIterator]();
+    try {
+      let next = batches.next();
+      for (;;) {
+        const got = await this.#orDue(next);
+        if (got === 'due') {
+          await this.checkpoint();
+          continue;
+        }
+        if (got.done === true) return;
+        await this.#take(got.value);
+        if (this.#options.now() >= this.#dueAt) await this.checkpoint();
+        next = batches.next();
+      }
+    } finally {
+      own.abort();
+      await batches.return?.();
+    }
+  }
+
+  /** Signs the tree as it is, if it grew (W1, W2). Throws `witness_moved` where another one signs (W3). */
+  async checkpoint(): Promise<void> {
+    this.#dueAt = Number.POSITIVE_INFINITY;
+    const { store, origin } = this.#options;
+    const before = this.#signed;
+    const size = this.#edge.size;
+    if (this.#halted !== undefined || size === before.state.size) return;
+    const root = this.#edge.root();
+    const heads = this.#chain.heads();
+    const since = this.#options.now();
+    // W2
+    if (
+      !(await this.tree.isExtension(before.state.size, Buffer.from(before.state.root, 'base64'), size, root))
+    ) {
+      this.#halt({
+        id: `rewritten@${before.state.size}`,
+        kind: 'rewritten',
+        seq: before.state.size,
+        what: `the tree of ${size} commits does not contain the one of ${before.state.size} that was signed`,
+      });
+      return;
+    }
+    const state = { origin, key: this.key, size, root: Buffer.from(root).toString('base64'), heads };
+    const revision = await store.swapState(state, before.revision);
+    if (revision === undefined) throw moved();
+    this.#signed = { state, revision };
+    this.tree.publish(size, root);
+    this.#checkpointsSigned += 1;
+    this.#unsignedSince = this.#edge.size > size ? since : undefined;
+    await this.#options.signed(this.tree, this.#note(state));
+  }
+
+  #note({ origin, size, root }: SignedState): string {
+    return this.#signer.sign(`${origin}\n${size}\n${root}\n`);
+  }
+
+  /** The next batch, or `due` where a checkpoint is to be made before it. */
+  async #orDue<T>(next: Promise<T>): Promise<T | 'due'> {
+    if (this.#dueAt === Number.POSITIVE_INFINITY) return await next;
+    const due = Promise.withResolvers<'due'>();
+    const timer = setTimeout(() => due.resolve('due'), Math.max(0, this.#dueAt - this.#options.now()));
+    try {
+      return await Promise.race([next, due.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #take(batch: readonly LogMessage[]): Promise<void> {
+    const { now, tell, intervalMs } = this.#options;
+    for (const message of batch) {
+      const { seq, shard, bytes, storedAt } = message;
+      if (seq < this.#next) continue;
+      if (seq > this.#next) {
+        const last = seq - 1;
+        this.#halt({
+          id: `removed@${this.#next}`,
+          kind: 'removed',
+          seq: this.#next,
+          what: `the commits from sequence ${this.#next} through ${last} are not in the log`,
+        });
+      }
+      this.#next = seq + 1;
+      const hash = sha256(bytes);
+      const head = headOf(message);
+      if (head === undefined) {
+        this.#halt({
+          id: `undecodable@${seq}`,
+          kind: 'undecodable',
+          seq,
+          shard,
+          what: 'the message is no commit',
+        });
+        continue;
+      }
+      const found = this.#chain.take(seq, shard, head, hash);
+      if (found !== undefined) tell(found);
+      if (this.#halted !== undefined) continue;
+      for (const tile of this.#edge.append(encodeLeaf({ ...head, seq, hash }))) await this.#keep(tile);
+      if (this.#unsignedSince !== undefined) continue;
+      this.#unsignedSince = Math.min(storedAt, now());
+      this.#dueAt = now() + intervalMs * INTERVAL_SHARE;
+    }
+  }
+
+  /** W5 */
+  #halt(found: LogBreak): void {
+    this.#options.tell(found);
+    this.#halted ??= found.what;
+  }
+
+  /** W4 */
+  async #keep(tile: FullTile): Promise<void> {
+    const { tiles, store } = this.#options;
+    const path = tileName(tile);
+    const stored = await tiles.get(path);
+    if (stored !== undefined && equalBytes(stored, tile.bytes)) return;
+    // Left by a builder that ended before it signed, or signed by one that took over while this one slept (W3).
+    if (stored !== undefined && (await store.state()).revision !== this.#signed.revision) throw moved();
+    await tiles.put(path, tile.bytes);
+  }
+}
+
+function moved(): FabricError {
+  return new FabricError(witnessServiceErrors.witness_moved, 'Another builder has signed meanwhile');
+}
+
+function headOf({ bytes }: LogMessage): CommitHead | undefined {
+  try {
+    return commitHead(bytes);
+  } catch (thrown) {
+    if (thrown instanceof FabricError) return undefined;
+    throw thrown;
+  }
+}
+
+/** The state to go on from; that of an empty tree where nothing was signed yet. */
+async function begin(
+  { origin, store }: BuilderOptions,
+  key: string,
+  found: SignedState | undefined,
+  revision: number,
+): Promise<Signed> {
+  if (found === undefined) {
+    const root = Buffer.from(new RightEdge().root()).toString('base64');
+    const state = { origin, key, size: 0, root, heads: [] };
+    const first = await store.swapState(state, revision);
+    if (first === undefined) throw moved();
+    return { state, revision: first };
+  }
+  if (found.origin !== origin) {
+    throw new FabricError(
+      witnessServiceErrors.witness_state_bad,
+      `Checkpoints of this realm are signed for origin "${found.origin}", not "${origin}"`,
+      { details: { signed: found.origin, configured: origin } },
+    );
+  }
+  if (found.key !== key) {
+    throw new FabricError(
+      witnessServiceErrors.witness_key_foreign,
+      `Checkpoints of this realm are signed with ${found.key}; the key of this node is ${key}`,
+      { details: { signed: found.key, here: key } },
+    );
+  }
+  return { state: found, revision };
+}

@@ -1,0 +1,81 @@
+/**
+ * Reads again what was written: every commit that a signed checkpoint covers, its entry in the bundles, the chain, and
+ * all tiles up to the signed root.
+ *
+ * S1  A pass covers the whole tree that was signed when it began; the next begins a pause after it ended.
+ * S2  Commits are judged by the entries and tiles, those by the signed root: what was altered in the log, in a bundle
+ *     or in a tile is told apart, and one alteration is one break.
+ * S3  It takes no more commits and bytes a second than it may.
+ */
+import type { LogBreak } from '#schemas/log-break';
+import type { LogReader } from '../log-reader.ts';
+import { pause } from './pause.ts';
+import { TILE_WIDTH } from './right-edge.ts';
+import { type Found, foundIn, ScrubPass, type StoredTree } from './scrub-pass.ts';
+
+/** Bytes of commits a second: an eighth of what the slowest disks give. */
+const BYTES_PER_SECOND = 8 * 1024 * 1024;
+
+export interface ScrubberOptions {
+  readonly reader: LogReader;
+  /** Undefined where nothing is signed yet, or nothing any more. */
+  readonly tree: () => StoredTree | undefined;
+  readonly tell: (found: LogBreak) => void;
+  readonly commitsPerSecond: number;
+  readonly pauseMs: number;
+}
+
+export class Scrubber {
+  readonly #options: ScrubberOptions;
+  #passes = 0;
+  #seq = 0;
+
+  constructor(options: ScrubberOptions) {
+    this.#options = options;
+  }
+
+  /** Passes that came to their end. */
+  get passes(): number {
+    return this.#passes;
+  }
+
+  /** Sequence to which the pass under way has come. */
+  get seq(): number {
+    return this.#seq;
+  }
+
+  /** Pass after pass until the signal aborts. Throws what the bus throws. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.pass(signal);
+      await pause(this.#options.pauseMs, signal);
+    }
+  }
+
+  /** One pass (S1). */
+  async pass(signal: AbortSignal): Promise<void> {
+    const { tree: current, reader, tell, commitsPerSecond } = this.#options;
+    const tree = current();
+    if (tree === undefined || tree.size === 0) return;
+    const pass = new ScrubPass(tree, tell);
+    for (let from = 0; from < tree.size && !signal.aborted; from += TILE_WIDTH) {
+      const width = Math.min(TILE_WIDTH, tree.size - from);
+      const found = new Map<number, Found>();
+      let bytes = 0;
+      for await (const batch of reader.read(from + 1, from + width, signal)) {
+        for (const message of batch) {
+          found.set(message.seq, foundIn(message));
+          bytes += message.bytes.byteLength;
+        }
+      }
+      if (signal.aborted) return;
+      await pass.check(from, width, found);
+      this.#seq = from + width;
+      // S3
+      await pause(Math.max(width / commitsPerSecond, bytes / BYTES_PER_SECOND) * 1_000, signal);
+    }
+    if (signal.aborted) return;
+    pass.end();
+    this.#passes += 1;
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * The witness of a node: waits for the lease, and while it holds it builds the tree, reads the log again, serves both
+ * and tells of breaks. Whatever fails here stops the witness for a while, never the node.
+ */
+import { acquireLease, type Lease } from '#runtime/claims/lease';
+import type { LeaseStore } from '#runtime/claims/lease-store';
+import type { Random } from '#runtime/shard/ports';
+import { toWireError } from '#schemas/fabric-error';
+import { pause } from './pause.ts';
+import { Term, type TermOptions } from './term.ts';
+
+/** Name of the builder's lease. */
+export const WITNESS_LEASE = 'witness';
+const RETRY_FIRST_MS = 500;
+const RETRY_MAX_MS = 30_000;
+
+export interface WitnessServiceOptions extends TermOptions {
+  readonly leases: LeaseStore;
+  readonly leaseTtlMs: number;
+  readonly random: Random;
+}
+
+export class WitnessService {
+  readonly #options: WitnessServiceOptions;
+  readonly #stopping = new AbortController();
+  #term: Term | undefined;
+  #loop: Promise<void> | undefined;
+
+  constructor(options: WitnessServiceOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /** Commits that the last signed checkpoint covers; undefined while another node builds. */
+  get signedSize(): number | undefined {
+    return this.#term?.signedSize;
+  }
+
+  /** Ends the term under way and gives the lease back. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #run(): Promise<void> {
+    const { logger } = this.#options;
+    let retryMs = RETRY_FIRST_MS;
+    while (!this.#stopping.signal.aborted) {
+      try {
+        const lease = await this.#takeLease();
+        if (lease === undefined) continue;
+        await this.#serve(lease);
+        retryMs = RETRY_FIRST_MS;
+      } catch (thrown) {
+        if (this.#stopping.signal.aborted) return;
+        logger.warn({ error: toWireError(thrown) }, 'witness_retry');
+        await pause(retryMs, this.#stopping.signal);
+        retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);
+      }
+    }
+  }
+
+  /** The lease, or undefined where another holds it and it may be free now. */
+  async #takeLease(): Promise<Lease | undefined> {
+    const { leases: store, leaseTtlMs: ttlMs, nodeId: holder, clock, random, logger } = this.#options;
+    const take = (): Promise<Lease | undefined> =>
+      acquireLease({ store, key: WITNESS_LEASE, holder, ttlMs, clock, random, logger });
+    const lease = await take();
+    if (lease !== undefined) return lease;
+    const freed = Promise.withResolvers<void>();
+    const watch = await store.watchFreed(WITNESS_LEASE, () => freed.resolve());
+    try {
+      // A watch may miss an expiry over a reconnect.
+      await Promise.race([freed.promise, pause(ttlMs, this.#stopping.signal)]);
+    } finally {
+      await watch.close();
+    }
+    return undefined;
+  }
+
+  async #serve(lease: Lease): Promise<void> {
+    const { logger } = this.#options;
+    const ended = new AbortController();
+    const signal = AbortSignal.any([ended.signal, this.#stopping.signal]);
+    void lease.lost.then((why) => {
+      logger.warn({ why }, 'witness_lease_lost');
+      ended.abort();
+    });
+    try {
+      await using term = await Term.open(this.#options, signal);
+      this.#term = term;
+      await term.run(signal);
+    } finally {
+      this.#term = undefined;
+      ended.abort();
+      await lease.release().catch((error: unknown) => {
+        logger.warn({ error: toWireError(error) }, 'witness_lease_not_released');
+      });
+    }
+  }
+}
