@@ -1,10 +1,11 @@
 /** The witness of a node, from its config. */
+import { resolve } from 'node:path';
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { Subjects } from '#runtime/bus/subjects';
 import { systemClock, systemRandom } from '#runtime/bus/system';
 import type { LeaseStore } from '#runtime/claims/lease-store';
 import type { Logger } from '#runtime/shard/ports';
-import { cosignerOf } from '#runtime/witness/service/accept';
+import { cosignerOf, cosignersOfPolicy } from '#runtime/witness/service/accept';
 import { WitnessService } from '#runtime/witness/service/service';
 import { openRealmSigner } from '#runtime/witness/service/signer';
 import type { RealmConfig } from '#schemas/config';
@@ -23,9 +24,9 @@ export interface WitnessParts {
   readonly logger: Logger;
 }
 
-/** Throws `cosigner_bad_key`. */
+/** Throws `cosigner_bad_key`, `policy_bad`. */
 export function openWitness(parts: WitnessParts): WitnessService {
-  const { nodeId, config, dataDir, nc, subjects, leases, api, logger } = parts;
+  const { nodeId, config, dataDir, baseDir, nc, subjects, leases, api, logger } = parts;
   const origin = originOf(config);
   return new WitnessService({
     nodeId,
@@ -33,7 +34,12 @@ export function openWitness(parts: WitnessParts): WitnessService {
     config: config.witness,
     nc,
     subjects,
-    cosigners: config.witness.cosigners.map(({ url, key }) => cosignerOf(url, key)),
+    cosigners: [
+      ...config.witness.cosigners.map(({ url, key }) => cosignerOf(url, key)),
+      ...(config.witness.policy === undefined
+        ? []
+        : cosignersOfPolicy(resolve(baseDir, config.witness.policy))),
+    ],
     openSigner: (isFirst) => openRealmSigner(dataDir, origin, isFirst),
     serve: (verb, handle) => api.serve(verb, handle),
     leases,

@@ -1,50 +1,67 @@
 /** Cosigners as the config names them, and which of their answers count. */
-import { verify } from 'node:crypto';
-import { verifyingKey } from '#runtime/edge/sign';
-import { equalBytes } from '#runtime/shard/commit';
+import { readFileSync } from 'node:fs';
 import { FabricError } from '#schemas/fabric-error';
+import { equal, utf8 } from '../bytes.ts';
+import { nodePrimitives } from '../node-crypto.ts';
 import {
-  COSIGNATURE,
-  cosignatureText,
-  type NoteSignature,
+  COSIGNATURE_V1,
+  formatSignatureLine,
   parseNote,
   parseVerifierKey,
-  signatureLine,
   type VerifierKey,
-} from './core.ts';
+  verifyNote,
+} from '../note.ts';
+import { isPolicy, parsePolicy } from '../policy.ts';
 import type { CosignerOptions } from './cosigners.ts';
 import { witnessServiceErrors } from './errors.ts';
 
-/** Timestamp and Ed25519 signature. */
-const COSIGNATURE_BYTES = 8 + 64;
+type KnownCosigner = Pick<CosignerOptions, 'url' | 'name' | 'accept'>;
 
 /** Throws `cosigner_bad_key`. */
-export function cosignerOf(url: string, text: string): Pick<CosignerOptions, 'url' | 'name' | 'accept'> {
-  const key = parseVerifierKey(text);
-  if (key?.type !== COSIGNATURE) {
-    throw new FabricError(
-      witnessServiceErrors.cosigner_bad_key,
-      `The key of cosigner ${url} is no cosigner's key`,
-      {
-        details: { url, key: text },
-      },
-    );
+export function cosignerOf(url: string, text: string): KnownCosigner {
+  const key = parseVerifierKey(nodePrimitives.sha256, text);
+  if (key?.type === COSIGNATURE_V1) return known(url, key);
+  throw new FabricError(
+    witnessServiceErrors.cosigner_bad_key,
+    `The key of cosigner ${url} is no cosigner's key`,
+    {
+      details: { url, key: text },
+    },
+  );
+}
+
+/** The witnesses of a C2SP tlog-policy file that have a URL. Throws `policy_bad`. */
+export function cosignersOfPolicy(path: string): KnownCosigner[] {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new FabricError(witnessServiceErrors.policy_bad, `The policy ${path} cannot be read`, {
+      details: { path },
+      cause,
+    });
   }
+  const policy = parsePolicy(nodePrimitives.sha256, text);
+  if (!isPolicy(policy)) {
+    throw new FabricError(witnessServiceErrors.policy_bad, `${path}:${policy.line}: ${policy.problem}`, {
+      details: { path, line: policy.line },
+    });
+  }
+  return [...policy.witnesses.values()].flatMap(({ key, url }) =>
+    url === undefined ? [] : [known(url, key)],
+  );
+}
+
+function known(url: string, key: VerifierKey): KnownCosigner {
   return { url, name: key.name, accept: (note, reply) => acceptedLine(key, note, reply) };
 }
 
 /** The signature line of `key` for a note, among lines that somebody sent; undefined where none verifies. */
 function acceptedLine(key: VerifierKey, note: string, reply: string): string | undefined {
-  const parsed = parseNote(note + reply);
+  const parsed = parseNote(utf8(note + reply));
   if (parsed === undefined) return undefined;
-  const found = parsed.signatures.find((signature) => isCosignature(key, parsed.text, signature));
-  return found === undefined ? undefined : signatureLine(key.name, key.id, found.signature);
-}
-
-function isCosignature(key: VerifierKey, text: string, { name, id, signature }: NoteSignature): boolean {
-  if (name !== key.name || !equalBytes(id, key.id) || signature.byteLength !== COSIGNATURE_BYTES)
-    return false;
-  const time = Number(Buffer.from(signature).readBigUInt64BE());
-  const signed = Buffer.from(cosignatureText(time, text));
-  return verify(null, signed, verifyingKey(key.publicKey), signature.subarray(8));
+  const verdict = verifyNote(nodePrimitives, parsed, [key]);
+  if (!verdict.ok || verdict.verified.length === 0) return undefined;
+  const own = parsed.signatures.find(({ name, keyId }) => name === key.name && equal(keyId, key.id));
+  return own === undefined ? undefined : `${formatSignatureLine(own)}\n`;
 }

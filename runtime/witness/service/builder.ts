@@ -17,10 +17,11 @@ import { equalBytes } from '#runtime/shard/commit';
 import type { Logger } from '#runtime/shard/ports';
 import { FabricError } from '#schemas/fabric-error';
 import type { LogBreak } from '#schemas/log-break';
+import { formatCheckpoint } from '../checkpoint.ts';
+import { encodeLeaf } from '../leaf.ts';
 import type { LogMessage, LogReader } from '../log-reader.ts';
 import { ChainWatch } from './chain-watch.ts';
 import { type CommitHead, commitHead } from './commit-head.ts';
-import { encodeLeaf } from './core.ts';
 import { witnessServiceErrors } from './errors.ts';
 import { recoverEdge, tileName } from './open-edge.ts';
 import { PublishedTree } from './published-tree.ts';
@@ -164,9 +165,8 @@ export class Builder {
     const heads = this.#chain.heads();
     const since = this.#options.now();
     // W2
-    if (
-      !(await this.tree.isExtension(before.state.size, Buffer.from(before.state.root, 'base64'), size, root))
-    ) {
+    const old = { size: before.state.size, root: Buffer.from(before.state.root, 'base64') };
+    if (!(await this.tree.isExtension(old, { size, root }))) {
       this.#halt({
         id: `rewritten@${before.state.size}`,
         kind: 'rewritten',
@@ -186,7 +186,9 @@ export class Builder {
   }
 
   #note({ origin, size, root }: SignedState): string {
-    return this.#signer.sign(`${origin}\n${size}\n${root}\n`);
+    return this.#signer.sign(
+      formatCheckpoint({ origin, size, root: Buffer.from(root, 'base64'), extensions: [] }),
+    );
   }
 
   /** The next batch, or `due` where a checkpoint is to be made before it. */

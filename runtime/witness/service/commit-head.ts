@@ -3,6 +3,9 @@
  * cost the realm as much as writing them.
  */
 import { decodeCommit } from '#runtime/bus/codec';
+import { busErrors } from '#runtime/bus/errors';
+import { COMMIT_FORMAT } from '#schemas/commit';
+import { FabricError } from '#schemas/fabric-error';
 
 /** The fields a leaf and the chain need. */
 export interface CommitHead {
@@ -17,7 +20,7 @@ export interface CommitHead {
 const FIELDS = ['format', 'shard', 'index', 'prev', 'at'] as const;
 const FIELDS_BYTES = FIELDS.map((name) => Buffer.from(name, 'latin1'));
 const HASH_BYTES = 32;
-const FORMAT = 1;
+const SHARD_MAX = 2 ** 32 - 1;
 
 /**
  * Reads the head from the bytes of the first fields, or by decoding the whole commit where they do not stand where our
@@ -29,6 +32,9 @@ export function commitHead(bytes: Uint8Array): CommitHead {
 
 function slowHead(bytes: Uint8Array): CommitHead {
   const { shard, index, prev, at } = decodeCommit(bytes);
+  if (!isLeafable(shard, index, at)) {
+    throw new FabricError(busErrors.bad_commit, 'The commit has numbers that no leaf of the tree holds');
+  }
   return { shard, index, prev, at };
 }
 
@@ -59,15 +65,18 @@ function quickHead(bytes: Uint8Array): CommitHead | undefined {
   }
   const [format, shard, index, time] = numbers;
   if (
-    format !== FORMAT ||
+    format !== COMMIT_FORMAT ||
     prev === undefined ||
     shard === undefined ||
     index === undefined ||
     time === undefined
   )
     return undefined;
-  const isGood = Number.isSafeInteger(shard) && Number.isSafeInteger(index) && Number.isFinite(time);
-  return isGood && shard >= 0 && index >= 0 ? { shard, index, prev, at: time } : undefined;
+  return isLeafable(shard, index, time) ? { shard, index, prev, at: time } : undefined;
+}
+
+function isLeafable(shard: number, index: number, at: number): boolean {
+  return shard <= SHARD_MAX && [shard, index, at].every((n) => Number.isSafeInteger(n) && n >= 0);
 }
 
 /** Where the fields of a map begin. */

@@ -39,6 +39,10 @@ export const witnessServiceErrors = errorKinds({
     retryable: false,
     help: 'Give the verifier key that `infrafabric witness cosign` prints: name+8 hex digits+base64.',
   },
+  policy_bad: {
+    retryable: false,
+    help: 'The form of a policy is that of C2SP tlog-policy: lines of log, witness, group and quorum.',
+  },
   cosigner_state_bad: {
     retryable: false,
     help: 'The state file of the cosigner cannot be read; restore it from a copy, for a new one would forget what was signed.',

@@ -3,15 +3,14 @@ import { sha256 } from '#runtime/bus/codec';
 import { equalBytes } from '#runtime/shard/commit';
 import { FabricError } from '#schemas/fabric-error';
 import type { LogBreak } from '#schemas/log-break';
+import { encodeLeaf } from '../leaf.ts';
 import type { LogMessage, LogReader } from '../log-reader.ts';
+import { merkle } from '../node-crypto.ts';
+import { hashesOf, TILE_WIDTH, tilePath, tileRoot } from '../tiles.ts';
 import { commitHead } from './commit-head.ts';
-import { encodeLeaf, tilePath } from './core.ts';
-import { type FullTile, hashesIn, RightEdge, rootOf, TILE_WIDTH } from './right-edge.ts';
+import { type FullTile, RightEdge } from './right-edge.ts';
 import type { SignedState } from './state-store.ts';
 import type { TileStore } from './tile-store.ts';
-
-/** Bytes of a full tile. */
-const TILE_BYTES = TILE_WIDTH * 32;
 
 /** Spoilt tiles that one reading of the log remembers, 17 KiB each at most. */
 const SPOILT_MAX = 2_048;
@@ -95,7 +94,7 @@ export function truncated(last: number, was: number): LogBreak {
 }
 
 export function tileName({ level, n }: FullTile): string {
-  return tilePath(level, n, TILE_WIDTH);
+  return tilePath({ level, n, width: TILE_WIDTH });
 }
 
 /**
@@ -108,9 +107,10 @@ async function edgeFromTiles(tiles: TileStore, size: number): Promise<RightEdge 
     const full = Math.floor(size / span);
     const hashes: Uint8Array[] = [];
     for (let n = full - (full % TILE_WIDTH); n < full; n += 1) {
-      const tile = await tiles.get(tilePath(level, n, TILE_WIDTH));
-      if (tile?.byteLength !== TILE_BYTES) return undefined;
-      hashes.push(rootOf(hashesIn(tile)));
+      const tile = await tiles.get(tilePath({ level, n, width: TILE_WIDTH }));
+      const below = tile === undefined ? undefined : hashesOf(tile, TILE_WIDTH);
+      if (below === undefined) return undefined;
+      hashes.push(tileRoot(merkle, below));
     }
     partials.push(hashes);
   }

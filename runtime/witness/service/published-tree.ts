@@ -2,15 +2,20 @@
  * The tree as it is published: what the last checkpoint covers, and no more. Its full tiles come from the store, its
  * partial ones from the right edge, which may be ahead of it.
  */
-import { consistencyProof, parseTilePath, tilePath, verifyConsistency } from './core.ts';
-import { type RightEdge, TILE_WIDTH, type TileLevel } from './right-edge.ts';
+import { FabricError } from '#schemas/fabric-error';
+import { toBase64 } from '../bytes.ts';
+import { HASH_BYTES } from '../hash.ts';
+import { LEAF_BYTES } from '../leaf.ts';
+import type { TreeHead } from '../merkle.ts';
+import { merkle } from '../node-crypto.ts';
+import { parseTilePath, TILE_WIDTH, type TileLevel, tilePath, tileReader, tileWidth } from '../tiles.ts';
+import { witnessServiceErrors } from './errors.ts';
+import type { RightEdge } from './right-edge.ts';
 import type { StoredTree } from './scrub-pass.ts';
-import { subtreesOf } from './subtrees.ts';
 import type { TileStore } from './tile-store.ts';
 
-const HASH_BYTES = 32;
-/** An entry with its length. */
-const ENTRY_BYTES = 66;
+/** An entry of a bundle, with its length. */
+const ENTRY_BYTES = 2 + LEAF_BYTES;
 
 export class PublishedTree {
   readonly #edge: RightEdge;
@@ -37,7 +42,8 @@ export class PublishedTree {
   /** A tile or bundle by its path; undefined for what the published tree has not. */
   async tile(path: string): Promise<Uint8Array | undefined> {
     const parsed = parseTilePath(path);
-    if (parsed === undefined || parsed.width > widthOf(parsed.level, parsed.n, this.#size)) return undefined;
+    if (parsed === undefined || parsed.width > tileWidth(this.#size, parsed.level, parsed.n))
+      return undefined;
     return await this.#read(this.#tiles, parsed.level, parsed.n, parsed.width);
   }
 
@@ -50,31 +56,32 @@ export class PublishedTree {
     };
   }
 
-  /** Whether the tree of `size` leaves, published or not, contains the one of `oldSize`. */
-  async isExtension(oldSize: number, oldRoot: Uint8Array, size: number, root: Uint8Array): Promise<boolean> {
-    return verifyConsistency(oldSize, size, oldRoot, root, await this.#consistency(oldSize, size));
+  /** Whether the tree of `to` leaves, published or not, contains that of `from`. */
+  async isExtension(from: TreeHead, to: TreeHead): Promise<boolean> {
+    return merkle.isConsistent(from, to, await this.#consistency(from.size, to.size));
   }
 
   /** The consistency proof between two sizes, a line of base64 each. */
-  async proofLines(oldSize: number, size: number): Promise<readonly string[]> {
-    return (await this.#consistency(oldSize, size)).map((hash) => Buffer.from(hash).toString('base64'));
+  async proofLines(from: number, to: number): Promise<readonly string[]> {
+    return (await this.#consistency(from, to)).map(toBase64);
   }
 
-  async #consistency(oldSize: number, size: number): Promise<Uint8Array[]> {
-    const read = subtreesOf((level, n, width) => this.#read(this.#tiles, level, n, width));
-    return await consistencyProof(oldSize, size, read);
+  async #consistency(from: number, to: number): Promise<Uint8Array[]> {
+    const read = tileReader(merkle, to, async ({ level, n, width }) => {
+      const tile = await this.#read(this.#tiles, level, n, width);
+      if (tile !== undefined) return tile;
+      const path = tilePath({ level, n, width });
+      throw new FabricError(witnessServiceErrors.tile_missing, `${path} is not stored`, {
+        details: { path },
+      });
+    });
+    return await merkle.consistencyProof(from, to, read);
   }
 
   /** The first `width` of a tile, from the edge where it is still partial there. */
   async #read(store: TileStore, level: TileLevel, n: number, width: number): Promise<Uint8Array | undefined> {
-    if (widthOf(level, n, this.#edge.size) < TILE_WIDTH) return this.#edge.partial(level, width);
-    const full = await store.get(tilePath(level, n, TILE_WIDTH));
+    if (tileWidth(this.#edge.size, level, n) < TILE_WIDTH) return this.#edge.partial(level, width);
+    const full = await store.get(tilePath({ level, n, width: TILE_WIDTH }));
     return full?.subarray(0, width * (level === 'entries' ? ENTRY_BYTES : HASH_BYTES));
   }
-}
-
-/** Hashes or entries that a tile has in a tree of `size` leaves; 0 or less where it has none. */
-function widthOf(level: TileLevel, n: number, size: number): number {
-  const span = level === 'entries' ? 1 : TILE_WIDTH ** level;
-  return Math.min(TILE_WIDTH, Math.floor(size / span) - n * TILE_WIDTH);
 }

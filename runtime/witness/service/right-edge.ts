@@ -3,18 +3,9 @@
  *
  * The hashes of the partial tiles are enough for the root of the tree and for every tile that is not stored.
  */
-import { sha256 } from '#runtime/bus/codec';
-
-/** Hashes of a full tile, entries of a full bundle: the fixed height 8 of C2SP tlog-tiles. */
-export const TILE_WIDTH = 256;
-const HASH_BYTES = 32;
-const LEAF_PREFIX = Uint8Array.of(0);
-const NODE_PREFIX = Uint8Array.of(1);
-/** Entries are prefixed with their length. */
-const LENGTH_BYTES = 2;
-
-/** A tile level, or the bundles of entries beside level 0. */
-export type TileLevel = number | 'entries';
+import { concat } from '../bytes.ts';
+import { merkle, nodePrimitives } from '../node-crypto.ts';
+import { encodeBundle, TILE_WIDTH, type TileLevel, tileRoot } from '../tiles.ts';
 
 export interface FullTile {
   readonly level: TileLevel;
@@ -45,17 +36,17 @@ export class RightEdge {
     this.#entries.push(entry);
     const full: FullTile[] = [];
     if (this.#entries.length === TILE_WIDTH) {
-      full.push({ level: 'entries', n: this.#size / TILE_WIDTH - 1, bytes: bundleOf(this.#entries) });
+      full.push({ level: 'entries', n: this.#size / TILE_WIDTH - 1, bytes: encodeBundle(this.#entries) });
       this.#entries.length = 0;
     }
-    let hash = leafHash(entry);
+    let hash = merkle.leafHash(entry);
     for (let level = 0, span = TILE_WIDTH; ; level += 1, span *= TILE_WIDTH) {
       this.#levels[level] ??= [];
       const hashes = this.#levels[level] as Uint8Array[];
       hashes.push(hash);
       if (hashes.length < TILE_WIDTH) return full;
-      full.push({ level, n: this.#size / span - 1, bytes: Buffer.concat(hashes) });
-      hash = rootOf(hashes);
+      full.push({ level, n: this.#size / span - 1, bytes: concat(...hashes) });
+      hash = tileRoot(merkle, hashes);
       hashes.length = 0;
     }
   }
@@ -63,39 +54,22 @@ export class RightEdge {
   /** RFC 6962 root hash; that of no leaves is SHA-256 of nothing. */
   root(): Uint8Array {
     const peaks = this.#levels.toReversed().flatMap(peaksOf);
-    return peaks.reduceRight<Uint8Array | undefined>(joinLeft, undefined) ?? sha256(new Uint8Array());
+    return (
+      peaks.reduceRight<Uint8Array | undefined>(joinLeft, undefined) ??
+      nodePrimitives.sha256(new Uint8Array())
+    );
   }
 
   /** The first `width` hashes or entries of the partial tile of a level; undefined where it has fewer. */
   partial(level: TileLevel, width: number): Uint8Array | undefined {
     const items = level === 'entries' ? this.#entries : (this.#levels[level] ?? []);
     if (items.length < width) return undefined;
-    return level === 'entries' ? bundleOf(items.slice(0, width)) : Buffer.concat(items.slice(0, width));
+    return level === 'entries' ? encodeBundle(items.slice(0, width)) : concat(...items.slice(0, width));
   }
-}
-
-export function leafHash(entry: Uint8Array): Uint8Array {
-  return sha256(Buffer.concat([LEAF_PREFIX, entry]));
-}
-
-export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
-  return sha256(Buffer.concat([NODE_PREFIX, left, right]));
 }
 
 function joinLeft(right: Uint8Array | undefined, left: Uint8Array): Uint8Array {
-  return right === undefined ? left : nodeHash(left, right);
-}
-
-/** Root over a power of two of hashes. */
-export function rootOf(hashes: readonly Uint8Array[]): Uint8Array {
-  let row = hashes;
-  while (row.length > 1) {
-    const above: Uint8Array[] = [];
-    for (let i = 1; i < row.length; i += 2)
-      above.push(nodeHash(row[i - 1] as Uint8Array, row[i] as Uint8Array));
-    row = above;
-  }
-  return row[0] as Uint8Array;
+  return right === undefined ? left : merkle.nodeHash(left, right);
 }
 
 /** Roots of the largest full subtrees, from the left. */
@@ -104,25 +78,8 @@ function peaksOf(hashes: readonly Uint8Array[]): Uint8Array[] {
   let from = 0;
   for (let width = TILE_WIDTH / 2; width >= 1; width /= 2) {
     if (((hashes.length / width) & 1) === 0) continue;
-    peaks.push(rootOf(hashes.slice(from, from + width)));
+    peaks.push(tileRoot(merkle, hashes.slice(from, from + width)));
     from += width;
   }
   return peaks;
-}
-
-/** The hashes of a tile. */
-export function hashesIn(tile: Uint8Array): Uint8Array[] {
-  const hashes: Uint8Array[] = [];
-  for (let at = 0; at < tile.byteLength; at += HASH_BYTES) hashes.push(tile.subarray(at, at + HASH_BYTES));
-  return hashes;
-}
-
-function bundleOf(entries: readonly Uint8Array[]): Uint8Array {
-  return Buffer.concat(
-    entries.flatMap((entry) => {
-      const length = Buffer.alloc(LENGTH_BYTES);
-      length.writeUInt16BE(entry.byteLength);
-      return [length, entry];
-    }),
-  );
 }

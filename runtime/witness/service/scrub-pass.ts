@@ -3,11 +3,13 @@ import { sha256 } from '#runtime/bus/codec';
 import { equalBytes } from '#runtime/shard/commit';
 import { FabricError } from '#schemas/fabric-error';
 import type { LogBreak } from '#schemas/log-break';
+import { decodeLeaf, encodeLeaf } from '../leaf.ts';
 import type { LogMessage } from '../log-reader.ts';
+import { merkle } from '../node-crypto.ts';
+import { decodeBundle, hashesOf, TILE_WIDTH, type TileLevel, tilePath } from '../tiles.ts';
 import { ChainWatch } from './chain-watch.ts';
 import { type CommitHead, commitHead } from './commit-head.ts';
-import { decodeLeaf, encodeLeaf, splitBundle, tilePath } from './core.ts';
-import { hashesIn, leafHash, RightEdge, TILE_WIDTH, type TileLevel } from './right-edge.ts';
+import { RightEdge } from './right-edge.ts';
 
 /** The signed tree as it is stored, not as it is remembered. */
 export interface StoredTree {
@@ -59,7 +61,7 @@ export class ScrubPass {
       const signed = hashes?.[i];
       // Where the bundle is spoilt, the log itself may still have what was signed.
       const match = candidates.find(
-        (leaf) => leaf !== undefined && signed !== undefined && equalBytes(leafHash(leaf), signed),
+        (leaf) => leaf !== undefined && signed !== undefined && equalBytes(merkle.leafHash(leaf), signed),
       );
       const entry = match ?? candidates[0];
       if (entries === undefined || (match !== undefined && match !== candidates[0])) isBundleSound = false;
@@ -80,16 +82,12 @@ export class ScrubPass {
 
   async #hashes(n: number, width: number): Promise<Uint8Array[] | undefined> {
     const tile = await this.#tree.read(0, n, width);
-    const hashes = tile === undefined ? [] : hashesIn(tile);
-    return hashes.length === width && hashes.at(-1)?.byteLength === sha256(NO_ENTRY).byteLength
-      ? hashes
-      : undefined;
+    return tile === undefined ? undefined : hashesOf(tile, width);
   }
 
   async #entries(n: number, width: number): Promise<Uint8Array[] | undefined> {
     const bundle = await this.#tree.read('entries', n, width);
-    const entries = bundle === undefined ? undefined : splitBundle(bundle);
-    return entries?.length === width ? entries : undefined;
+    return bundle === undefined ? undefined : decodeBundle(bundle, width);
   }
 
   #checkCommit(seq: number, entry: Uint8Array | undefined, found: Found | undefined): void {
@@ -125,8 +123,8 @@ export class ScrubPass {
 
   #tellTile(level: TileLevel, n: number, width: number): void {
     this.#tilesBroken = true;
-    const path = tilePath(level, n, width);
-    const id = `tile@${tilePath(level, n, TILE_WIDTH)}`;
+    const path = tilePath({ level, n, width });
+    const id = `tile@${tilePath({ level, n, width: TILE_WIDTH })}`;
     this.#tell({ id, kind: 'tile', seq: 0, what: `${path} is missing or not what was signed` });
   }
 }

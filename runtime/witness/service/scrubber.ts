@@ -9,8 +9,8 @@
  */
 import type { LogBreak } from '#schemas/log-break';
 import type { LogReader } from '../log-reader.ts';
+import { TILE_WIDTH } from '../tiles.ts';
 import { pause } from './pause.ts';
-import { TILE_WIDTH } from './right-edge.ts';
 import { type Found, foundIn, ScrubPass, type StoredTree } from './scrub-pass.ts';
 
 /** Bytes of commits a second: an eighth of what the slowest disks give. */

@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { readOrCreateSeed } from '#runtime/edge/sender-keys';
 import { signingKey } from '#runtime/edge/sign';
 import { FabricError } from '#schemas/fabric-error';
-import { ED25519, signatureLine, verifierKey, verifierKeyText } from './core.ts';
+import { nodePrimitives } from '../node-crypto.ts';
+import { formatNote, formatVerifierKey, signText, verifierKey } from '../note.ts';
 import { witnessServiceErrors } from './errors.ts';
 
 const SEED_FILE = 'realm.seed';
@@ -46,9 +47,11 @@ export async function openRealmSigner(
 /** A signer from a 32-byte Ed25519 seed. */
 export function signerOf(seed: Uint8Array, name: string): RealmSigner {
   const { privateKey, publicKey } = signingKey(seed);
-  const key = verifierKey(name, ED25519, publicKey);
+  const key = verifierKey(nodePrimitives.sha256, name, publicKey);
+  const signBytes = (message: Uint8Array): Uint8Array => sign(null, message, privateKey);
   return {
-    key: verifierKeyText(key),
-    sign: (text) => `${text}\n${signatureLine(name, key.id, sign(null, Buffer.from(text), privateKey))}`,
+    key: formatVerifierKey(key),
+    sign: (text) =>
+      Buffer.from(formatNote({ text, signatures: [signText(key, text, signBytes)] })).toString(),
   };
 }

@@ -2,21 +2,24 @@
 import test from 'ava';
 import { decodeCommit, sha256 } from '#runtime/bus/codec';
 import { natsLogReader } from '#runtime/bus/nats-log-reader';
+import { parseCheckpoint } from '#runtime/witness/checkpoint';
+import { encodeLeaf } from '#runtime/witness/leaf';
 import type { LogReader } from '#runtime/witness/log-reader';
+import { merkle } from '#runtime/witness/node-crypto';
+import { parseNote } from '#runtime/witness/note';
 import { commitHead } from '#runtime/witness/service/commit-head';
-import { encodeLeaf, parseCheckpoint, parseNote, tilePath } from '#runtime/witness/service/core';
-import { leafHash, nodeHash } from '#runtime/witness/service/right-edge';
 import { natsTiles } from '#runtime/witness/service/tile-store';
+import { tilePath } from '#runtime/witness/tiles';
 import { WitnessRig } from './rig.ts';
 
 /** RFC 6962, 2.1, to the letter. */
 function plainRoot(leaves: readonly Uint8Array[]): Uint8Array {
   const [first] = leaves;
   if (first === undefined) return sha256(new Uint8Array());
-  if (leaves.length === 1) return leafHash(first);
+  if (leaves.length === 1) return merkle.leafHash(first);
   let k = 1;
   while (k * 2 < leaves.length) k *= 2;
-  return nodeHash(plainRoot(leaves.slice(0, k)), plainRoot(leaves.slice(k)));
+  return merkle.nodeHash(plainRoot(leaves.slice(0, k)), plainRoot(leaves.slice(k)));
 }
 
 async function leavesOf(reader: LogReader): Promise<Uint8Array[]> {
@@ -30,7 +33,7 @@ async function leavesOf(reader: LogReader): Promise<Uint8Array[]> {
 }
 
 function checkpointOf(note: string | undefined) {
-  const parsed = parseNote(note ?? '');
+  const parsed = parseNote(Buffer.from(note ?? ''));
   const checkpoint = parsed && parseCheckpoint(parsed.text);
   if (checkpoint === undefined) throw new Error(`no checkpoint: ${note}`);
   return checkpoint;
@@ -66,10 +69,16 @@ test('a checkpoint has the RFC 6962 root over the log, and a restart takes up fr
   t.deepEqual(rig.told, []);
 
   const tiles = await natsTiles(rig.nc, rig.subjects);
-  await (tiles as unknown as { delete(name: string): Promise<void> }).delete(tilePath(0, 1, 256));
+  await (tiles as unknown as { delete(name: string): Promise<void> }).delete(
+    tilePath({ level: 0, n: 1, width: 256 }),
+  );
   const rebuilt = await rig.build();
   t.is(rebuilt.halted, undefined);
-  t.is((await tiles.get(tilePath(0, 1, 256)))?.byteLength, 8_192, 'a missing tile is made anew from the log');
+  t.is(
+    (await tiles.get(tilePath({ level: 0, n: 1, width: 256 })))?.byteLength,
+    8_192,
+    'a missing tile is made anew from the log',
+  );
 });
 
 function bound(reader: LogReader): LogReader {

@@ -5,7 +5,8 @@ import { lockDataFolder } from '#runtime/bus/lock';
 import { readOrCreateSeed } from '#runtime/edge/sender-keys';
 import { signingKey } from '#runtime/edge/sign';
 import type { Logger } from '#runtime/shard/ports';
-import { parseVerifierKey, type VerifierKey } from '#runtime/witness/service/core';
+import { nodePrimitives } from '#runtime/witness/node-crypto';
+import { ED25519, parseVerifierKey, type VerifierKey } from '#runtime/witness/note';
 import { Cosigner } from '#runtime/witness/service/cosign/cosigner';
 import { serveCosigner } from '#runtime/witness/service/cosign/serve';
 import { StateFile } from '#runtime/witness/service/cosign/state-file';
@@ -91,8 +92,8 @@ function remarks(io: Io, json: boolean): Logger {
 }
 
 function collectKey(text: string, known: readonly VerifierKey[] = []): readonly VerifierKey[] {
-  const key = parseVerifierKey(text.trim());
-  if (key === undefined)
+  const key = parseVerifierKey(nodePrimitives.sha256, text.trim());
+  if (key?.type !== ED25519)
     throw new InvalidArgumentError('Expected a verifier key such as name+1a2b3c4d+base64.');
   return [...known, key];
 }

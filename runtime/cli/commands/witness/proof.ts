@@ -1,18 +1,14 @@
 /** `witness proof`: that a commit is in the log, as a C2SP tlog-proof that is checked without the realm. */
 import { Command, InvalidArgumentError } from 'commander';
+import { parseCheckpoint } from '#runtime/witness/checkpoint';
+import { decodeLeaf } from '#runtime/witness/leaf';
 import type { LogReader } from '#runtime/witness/log-reader';
+import { merkle } from '#runtime/witness/node-crypto';
+import { parseNote } from '#runtime/witness/note';
 import { commitHead } from '#runtime/witness/service/commit-head';
-import {
-  decodeLeaf,
-  inclusionProof,
-  parseCheckpoint,
-  parseNote,
-  splitBundle,
-  tilePath,
-} from '#runtime/witness/service/core';
 import { witnessServiceErrors } from '#runtime/witness/service/errors';
-import { TILE_WIDTH } from '#runtime/witness/service/right-edge';
-import { subtreesOf } from '#runtime/witness/service/subtrees';
+import { decodeBundle, TILE_WIDTH, tilePath, tileReader, tileWidth } from '#runtime/witness/tiles';
+import { formatTlogProof } from '#runtime/witness/tlog-proof';
 import { FabricError } from '#schemas/fabric-error';
 import { handle, type Shell } from '../../command.ts';
 import { EXIT } from '../../exit-codes.ts';
@@ -35,16 +31,12 @@ export function witnessProofCommand(shell: Shell): Command {
   return handle<[Place], { readonly cosigned?: boolean }>(shell, command, ({ io, out, options }, wanted) =>
     withRealm(options, io, async (realm) => {
       const name = options.cosigned === true ? 'checkpoint.cosigned' : 'checkpoint';
-      const note = Buffer.from(await witnessRead(realm, name)).toString();
-      const size = parseCheckpoint(parseNote(note)?.text ?? '')?.size ?? 0;
+      const checkpoint = await witnessRead(realm, name);
+      const size = parseCheckpoint(parseNote(checkpoint)?.text ?? '')?.size ?? 0;
       const seq = 'seq' in wanted ? wanted.seq : await find(await realm.openLog(), size, wanted);
       if (seq === undefined || seq < 1 || seq > size) throw noLeaf(size);
-      const { proof, entry } = await prove(realm, seq - 1, size);
-      const lines = proof.map((hash) => Buffer.from(hash).toString('base64'));
-      const extra = Buffer.from(entry).toString('base64');
-      const text = ['c2sp.org/tlog-proof@v1', `extra ${extra}`, `index ${seq - 1}`, ...lines, '', note].join(
-        '\n',
-      );
+      const { hashes, entry } = await prove(realm, seq - 1, size);
+      const text = formatTlogProof({ index: seq - 1, hashes, checkpoint, extra: entry });
       const leaf = decodeLeaf(entry);
       out.data({ seq, shard: leaf?.shard, index: leaf?.index, size, proof: text });
       out.lines([text.replace(/\n$/, '')]);
@@ -55,20 +47,17 @@ export function witnessProofCommand(shell: Shell): Command {
 
 async function prove(
   realm: Realm,
-  leaf: number,
+  index: number,
   size: number,
-): Promise<{ proof: Uint8Array[]; entry: Uint8Array }> {
-  const read = subtreesOf((level, n, width) => witnessRead(realm, tilePath(level, n, width)));
-  const proof = await inclusionProof(leaf, 0, size, read);
-  const n = Math.floor(leaf / TILE_WIDTH);
-  const offset = leaf % TILE_WIDTH;
-  const bundle = await witnessRead(
-    realm,
-    tilePath('entries', n, Math.min(TILE_WIDTH, size - n * TILE_WIDTH)),
-  );
-  const entry = splitBundle(bundle)?.[offset];
+): Promise<{ hashes: Uint8Array[]; entry: Uint8Array }> {
+  const read = tileReader(merkle, size, (tile) => witnessRead(realm, tilePath(tile)));
+  const hashes = await merkle.inclusionProof(index, size, read);
+  const n = Math.floor(index / TILE_WIDTH);
+  const width = tileWidth(size, 'entries', n);
+  const bundle = await witnessRead(realm, tilePath({ level: 'entries', n, width }));
+  const entry = decodeBundle(bundle, width)?.[index % TILE_WIDTH];
   if (entry === undefined) throw noLeaf(size);
-  return { proof, entry };
+  return { hashes, entry };
 }
 
 /** Sequence of a commit among the first `size`, by halving: the indices of a shard grow with the sequence. */

@@ -7,34 +7,32 @@
  * Q2  What is cosigned is on disk before the cosignature is made; between the check against the record and the new
  *     record nothing else is done (no await), and one process owns the folder.
  */
-import { sign, verify } from 'node:crypto';
-import { type SigningKey, verifyingKey } from '#runtime/edge/sign';
-import { equalBytes } from '#runtime/shard/commit';
+import { sign } from 'node:crypto';
+import type { SigningKey } from '#runtime/edge/sign';
+import { equal, fromBase64, parseDecimal, textOf, toBase64, utf8 } from '../../bytes.ts';
+import { type Checkpoint, parseCheckpoint } from '../../checkpoint.ts';
+import { cosign } from '../../cosignature.ts';
+import { HASH_BYTES } from '../../hash.ts';
+import { merkle, nodePrimitives } from '../../node-crypto.ts';
 import {
-  type Checkpoint,
-  COSIGNATURE,
-  cosignatureText,
-  ED25519,
+  COSIGNATURE_V1,
+  formatSignatureLine,
+  formatVerifierKey,
   type Note,
-  parseCheckpoint,
   parseNote,
-  signatureLine,
   type VerifierKey,
   verifierKey,
-  verifierKeyText,
-  verifyConsistency,
-} from '../core.ts';
+  verifyNote,
+} from '../../note.ts';
 import type { HttpReply } from '../http-listener.ts';
-import { RightEdge } from '../right-edge.ts';
 import type { StateFile } from './state-file.ts';
 
 /** C2SP tlog-witness: no client sends more. */
 const PROOF_LINES_MAX = 63;
-const HASH_BYTES = 32;
 /** A checkpoint with extension lines, many signatures and the longest proof. */
 export const BODY_BYTES_MAX = 64 * 1024;
 const SIZE_TYPE = 'text/x.tlog.size';
-const NO_LEAVES = new RightEdge().root();
+const NO_LEAVES = nodePrimitives.sha256(new Uint8Array());
 
 export interface CosignerOptions {
   /** Name of this cosigner's key, best a URL without its scheme. */
@@ -53,12 +51,12 @@ export class Cosigner {
 
   constructor(options: CosignerOptions) {
     this.#options = options;
-    this.#own = verifierKey(options.name, COSIGNATURE, options.key.publicKey);
+    this.#own = verifierKey(nodePrimitives.sha256, options.name, options.key.publicKey, COSIGNATURE_V1);
   }
 
   /** Its verifier key, as those who rely on it configure it. */
   get key(): string {
-    return verifierKeyText(this.#own);
+    return formatVerifierKey(this.#own);
   }
 
   /** Answers `add-checkpoint`. Throws what the file system says; nothing is cosigned then. */
@@ -73,18 +71,18 @@ export class Cosigner {
     const known = this.#options.state.get(checkpoint.origin);
     const knownSize = known?.size ?? 0;
     if (oldSize !== knownSize) return { status: 409, type: SIZE_TYPE, body: `${knownSize}\n` };
-    const knownRoot = known === undefined ? NO_LEAVES : Buffer.from(known.root, 'base64');
-    if (knownSize === checkpoint.size && !equalBytes(knownRoot, checkpoint.root)) {
+    const knownRoot = known === undefined ? NO_LEAVES : (fromBase64(known.root) ?? new Uint8Array());
+    if (knownSize === checkpoint.size && !equal(knownRoot, checkpoint.root)) {
       return { status: 409, body: 'Another root was cosigned for this size\n' };
     }
     // Q1
-    if (!verifyConsistency(knownSize, checkpoint.size, knownRoot, checkpoint.root, proof)) {
+    if (!merkle.isConsistent({ size: knownSize, root: knownRoot }, checkpoint, proof)) {
       return { status: 422, body: 'The consistency proof does not verify\n' };
     }
     // Q2
     this.#options.state.set(checkpoint.origin, {
       size: checkpoint.size,
-      root: Buffer.from(checkpoint.root).toString('base64'),
+      root: toBase64(checkpoint.root),
     });
     return { status: 200, body: this.#cosign(note.text) };
   }
@@ -92,10 +90,8 @@ export class Cosigner {
   /** C2SP tlog-cosignature, Ed25519. */
   #cosign(text: string): string {
     const time = Math.floor(this.#options.now() / 1_000);
-    const stamp = Buffer.alloc(8);
-    stamp.writeBigUInt64BE(BigInt(time));
-    const signature = sign(null, Buffer.from(cosignatureText(time, text)), this.#options.key.privateKey);
-    return signatureLine(this.#own.name, this.#own.id, Buffer.concat([stamp, signature]));
+    const signBytes = (message: Uint8Array): Uint8Array => sign(null, message, this.#options.key.privateKey);
+    return `${formatSignatureLine(cosign(this.#own, text, time, signBytes))}\n`;
   }
 }
 
@@ -108,27 +104,25 @@ interface AddRequest {
 
 /** Undefined for what is not the form of such a request. */
 function parseRequest(body: Uint8Array): AddRequest | undefined {
-  const text = Buffer.from(body).toString();
-  const head = text.indexOf('\n\n');
-  if (head === -1 || !Buffer.from(text).equals(body)) return undefined;
+  const text = textOf(body);
+  const head = text?.indexOf('\n\n') ?? -1;
+  if (text === undefined || head === -1) return undefined;
   const [old = '', ...lines] = text.slice(0, head).split('\n');
-  const size = /^old (0|[1-9]\d{0,15})$/.exec(old)?.[1];
-  if (size === undefined || !Number.isSafeInteger(Number(size)) || lines.length > PROOF_LINES_MAX)
-    return undefined;
-  const proof = lines.map((line) => Buffer.from(line, 'base64'));
-  const isGood = proof.every(
-    (hash, i) => hash.byteLength === HASH_BYTES && hash.toString('base64') === lines[i],
-  );
-  const note = parseNote(text.slice(head + 2));
+  const oldSize = old.startsWith('old ') ? parseDecimal(old.slice('old '.length)) : undefined;
+  if (oldSize === undefined || lines.length > PROOF_LINES_MAX) return undefined;
+  const proof: Uint8Array[] = [];
+  for (const line of lines) {
+    const hash = fromBase64(line);
+    if (hash?.byteLength !== HASH_BYTES) return undefined;
+    proof.push(hash);
+  }
+  const note = parseNote(utf8(text.slice(head + 2)));
   const checkpoint = note === undefined ? undefined : parseCheckpoint(note.text);
-  if (!isGood || note === undefined || checkpoint === undefined) return undefined;
-  return { oldSize: Number(size), proof, note, checkpoint };
+  return note === undefined || checkpoint === undefined ? undefined : { oldSize, proof, note, checkpoint };
 }
 
 /** Signatures of unknown keys are ignored; one of a known key is enough. */
-function isSignedBy({ text, signatures }: Note, keys: readonly VerifierKey[]): boolean {
-  return signatures.some(({ name, id, signature }) => {
-    const key = keys.find((k) => k.name === name && k.type === ED25519 && equalBytes(k.id, id));
-    return key !== undefined && verify(null, Buffer.from(text), verifyingKey(key.publicKey), signature);
-  });
+function isSignedBy(note: Note, keys: readonly VerifierKey[]): boolean {
+  const verdict = verifyNote(nodePrimitives, note, keys);
+  return verdict.ok && verdict.verified.length > 0;
 }
