@@ -6,6 +6,9 @@ import { type AnyStateMachine, type EventFromLogic, fromPromise } from 'xstate';
 import type { RetryPolicy } from './commit.ts';
 import { errorKinds, FabricError } from './fabric-error.ts';
 
+/** What a machine finds in place of a personal value, and how it tells. */
+export { isSealed, type Sealed } from './sealed.ts';
+
 export const machineKitErrors = errorKinds({
   no_moment: {
     retryable: false,
