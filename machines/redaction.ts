@@ -3,6 +3,7 @@
  * is. `redact` again is answered with how far it has come.
  */
 import { assign, setup } from 'xstate';
+import { errorKinds, FabricError } from '#schemas/fabric-error';
 import { effectInput, invocation, kernelActions, moment } from '#schemas/machine-kit';
 import {
   PRIVACY_DRIVER,
@@ -11,6 +12,10 @@ import {
   type RedactionOrder,
   redactionEventSchema,
 } from '#schemas/privacy';
+
+export const redactionErrors = errorKinds({
+  not_an_operator: { retryable: false, help: 'Give the order with `infrafabric redact`.' },
+});
 
 /** Orders kept: a subject is readmitted rarely; the log has all. */
 const ORDERS_KEPT_MAX = 20;
@@ -26,7 +31,11 @@ const kit = setup({
     ...kernelActions,
     keepOrder: assign(({ context, event, system }) => {
       const { type, subject, reason, by } = redactionEventSchema.parse(event);
-      const order = { type, reason, by, at: moment(system).at };
+      const { at, from } = moment(system);
+      // An operator's order comes from no actor; any actor could mail one.
+      if (from !== undefined)
+        throw new FabricError(redactionErrors.not_an_operator, `${from} may not redact`);
+      const order = { type, reason, by, at };
       return { subject, failures: 0, orders: [...context.orders, order].slice(-ORDERS_KEPT_MAX) };
     }),
     countFailure: assign({ failures: ({ context }) => context.failures + 1 }),

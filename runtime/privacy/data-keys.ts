@@ -54,8 +54,8 @@ export interface KeyRows {
   erase(subject: string, before: number): Promise<number>;
   /** Tells of every change from now on, until closed. */
   watch(changed: (row: unknown, revision: number) => void): Promise<{ close(): Promise<void> }>;
-  /** The realm's mark of its privacy key: written once, read ever after. */
-  check(mark: string): Promise<string>;
+  /** The realm's mark of its privacy key: written once, read ever after; only read where none is given. */
+  check(mark: string | undefined): Promise<string | undefined>;
 }
 
 /** What a node knows of a subject. */
@@ -102,7 +102,7 @@ export class DataKeys {
         .update(`infrafabric privacy key of ${realm}`)
         .digest('base64url');
       const stored = await rows.check(mark);
-      if (!isSame(stored, mark)) {
+      if (!isSame(stored ?? '', mark)) {
         throw new FabricError(
           privacyErrors.privacy_key_mismatch,
           'keys/privacy.key of this data folder is not the privacy key of the realm',

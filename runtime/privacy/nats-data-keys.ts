@@ -83,6 +83,7 @@ export async function natsKeyRows(nc: NatsConnection, bucket: string, logger?: L
       for (;;) {
         const found = await read(key);
         if (found !== undefined) return String((found.row as { check?: unknown } | undefined)?.check);
+        if (mark === undefined) return undefined;
         await write(key, { check: mark }, 0);
       }
     },

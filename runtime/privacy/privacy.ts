@@ -9,15 +9,17 @@ import type { Subjects } from '#runtime/bus/subjects';
 import type { Driver } from '#runtime/effects/driver';
 import type { ActorKind } from '#runtime/machine/types';
 import type { Admission, Ask, Clock, EdgeGate, Logger, ShardInbox } from '#runtime/shard/ports';
+import { FabricError } from '#schemas/fabric-error';
 import { DataKeys } from './data-keys.ts';
 import { PrivacyDoor } from './door.ts';
 import { privacyDriver } from './driver.ts';
 import { privateDriver } from './effects.ts';
+import { privacyErrors } from './errors.ts';
 import { type PrivacyGate, privacyGate } from './gate.ts';
 import { natsInboxEraser } from './inbox-eraser.ts';
 import { Marks } from './marks.ts';
 import { natsKeyRows } from './nats-data-keys.ts';
-import { ensurePrivacyKey, readPrivacyKey } from './privacy-key.ts';
+import { ensurePrivacyKey, privacyKeyFile, readPrivacyKey } from './privacy-key.ts';
 
 export interface PrivacyOptions {
   readonly realm: string;
@@ -75,7 +77,7 @@ export class Privacy {
     const marks = new Map<string, Marks>();
     for (const { type, personal } of kinds) if (personal !== undefined) marks.set(type, new Marks(personal));
     if (marks.size > 0) {
-      const privacyKey = await ensurePrivacyKey(this.#options.dataDir);
+      const privacyKey = await this.#privacyKey();
       const present = await this.#opening;
       if (present?.canSeal === false) this.#opening = undefined;
       await this.#openKeys(privacyKey);
@@ -145,6 +147,20 @@ export class Privacy {
       clock,
       logger,
     });
+  }
+
+  /** Made by the first node of a realm; any other must have been given it. */
+  async #privacyKey(): Promise<KeyObject> {
+    const { dataDir } = this.#options;
+    const present = await readPrivacyKey(dataDir);
+    if (present !== undefined) return present;
+    const { nc, subjects } = this.#opened();
+    const rows = await natsKeyRows(nc, subjects.buckets.privacy);
+    if ((await rows.check(undefined)) === undefined) return await ensurePrivacyKey(dataDir);
+    throw new FabricError(
+      privacyErrors.privacy_key_mismatch,
+      `The realm has a privacy key, and ${privacyKeyFile(dataDir)} is not there`,
+    );
   }
 
   #openKeys(privacyKey: KeyObject | undefined): Promise<DataKeys> {

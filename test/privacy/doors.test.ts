@@ -13,6 +13,7 @@ import { DataKeys } from '#runtime/privacy/data-keys';
 import { natsKeyRows } from '#runtime/privacy/nats-data-keys';
 import { readPrivacyKey } from '#runtime/privacy/privacy-key';
 import { open } from '#runtime/privacy/seal';
+import { openVault } from '#runtime/privacy/vault';
 import type { Entry } from '#schemas/commit';
 import { isSealed, replaceSealed, SEALED, type Sealed } from '#schemas/sealed';
 import { TestRealm } from '../rig/realm.ts';
@@ -197,6 +198,19 @@ test('a send that a crash left in the clear is overwritten at the next start; a 
     const { email } = (await after.ask('person/1', { type: 'get' })).reply as { email: unknown };
     return JSON.stringify(email) === JSON.stringify(name);
   }, 'it is taken');
+  // A program with the key of the realm seals by itself.
+  const options = {
+    realm: 'test',
+    dataDir: realm.dataDir,
+    kinds: { person: { fields: ['/name', '/email'] } },
+  };
+  await using vault = await openVault(after.connection, options);
+  await after.send('person/2', await vault.seal('person/2', { type: 'register', name: SECRET }));
+  await until(async () => {
+    const { reply } = await after.ask('person/2', { type: 'get' });
+    return ((await vault.open(reply)) as { name: unknown }).name === SECRET;
+  }, 'it is taken and opens');
+  await nowhere(realm);
 });
 
 test('a node without the privacy key of its realm does not start', async (t) => {

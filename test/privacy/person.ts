@@ -10,6 +10,7 @@ type PersonEvent =
   | { type: 'register'; name: Field; email?: Field; contacts?: { phone: Field; kind?: string }[] }
   | { type: 'note'; text: Field }
   | { type: 'tell'; to: string }
+  | { type: 'order'; to: string; order: { type: string; subject: string; reason: string; by: string } }
   | { type: 'later' }
   | { type: 'timed'; name: Field }
   | { type: 'write' }
@@ -58,6 +59,9 @@ const machine = setup({
         type: 'send',
         params: ({ context, event }) => ({ to: event.to, event: { type: 'register', name: context.name } }),
       },
+    },
+    order: {
+      actions: { type: 'send', params: ({ event }) => ({ to: event.to, event: event.order }) },
     },
     later: {
       actions: raise(({ context }) => ({ type: 'timed' as const, name: context.name ?? '' }), {

@@ -1,4 +1,7 @@
 /** Personal data in a real realm: never in the clear on disk, gone with its key, and the log whole all the same. */
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import test from 'ava';
 import { decodeCommit, sha256 } from '#runtime/bus/codec';
@@ -6,6 +9,9 @@ import { natsLogReader } from '#runtime/bus/nats-log-reader';
 import { Subjects } from '#runtime/bus/subjects';
 import type { Client } from '#runtime/client/node';
 import { apiRequest, type RedactReply, type RedactRequest } from '#runtime/node/api';
+import { DataKeys } from '#runtime/privacy/data-keys';
+import { natsKeyRows } from '#runtime/privacy/nats-data-keys';
+import { readPrivacyKey } from '#runtime/privacy/privacy-key';
 import { redactionAddress } from '#runtime/privacy/redact';
 import { isSealed, SEALED, type Sealed, sealedIn } from '#schemas/sealed';
 import { CliFolder } from '../rig/cli.ts';
@@ -111,6 +117,11 @@ test('a redaction destroys the key on disk and in every node, refuses new data, 
   t.is(typeof wrapped, 'string');
   t.is(filesWith(realm.dataDir, wrapped).length, 1);
 
+  // No actor gives such orders, and no sender.
+  const forged = { type: 'redact', subject: 'person/1', reason: 'x', by: 'x' };
+  await client.ask('person/2', { type: 'order', to: redactionAddress('person/1'), order: forged });
+  const shut = await t.throwsAsync(client.ask(redactionAddress('person/1'), forged));
+  t.like(shut, { code: 'door_closed' });
   await t.throwsAsync(order(client, { subject: 'person/none' }), {
     message: /No personal data of person\/none/,
   });
@@ -159,7 +170,43 @@ test('a redaction destroys the key on disk and in every node, refuses new data, 
   t.not(sealed?.[SEALED].kid, old?.[SEALED].kid);
 });
 
-for (const point of ['after_commit', 'before_reply', 'after_mail', 'effect_done']) {
+test('marks come with a reload; a redaction is heard by every node of a realm at once; a node needs the key of its realm', async (t) => {
+  const config = personConfig({}, { shards: 2, data: 'data' });
+  const { kinds } = config as { kinds: Record<string, object> };
+  await using one = await TestRealm.start({ config: { ...config, kinds: { plain: kinds['plain'] } } });
+  await using folder = new CliFolder({ INFRAFABRIC_DATA: one.dataDir });
+  one.configure(config);
+  const reloaded = await folder.run(['reload', join(one.folder, 'realm.yaml')]);
+  t.is(reloaded.code, 0, reloaded.err);
+  const client = await one.client();
+  const names = Array.from({ length: 6 }, (_, n) => `person/${n}`);
+  const registered = await Promise.all(names.map((at) => client.ask(at, { type: 'register', name: 'Jane' })));
+  for (const { reply } of registered) t.true(isSealed((reply as { name: unknown }).name));
+
+  const server = { url: one.url, token: one.token };
+  const home = mkdtempSync(join(tmpdir(), 'if-second-'));
+  const options = { config: { ...config, limits: { leaseTtl: '1s' } }, server, folder: home };
+  await t.throwsAsync(TestRealm.start(options), { message: /privacy_key_mismatch/ });
+  t.false(existsSync(join(home, 'data/keys/privacy.key')));
+  mkdirSync(join(home, 'data/keys'), { recursive: true });
+  cpSync(join(one.dataDir, 'keys/privacy.key'), join(home, 'data/keys/privacy.key'));
+  await using two = await TestRealm.start(options);
+  // As any node does, with the key at hand.
+  const rows = await natsKeyRows(client.connection, subjects.buckets.privacy);
+  const privacyKey = await readPrivacyKey(two.dataDir);
+  await using third = await DataKeys.open({ rows, realm: 'test', privacyKey, now: Date.now });
+  t.is((await third.find('person/0'))?.state, 'active');
+  await client.ask('person/0', { type: 'note', text: 'x' });
+  const done = await folder.run(['redact', 'person/0', '--reason', 'r', '--yes']);
+  t.is(done.code, 0, done.err);
+  t.like(await t.throwsAsync(client.ask('person/0', { type: 'note', text: 'y' })), {
+    code: 'subject_redacted',
+  });
+  await two.down();
+  rmSync(home, { recursive: true, force: true });
+});
+
+for (const point of ['after_commit', 'effect_done']) {
   test(`a crash at ${point} of a redaction is made good at the next start`, async (t) => {
     await using realm = await TestRealm.start({ config: personConfig({}, { shards: 1 }) });
     const client = await realm.client();

@@ -97,7 +97,7 @@ export class MemoryRows implements KeyRows {
     };
   }
 
-  async check(mark: string): Promise<string> {
+  async check(mark: string | undefined): Promise<string | undefined> {
     this.#check ??= mark;
     return this.#check;
   }
