@@ -13,6 +13,8 @@ interface Head {
   readonly at: number;
 }
 
+const UNKNOWN: Head = { index: -1, hash: NO_COMMIT, at: 0 };
+
 export class ChainWatch {
   readonly #heads = new Map<number, Head>();
 
@@ -29,6 +31,7 @@ export class ChainWatch {
   take(seq: number, shard: number, commit: CommitHead, hash: Uint8Array): LogBreak | undefined {
     const before = this.#heads.get(shard) ?? { index: -1, hash: NO_COMMIT, at: 0 };
     this.#heads.set(shard, { index: commit.index, hash, at: commit.at });
+    if (before === UNKNOWN) return undefined;
     const wrong = problem(before, shard, commit);
     if (wrong === undefined) return undefined;
     return {
@@ -44,6 +47,12 @@ export class ChainWatch {
   /** Goes on from a commit that cannot be checked itself. */
   skip({ shard, index, hash, at }: Head & { readonly shard: number }): void {
     this.#heads.set(shard, { index, hash, at });
+  }
+
+  /** The next commit of a shard, or of every shard, may be any. */
+  forget(shard?: number): void {
+    for (const known of shard === undefined ? [...this.#heads.keys()] : [shard])
+      this.#heads.set(known, UNKNOWN);
   }
 
   heads(): ChainHead[] {

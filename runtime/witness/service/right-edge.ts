@@ -32,14 +32,24 @@ export class RightEdge {
 
   /** Adds a leaf; the tiles that it made full, entries first. */
   append(entry: Uint8Array): FullTile[] {
-    this.#size += 1;
     this.#entries.push(entry);
     const full: FullTile[] = [];
     if (this.#entries.length === TILE_WIDTH) {
-      full.push({ level: 'entries', n: this.#size / TILE_WIDTH - 1, bytes: encodeBundle(this.#entries) });
+      full.push({
+        level: 'entries',
+        n: Math.floor(this.#size / TILE_WIDTH),
+        bytes: encodeBundle(this.#entries),
+      });
       this.#entries.length = 0;
     }
-    let hash = merkle.leafHash(entry);
+    return [...full, ...this.appendHash(merkle.leafHash(entry))];
+  }
+
+  /** Adds a leaf of which only the hash is known; the bundles of such a tree are not known either. */
+  appendHash(leafHash: Uint8Array): FullTile[] {
+    this.#size += 1;
+    const full: FullTile[] = [];
+    let hash = leafHash;
     for (let level = 0, span = TILE_WIDTH; ; level += 1, span *= TILE_WIDTH) {
       this.#levels[level] ??= [];
       const hashes = this.#levels[level] as Uint8Array[];

@@ -1,5 +1,5 @@
 /** One reading of the log against the tree that was signed over it (scrubber.ts, S2). */
-import { sha256 } from '#runtime/bus/codec';
+import { decodeCommit, sha256 } from '#runtime/bus/codec';
 import { equalBytes } from '#runtime/shard/commit';
 import { FabricError } from '#schemas/fabric-error';
 import type { LogBreak } from '#schemas/log-break';
@@ -54,22 +54,18 @@ export class ScrubPass {
     const n = from / TILE_WIDTH;
     const hashes = await this.#hashes(n, width);
     const entries = await this.#entries(n, width);
+    let isTileSound = hashes !== undefined;
     let isBundleSound = entries !== undefined;
     for (let i = 0; i < width; i += 1) {
       const seq = from + i + 1;
-      const candidates = [entries?.[i], leafFrom(seq, found.get(seq))];
-      const signed = hashes?.[i];
-      // Where the bundle is spoilt, the log itself may still have what was signed.
-      const match = candidates.find(
-        (leaf) => leaf !== undefined && signed !== undefined && equalBytes(merkle.leafHash(leaf), signed),
-      );
-      const entry = match ?? candidates[0];
-      if (entries === undefined || (match !== undefined && match !== candidates[0])) isBundleSound = false;
-      this.#checkCommit(seq, entry, found.get(seq));
-      await this.#grow(entry ?? NO_ENTRY);
+      const judged = judge(hashes?.[i], entries?.[i], leafFrom(seq, found.get(seq)));
+      isTileSound &&= judged.isTileSound;
+      isBundleSound &&= judged.isBundleSound;
+      this.#checkCommit(seq, judged.entry, found.get(seq));
+      await this.#grow(judged.hash);
     }
-    if (hashes === undefined) this.#tellTile(0, n, width);
-    else if (!isBundleSound) this.#tellTile('entries', n, width);
+    if (!isTileSound) this.#tellTile(0, n);
+    if (!isBundleSound) this.#tellTile('entries', n);
   }
 
   /** After the last bundle: the signed root must come out. */
@@ -100,33 +96,77 @@ export class ScrubPass {
       return;
     }
     // The chain goes on from what was signed, so that the commit after this one is no second break.
-    if (leaf !== undefined) this.#chain.skip(leaf);
+    if (leaf === undefined) this.#chain.forget(found?.shard);
+    else this.#chain.skip(leaf);
     if (this.#inRun) return;
     this.#inRun = true;
     const where = leaf === undefined ? {} : { shard: leaf.shard, index: leaf.index };
-    if (found === undefined) {
-      const what = 'the commit that was signed here is not in the log';
-      this.#tell({ id: `removed@${seq}`, kind: 'removed', seq, ...where, what });
-    } else {
-      const what = 'its bytes are not those that were signed';
-      this.#tell({ id: `altered@${seq}`, kind: 'altered', seq, ...where, what });
-    }
+    const kind = found === undefined ? 'removed' : isSame ? 'undecodable' : 'altered';
+    this.#tell({ id: `${kind}@${seq}`, kind, seq, ...where, what: WHAT[kind] });
   }
 
-  async #grow(entry: Uint8Array): Promise<void> {
-    for (const { level, n, bytes } of this.#edge.append(entry)) {
-      if (level === 'entries') continue;
+  async #grow(hash: Uint8Array): Promise<void> {
+    for (const { level, n, bytes } of this.#edge.appendHash(hash)) {
+      // Level 0 was judged leaf by leaf.
+      if (level === 0) continue;
       const stored = await this.#tree.read(level, n, TILE_WIDTH);
-      if (stored === undefined || !equalBytes(stored, bytes)) this.#tellTile(level, n, TILE_WIDTH);
+      if (stored === undefined || !equalBytes(stored, bytes)) this.#tellTile(level, n);
     }
   }
 
-  #tellTile(level: TileLevel, n: number, width: number): void {
+  #tellTile(level: TileLevel, n: number): void {
     this.#tilesBroken = true;
-    const path = tilePath({ level, n, width });
-    const id = `tile@${tilePath({ level, n, width: TILE_WIDTH })}`;
-    this.#tell({ id, kind: 'tile', seq: 0, what: `${path} is missing or not what was signed` });
+    const path = tilePath({ level, n, width: TILE_WIDTH });
+    this.#tell({
+      id: `tile@${path}`,
+      kind: 'tile',
+      seq: 0,
+      what: `${path} is missing or not what was signed`,
+    });
   }
+}
+
+const WHAT = {
+  removed: 'the commit that was signed here is not in the log',
+  altered: 'its bytes are not those that were signed',
+  undecodable: 'what was signed here is no whole commit',
+} as const;
+
+interface Judged {
+  /** What the tree above was made of, as far as anything tells. */
+  readonly hash: Uint8Array;
+  /** The entry that was signed; undefined where neither bundle nor log have it. */
+  readonly entry: Uint8Array | undefined;
+  readonly isTileSound: boolean;
+  readonly isBundleSound: boolean;
+}
+
+/** Three tell of each leaf: the tile its hash, the bundle its entry, the log the commit. Two that agree are right. */
+function judge(
+  signed: Uint8Array | undefined,
+  bundled: Uint8Array | undefined,
+  logged: Uint8Array | undefined,
+): Judged {
+  const isSigned = (entry: Uint8Array | undefined): boolean =>
+    entry !== undefined && signed !== undefined && equalBytes(merkle.leafHash(entry), signed);
+  if (signed !== undefined && isSigned(bundled)) {
+    return { hash: signed, entry: bundled, isTileSound: true, isBundleSound: true };
+  }
+  if (signed !== undefined && isSigned(logged)) {
+    return { hash: signed, entry: logged, isTileSound: true, isBundleSound: false };
+  }
+  if (bundled !== undefined && logged !== undefined && equalBytes(bundled, logged)) {
+    return { hash: merkle.leafHash(bundled), entry: bundled, isTileSound: false, isBundleSound: true };
+  }
+  if (signed !== undefined)
+    return { hash: signed, entry: undefined, isTileSound: true, isBundleSound: false };
+  const entry = bundled ?? logged;
+  return {
+    hash: merkle.leafHash(entry ?? NO_ENTRY),
+    entry,
+    isTileSound: false,
+    isBundleSound: bundled !== undefined,
+  };
 }
 
 function leafFrom(seq: number, found: Found | undefined): Uint8Array | undefined {
@@ -135,6 +175,8 @@ function leafFrom(seq: number, found: Found | undefined): Uint8Array | undefined
 
 function headIn(bytes: Uint8Array): CommitHead | undefined {
   try {
+    // Whole: the builder reads no more than the head.
+    decodeCommit(bytes);
     return commitHead(bytes);
   } catch (thrown) {
     if (thrown instanceof FabricError) return undefined;

@@ -16,6 +16,9 @@ import { type Found, foundIn, ScrubPass, type StoredTree } from './scrub-pass.ts
 /** Bytes of commits a second: an eighth of what the slowest disks give. */
 const BYTES_PER_SECOND = 8 * 1024 * 1024;
 
+/** Until a first checkpoint is signed. */
+const NOTHING_YET_MS = 1_000;
+
 export interface ScrubberOptions {
   readonly reader: LogReader;
   /** Undefined where nothing is signed yet, or nothing any more. */
@@ -47,16 +50,16 @@ export class Scrubber {
   /** Pass after pass until the signal aborts. Throws what the bus throws. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.pass(signal);
-      await pause(this.#options.pauseMs, signal);
+      const hasRead = await this.pass(signal);
+      await pause(hasRead ? this.#options.pauseMs : Math.min(this.#options.pauseMs, NOTHING_YET_MS), signal);
     }
   }
 
-  /** One pass (S1). */
-  async pass(signal: AbortSignal): Promise<void> {
+  /** One pass (S1); false where nothing is signed. */
+  async pass(signal: AbortSignal): Promise<boolean> {
     const { tree: current, reader, tell, commitsPerSecond } = this.#options;
     const tree = current();
-    if (tree === undefined || tree.size === 0) return;
+    if (tree === undefined || tree.size === 0) return false;
     const pass = new ScrubPass(tree, tell);
     for (let from = 0; from < tree.size && !signal.aborted; from += TILE_WIDTH) {
       const width = Math.min(TILE_WIDTH, tree.size - from);
@@ -68,14 +71,15 @@ export class Scrubber {
           bytes += message.bytes.byteLength;
         }
       }
-      if (signal.aborted) return;
+      if (signal.aborted) return true;
       await pass.check(from, width, found);
       this.#seq = from + width;
       // S3
       await pause(Math.max(width / commitsPerSecond, bytes / BYTES_PER_SECOND) * 1_000, signal);
     }
-    if (signal.aborted) return;
+    if (signal.aborted) return true;
     pass.end();
     this.#passes += 1;
+    return true;
   }
 }
