@@ -260,11 +260,16 @@ function settleStep(
 ): Entry {
   let reply: unknown;
   let log: { message: unknown; severity: Severity }[] | undefined;
+  // An entry is as grave as the gravest of its lines.
+  let severity: Severity | undefined;
   for (const action of step.actions) {
     if (action.kind === 'reply') reply = action.body;
     else if (action.kind === 'log') {
       log ??= [];
       log.push({ message: action.message, severity: action.severity });
+      if (action.severity === 'HIGH' || (action.severity === 'WARN' && severity === undefined)) {
+        severity = action.severity;
+      }
     } else carry(state, draft, work, cell, action);
   }
   const status = step.state.status;
@@ -275,6 +280,7 @@ function settleStep(
   entry.after = step.state.value;
   if (reply !== undefined) entry.reply = reply;
   if (log !== undefined) entry.log = log;
+  if (severity !== undefined) entry.severity = severity;
   if (status === 'error') {
     entry.severity = 'HIGH';
     entry.error = plainError(step.state.error);
