@@ -14,6 +14,8 @@ const NODE_PREFIX = Uint8Array.of(1);
 export type SubtreeReader = (height: number, n: number) => Promise<Uint8Array>;
 
 export interface Merkle {
+  /** Root of the tree without leaves. */
+  emptyRoot(): Uint8Array;
   leafHash(entry: Uint8Array): Uint8Array;
   nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array;
   /** Root of a tree of some leaves of that tree, from 0 on. */
@@ -54,7 +56,7 @@ export function merkleOver(sha256: Sha256): Merkle {
   /** MTH of leaves `from` to `to − 1`, where `from` is a multiple of the largest power of two not above the size. */
   async function rangeHash(from: number, to: number, read: SubtreeReader): Promise<Uint8Array> {
     const size = to - from;
-    if (size === 0) return sha256(new Uint8Array());
+    if (size === 0) return emptyRoot();
     const k = splitOf(size);
     if (size === 1 || k * 2 === size) return await read(Math.round(Math.log2(size)), from / size);
     return nodeHash(await rangeHash(from, from + k, read), await rangeHash(from + k, to, read));
@@ -83,7 +85,10 @@ export function merkleOver(sha256: Sha256): Merkle {
       : [...(await subproof(m - k, from + k, to, false, read)), await rangeHash(from, from + k, read)];
   }
 
+  const emptyRoot = (): Uint8Array => sha256(new Uint8Array());
+
   return {
+    emptyRoot,
     leafHash,
     nodeHash,
     root: (size, read) => rangeHash(0, size, read),
@@ -117,7 +122,7 @@ export function merkleOver(sha256: Sha256): Merkle {
       if (from.size > to.size) return false;
       if (from.size === to.size) return proof.length === 0 && equal(from.root, to.root);
       // Every tree begins with the empty one.
-      if (from.size === 0) return proof.length === 0 && equal(from.root, sha256(new Uint8Array()));
+      if (from.size === 0) return proof.length === 0 && equal(from.root, emptyRoot());
       const [start, ...rest] = Number.isInteger(Math.log2(from.size)) ? [from.root, ...proof] : proof;
       if (start === undefined) return false;
       let [fn, sn] = [from.size - 1, to.size - 1];
