@@ -140,6 +140,12 @@ test('a redaction destroys the key on disk and in every node, refuses new data, 
   t.like(error, { code: 'subject_redacted', retryable: false });
   t.deepEqual((await client.ask('person/1', { type: 'get' })).reply, before);
   t.is((await order(client, {})).value, 'redacted');
+  await client.ask('person/2', { type: 'order', to: one.address, order: { ...forged, type: 'readmit' } });
+  await until(async () => {
+    const { entries } = await chainOf(client);
+    return entries.some((entry) => (entry as { error?: { code: string } }).error?.code === 'not_an_operator');
+  }, 'the order of an actor is refused');
+  t.is((await realm.show(client, 0, one.address)).value, 'redacted');
   const reply = (await client.ask('person/2', { type: 'register', name: 'John again' })).reply as {
     name: Sealed;
   };
@@ -202,6 +208,8 @@ test('marks come with a reload; a redaction is heard by every node of a realm at
   t.like(await t.throwsAsync(client.ask('person/0', { type: 'note', text: 'y' })), {
     code: 'subject_redacted',
   });
+  await until(() => third.cached('person/0') === undefined, 'a third has heard of it');
+  t.is((await third.find('person/0'))?.state, 'redacted');
   await two.down();
   rmSync(home, { recursive: true, force: true });
 });
