@@ -76,6 +76,7 @@ export class Shard {
   /** Nobody outside knows it, so nobody can choose ids whose hashes collide. */
   readonly #dedupeSeed = randomInt(DEDUPE_SEED_MAX);
   readonly #doors: Doors;
+  readonly #letIn = (ask: Ask): void => this.#doors.offer(ask);
   /** Works whose own commit was too big, by name, with the refusal they get when they come again. */
   readonly #tooBig = new Map<string, WireError>();
   /** Commits still to be made of one item each. */
@@ -145,7 +146,7 @@ export class Shard {
   offer(ask: Ask): void {
     const { admit } = this.#deps;
     if (admit === undefined) this.#doors.offer(ask);
-    else admit(ask, (admitted) => this.#doors.offer(admitted));
+    else admit(ask, this.#letIn);
   }
 
   /** Operates on an actor on behalf of the kernel or an operator; resolves after the commit. */
