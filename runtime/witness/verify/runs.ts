@@ -14,8 +14,18 @@ export interface Place {
     | undefined;
 }
 
-/** What happened to the commits of a run. `near`: what was signed around it; `isTail`: nothing of the log follows it. */
-export function breaksOf(run: readonly Place[], near: readonly Leaf[], isTail: boolean): Break[] {
+/** What is known around a run. */
+export interface Surroundings {
+  /** What was signed near it. */
+  readonly near: readonly Leaf[];
+  /** Sequences before it that differ from what was signed. */
+  readonly differing: ReadonlySet<number>;
+  /** Nothing of the log follows it. */
+  readonly isTail: boolean;
+}
+
+/** What happened to the commits of a run. */
+export function breaksOf(run: readonly Place[], { near, differing, isTail }: Surroundings): Break[] {
   const elsewhere = new Map(near.map((leaf) => [toHex(leaf.hash), leaf.seq] as const));
   const signed = new Map(
     run.flatMap((place) => (place.signed ? [[toHex(place.signed.hash), place] as const] : [])),
@@ -33,17 +43,20 @@ export function breaksOf(run: readonly Place[], near: readonly Leaf[], isTail: b
       ...(leaf !== undefined && { shard: leaf.shard }),
       ...(leaf?.index !== undefined && { index: leaf.index }),
     });
-    if (isLost && isForeign && elsewhere.has(is)) {
-      const what = `the commit that was signed for sequence ${elsewhere.get(is)} stands here`;
+    const origin = isForeign ? elsewhere.get(is) : undefined;
+    // In its own place before this one it is right: then this is a copy of it.
+    const isCopy = origin !== undefined && origin < place.seq && !differing.has(origin);
+    if (isLost && origin !== undefined && !isCopy) {
+      const what = `the commit that was signed for sequence ${origin} stands here`;
       breaks.push({ kind: 'reordered', ...of(place.found), what });
-    } else if (isLost && isForeign) {
+    } else if (isLost && isForeign && !isCopy) {
       const what = `its bytes have the hash ${short(is)}; ${short(was)} was signed`;
       breaks.push({ kind: 'altered', ...of(place.signed), what });
-    } else if (isLost) {
+    } else if (isLost && !isCopy) {
       const what = 'the commit that was signed here is not in the log';
       breaks.push({ kind: 'removed', ...of(place.signed), what });
-    } else if (isForeign && elsewhere.has(is)) {
-      const what = `it is the commit of sequence ${elsewhere.get(is)} once more`;
+    } else if (isCopy) {
+      const what = `it is the commit of sequence ${origin} once more`;
       breaks.push({ kind: 'duplicated', ...of(place.found), what });
     } else if (isForeign) {
       breaks.push({ kind: 'inserted', ...of(place.found), what: 'no such commit was signed' });

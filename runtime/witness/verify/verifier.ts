@@ -21,6 +21,8 @@ import type { Signed, SignedTree } from './signed-tree.ts';
 
 /** A longer run of differences is told of in parts. */
 const RUN_MAX = 4_096;
+/** Differences remembered, to tell a copy from what changed places. */
+const DIFFERING_MAX = 16_384;
 /** A larger gap is told of as one. */
 const GAP_MAX = 10_000;
 
@@ -59,6 +61,7 @@ export class LogVerifier {
   #due: number;
   #bundle: { readonly n: number; readonly signed: readonly Signed[] | undefined } | undefined;
   #run: Place[] = [];
+  readonly #differing = new Set<number>();
 
   constructor(options: VerifierOptions) {
     this.#options = options;
@@ -176,7 +179,12 @@ export class LogVerifier {
     if (first === undefined || last === undefined) return;
     this.#run = [];
     const near = await this.#signedNear(first.seq, last.seq);
-    for (const found of breaksOf(run, near, isTail)) this.#tell(found);
+    for (const found of breaksOf(run, { near, differing: this.#differing, isTail })) this.#tell(found);
+    for (const { seq } of run) this.#differing.add(seq);
+    for (const oldest of this.#differing) {
+      if (this.#differing.size <= DIFFERING_MAX) break;
+      this.#differing.delete(oldest);
+    }
   }
 
   /** What was signed in the bundles of a run and the one before: a copy is mostly of something close by. */
