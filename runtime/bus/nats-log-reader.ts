@@ -75,7 +75,8 @@ class NatsLogReader implements LogReader {
         yield batch;
         batch = [];
         bytes = 0;
-        if (message.seq === end) return;
+        // What was to come last may be gone.
+        if (message.seq === end || (end !== Number.POSITIVE_INFINITY && message.info.pending === 0)) return;
       }
       if (batch.length > 0) yield batch;
     } finally {
