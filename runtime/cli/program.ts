@@ -15,6 +15,7 @@ import { reloadCommand } from './commands/reload.ts';
 import { sendCommand } from './commands/send.ts';
 import { showCommand } from './commands/show.ts';
 import { upCommand } from './commands/up.ts';
+import { verifyCommand } from './commands/verify.ts';
 import { witnessCommand } from './commands/witness.ts';
 import { palette, wantsColour } from './render/palette.ts';
 
@@ -62,6 +63,7 @@ export function program(shell: Shell, version: string): Command {
     showCommand,
     logCommand,
     deadCommand,
+    verifyCommand,
     witnessCommand,
     askCommand,
     sendCommand,

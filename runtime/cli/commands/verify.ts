@@ -1,0 +1,216 @@
+/** `verify`: reads the log as anyone may, and says whether it is what it was. */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { bundleLog, bundleTiles } from '#runtime/witness/bundle';
+import { readBundleFile, writeBundleFile } from '#runtime/witness/bundle-file';
+import { utf8 } from '#runtime/witness/bytes';
+import { nodePrimitives } from '#runtime/witness/node-crypto';
+import { parseVerifierKey } from '#runtime/witness/note';
+import { isPolicy, parsePolicy } from '#runtime/witness/policy';
+import { natsWitnessStore } from '#runtime/witness/service/state-store';
+import { tilePath } from '#runtime/witness/tiles';
+import { verifyErrors } from '#runtime/witness/verify/errors';
+import type { FindTile } from '#runtime/witness/verify/signed-tree';
+import { type Evidence, type Report, type Trust, verifyLog } from '#runtime/witness/verify/verify';
+import { FabricError } from '#schemas/fabric-error';
+import { declare, handle, type Shell, wholeNumber } from '../command.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import type { Io, Out } from '../io.ts';
+import { type Realm, withRealm } from '../realm.ts';
+import { reportJson, reportLines } from '../render/verify.ts';
+import { witnessRead } from './witness/status.ts';
+
+interface Options {
+  readonly from?: number;
+  readonly to?: number;
+  readonly checkpoint?: string;
+  readonly key?: string;
+  readonly policy?: string;
+  readonly bundle?: string;
+  readonly export?: string;
+  readonly chainOnly?: boolean;
+  readonly all?: boolean;
+}
+
+/** Where a checkpoint comes from, and whether the realm itself named the key. */
+interface Given {
+  readonly evidence: Evidence | undefined;
+  readonly isOwnKey: boolean;
+  /** What was given, as it goes into a bundle. */
+  readonly texts: { readonly checkpoint?: string; readonly key?: string; readonly policy?: string };
+}
+
+export function verifyCommand(shell: Shell): Command {
+  const command = declare({
+    name: 'verify',
+    summary: 'check that the log is what it was',
+    description:
+      'Reads the log and checks its chain, and every commit against the signed Merkle tree. Ends with exit code 1 and names the first break where anything was altered, removed, reordered, inserted, back-dated or cut off. Whose signature counts you say with --key or --policy; otherwise it is the key that the realm itself names, which protects from everybody but its operator.',
+    group: 'Look',
+    examples: [
+      ['infrafabric verify', 'the whole log of the realm of this folder'],
+      ['infrafabric verify --policy trusted.policy', 'with the log key and the cosigners that you trust'],
+      ['infrafabric verify --from 1000 --to 2000', 'a range, by sequence in the log'],
+      ['infrafabric verify --export log.ifbundle', 'and put it into a file that others can check'],
+      [
+        'infrafabric verify --bundle log.ifbundle --key "$(cat realm.vkey)"',
+        'such a file, with no realm and no server',
+      ],
+    ],
+  })
+    .option('--from <seq>', 'first sequence in the log', wholeNumber)
+    .option('--to <seq>', 'last sequence in the log', wholeNumber)
+    .option('--checkpoint <file>', 'a signed checkpoint that you kept; the newest of the realm when absent')
+    .option('--key <vkey>', 'verifier key that must have signed the checkpoint')
+    .option('--policy <file>', 'C2SP tlog-policy: logs, witnesses and the quorum that must have signed')
+    .option('--chain-only', 'check the links between commits, without checkpoint and tree')
+    .option('--bundle <file>', 'check an exported bundle instead of a realm')
+    .option('--export <file>', 'write what was checked into a bundle')
+    .option('--all', 'list every break, not the first ten');
+  return handle<[], Options>(shell, command, async ({ io, out, options }) => {
+    if (options.bundle !== undefined) return await verifyBundle(options.bundle, options, io, out);
+    return await withRealm(options, io, (realm) => verifyRealm(realm, options, io, out));
+  });
+}
+
+async function verifyRealm(realm: Realm, options: Options, io: Io, out: Out): Promise<ExitCode> {
+  const log = await realm.openLog();
+  const given = options.chainOnly === true ? NOTHING : await evidenceOf(realm, options, io);
+  const startedAt = performance.now();
+  const ticker = tick(io, out, (await log.range()).last);
+  const report = await verifyLog({
+    primitives: nodePrimitives,
+    log,
+    ...(given.evidence !== undefined && { evidence: given.evidence }),
+    ...rangeOf(options),
+    signal: io.signal,
+    progress: ticker.progress,
+  });
+  ticker.stop();
+  const tookMs = performance.now() - startedAt;
+  if (options.export !== undefined) {
+    const file = resolve(io.cwd, options.export);
+    const size = report.checkpoint?.size ?? 0;
+    const head = { from: report.from, through: report.through, ...given.texts };
+    const tile: FindTile = given.evidence?.tile ?? (async () => undefined);
+    await writeBundleFile(file, { log, head, size, tile, signal: io.signal });
+  }
+  return tell(report, { tookMs, isOwnKey: given.isOwnKey, exported: options.export }, options, out);
+}
+
+async function verifyBundle(file: string, options: Options, io: Io, out: Out): Promise<ExitCode> {
+  const bundle = await readBundleFile(resolve(io.cwd, file));
+  const startedAt = performance.now();
+  const own = bundle.policy === undefined ? bundle.key : undefined;
+  const trust =
+    trustOf(options, io) ??
+    (bundle.policy !== undefined ? policyTrust(bundle.policy, file) : own && keyTrust(own));
+  const checkpoint = options.checkpoint === undefined ? bundle.checkpoint : readText(options.checkpoint, io);
+  const isChecked =
+    options.chainOnly !== true && checkpoint !== undefined && trust !== undefined && trust !== '';
+  const report = await verifyLog({
+    primitives: nodePrimitives,
+    log: bundleLog(bundle),
+    ...(isChecked && { evidence: { checkpoint: utf8(checkpoint), trust, tile: bundleTiles(bundle) } }),
+    from: options.from ?? bundle.from,
+    through: options.to ?? bundle.through,
+    signal: io.signal,
+  });
+  const isOwnKey = options.key === undefined && options.policy === undefined;
+  return tell(report, { tookMs: performance.now() - startedAt, isOwnKey, exported: undefined }, options, out);
+}
+
+const NOTHING: Given = { evidence: undefined, isOwnKey: false, texts: {} };
+
+async function evidenceOf(realm: Realm, options: Options, io: Io): Promise<Given> {
+  const store = await natsWitnessStore(realm.connection, realm.subjects.buckets.witness);
+  const { value: state } = await store.state();
+  const stated = trustOf(options, io);
+  const trust = stated ?? (state === undefined ? undefined : keyTrust(state.key));
+  if (trust === undefined) return NOTHING;
+  const wantsCosigned = options.policy !== undefined;
+  const text =
+    options.checkpoint === undefined
+      ? ((wantsCosigned ? (await store.cosigned()).value : undefined) ?? (await store.note()).value)?.note
+      : readText(options.checkpoint, io);
+  if (text === undefined) return NOTHING;
+  const tile: FindTile = async (wanted) => {
+    try {
+      return await witnessRead(realm, tilePath(wanted));
+    } catch (thrown) {
+      if (thrown instanceof FabricError && thrown.code === 'tile_missing') return undefined;
+      throw thrown;
+    }
+  };
+  return {
+    evidence: { checkpoint: utf8(text), trust, tile },
+    isOwnKey: stated === undefined,
+    texts: {
+      checkpoint: text,
+      ...('key' in trust && { key: options.key ?? state?.key ?? '' }),
+      ...(options.policy !== undefined && { policy: readText(options.policy, io) }),
+    },
+  };
+}
+
+/** Whom the user trusts, where they say so. Throws `bad_evidence`. */
+function trustOf({ key, policy }: Options, io: Io): Trust | undefined {
+  if (policy !== undefined) return policyTrust(readText(policy, io), policy);
+  return key === undefined ? undefined : keyTrust(key);
+}
+
+function keyTrust(text: string): Trust {
+  const key = parseVerifierKey(nodePrimitives.sha256, text.trim());
+  if (key !== undefined) return { key };
+  throw new FabricError(verifyErrors.bad_evidence, `"${text.slice(0, 100)}" is no verifier key`);
+}
+
+function policyTrust(text: string, file: string): Trust {
+  const policy = parsePolicy(nodePrimitives.sha256, text);
+  if (isPolicy(policy)) return { policy };
+  throw new FabricError(verifyErrors.bad_evidence, `${file}:${policy.line}: ${policy.problem}`, {
+    details: { file, line: policy.line },
+  });
+}
+
+function readText(file: string, io: Io): string {
+  try {
+    return readFileSync(resolve(io.cwd, file), 'utf8');
+  } catch (cause) {
+    throw new FabricError(verifyErrors.bad_evidence, `${file} cannot be read`, { details: { file }, cause });
+  }
+}
+
+function rangeOf({ from, to }: Options): { from?: number; through?: number } {
+  return { ...(from !== undefined && { from: Math.max(1, from) }), ...(to !== undefined && { through: to }) };
+}
+
+interface Told {
+  readonly tookMs: number;
+  readonly isOwnKey: boolean;
+  readonly exported: string | undefined;
+}
+
+function tell(report: Report, told: Told, { all = false }: Options, out: Out): ExitCode {
+  out.data(reportJson(report, told));
+  out.lines(reportLines(report, { ...told, all }, out.palette));
+  return report.ok ? EXIT.ok : EXIT.failure;
+}
+
+/** How far it is, on stderr of a terminal. */
+function tick(io: Io, out: Out, last: number): { progress(commits: number): void; stop(): void } {
+  if (io.stderr.isTTY !== true || out.json) return { progress: () => {}, stop: () => {} };
+  let next = 0;
+  return {
+    progress(commits) {
+      const now = performance.now();
+      if (now < next) return;
+      next = now + REDRAW_MS;
+      io.stderr.write(`\r${Math.floor((100 * commits) / Math.max(1, last))}% · ${commits} commits\u001b[K`);
+    },
+    stop: () => void io.stderr.write('\r\u001b[K'),
+  };
+}
+
+const REDRAW_MS = 200;

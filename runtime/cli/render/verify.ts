@@ -1,0 +1,74 @@
+/** What a verification found, for people and for programs. */
+import { toBase64 } from '#runtime/witness/bytes';
+import type { Break } from '#runtime/witness/verify/break';
+import type { Report } from '#runtime/witness/verify/verify';
+import { count, plural, span } from './format.ts';
+import type { Palette } from './palette.ts';
+
+const BREAKS_SHOWN = 10;
+
+export interface Circumstances {
+  readonly tookMs: number;
+  /** True where the realm itself named the key that was checked against. */
+  readonly isOwnKey: boolean;
+  readonly exported: string | undefined;
+}
+
+export function reportJson(report: Report, { tookMs, isOwnKey, exported }: Circumstances): object {
+  const { checkpoint, ...rest } = report;
+  return {
+    ...rest,
+    ...(checkpoint !== undefined && { checkpoint: { ...checkpoint, root: toBase64(checkpoint.root) } }),
+    trust: checkpoint === undefined ? 'chain' : isOwnKey ? 'key of the realm' : 'given',
+    tookMs: Math.round(tookMs),
+    ...(exported !== undefined && { exported }),
+  };
+}
+
+export function reportLines(
+  report: Report,
+  { tookMs, isOwnKey, exported, all }: Circumstances & { readonly all: boolean },
+  { good, bad, faint, strong, warn }: Palette,
+): string[] {
+  const { commits, signed, checkpoint, breaks, breakCount } = report;
+  if (commits === 0 && breakCount === 0) return ['The log is empty: there is nothing to check.'];
+  const rate = commits / Math.max(tookMs / 1_000, 0.001);
+  const what = `${plural(commits, 'commit')} (sequence ${count(report.from)} to ${count(report.through)})`;
+  const lines = report.ok
+    ? [good('✓ ') + strong(`${what} are what they were`)]
+    : [bad('✗ ') + strong(`${plural(breakCount, 'break')} in ${what}`)];
+  lines.push(faint(`  in ${span(tookMs)}, ${count(rate)} a second`));
+  if (checkpoint === undefined) {
+    lines.push(
+      warn(
+        '  No checkpoint was checked: the chain alone cannot tell a log that was cut off or written anew.',
+      ),
+    );
+  } else {
+    const who = checkpoint.cosigners.length === 0 ? '' : `, cosigned by ${checkpoint.cosigners.join(', ')}`;
+    lines.push(
+      `  ${count(signed)} compared with the tree of ${count(checkpoint.size)} that ${checkpoint.log} signed${who}`,
+    );
+    const unsigned = commits - signed;
+    if (unsigned > 0)
+      lines.push(faint(`  ${plural(unsigned, 'commit')} behind that: only the chain was checked`));
+    if (isOwnKey) {
+      lines.push(faint('  with the key that the realm itself names; --key or --policy says whom you trust'));
+    }
+  }
+  const shown = all ? breaks : breaks.slice(0, BREAKS_SHOWN);
+  for (const found of shown) lines.push(`${bad(`  ${found.kind}`.padEnd(13))}${place(found)}${found.what}`);
+  if (breakCount > shown.length)
+    lines.push(faint(`  … and ${count(breakCount - shown.length)} more${all ? '' : '; --all lists them'}`));
+  if (exported !== undefined) lines.push(`  written to ${exported}`);
+  return lines;
+}
+
+function place({ shard, index, seq }: Break): string {
+  const parts = [
+    shard === undefined ? undefined : `shard ${shard}`,
+    index === undefined ? undefined : `commit ${index}`,
+    seq === undefined ? undefined : `sequence ${seq}`,
+  ].filter((part) => part !== undefined);
+  return parts.length === 0 ? '' : `${parts.join(', ')}: `;
+}

@@ -1,0 +1,110 @@
+/** Bundles as files: written as the log is read, read line by line. */
+import { once } from 'node:events';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { finished } from 'node:stream/promises';
+import { FabricError } from '#schemas/fabric-error';
+import {
+  type Bundle,
+  type BundleHead,
+  BundleParser,
+  headLine,
+  isBundle,
+  messageLine,
+  tileLine,
+} from './bundle.ts';
+import type { LogReader } from './log-reader.ts';
+import { TILE_WIDTH, type Tile, tileWidth } from './tiles.ts';
+import { verifyErrors } from './verify/errors.ts';
+import type { FindTile } from './verify/signed-tree.ts';
+
+/** Throws `bad_bundle` with file and line, and what reading throws. */
+export async function readBundleFile(file: string): Promise<Bundle> {
+  const parser = new BundleParser();
+  const input = createReadStream(file);
+  try {
+    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+      const problem = parser.line(line);
+      if (problem !== undefined) throw bad(file, problem.line, problem.problem);
+    }
+  } finally {
+    input.destroy();
+  }
+  const parsed = parser.end();
+  if (!isBundle(parsed)) throw bad(file, parsed.line, parsed.problem);
+  return parsed;
+}
+
+export interface BundleSource {
+  readonly log: Pick<LogReader, 'read'>;
+  readonly head: BundleHead;
+  /** Leaves that the checkpoint covers; 0 without one. */
+  readonly size: number;
+  readonly tile: FindTile;
+  readonly signal: AbortSignal;
+  readonly progress?: (commits: number, bytes: number) => void;
+}
+
+/** Writes a bundle; the file is there whole or not at all. Gives the number of messages. */
+export async function writeBundleFile(file: string, source: BundleSource): Promise<number> {
+  const draft = `${file}.tmp`;
+  const output = createWriteStream(draft, { flags: 'w', mode: 0o600 });
+  const write = async (line: string): Promise<void> => {
+    if (!output.write(`${line}\n`)) await once(output, 'drain');
+  };
+  try {
+    const { head, log, size, signal } = source;
+    await write(headLine(head));
+    for (const tile of tilesFor(head.from, Math.min(head.through, size), size)) {
+      const bytes = await source.tile(tile);
+      // A tile that is not there is a break, and for the verifier to tell.
+      if (bytes !== undefined) await write(tileLine(tile, bytes));
+    }
+    let commits = 0;
+    let bytes = 0;
+    for await (const batch of log.read(head.from, head.through, signal)) {
+      for (const message of batch) {
+        await write(messageLine(message));
+        bytes += message.bytes.byteLength;
+      }
+      commits += batch.length;
+      source.progress?.(commits, bytes);
+      signal.throwIfAborted();
+    }
+    output.end();
+    await finished(output);
+    await rename(draft, file);
+    return commits;
+  } catch (thrown) {
+    output.destroy();
+    await rm(draft, { force: true });
+    throw thrown;
+  }
+}
+
+/** The tiles and bundles that the range needs, with the way up from them and the right edge of the tree. */
+function* tilesFor(from: number, through: number, size: number): Generator<Tile> {
+  if (size === 0) return;
+  let first = Math.floor((from - 1) / TILE_WIDTH);
+  let last = Math.floor((Math.max(from, through) - 1) / TILE_WIDTH);
+  for (let n = first; n <= last; n += 1) {
+    const width = tileWidth(size, 'entries', n);
+    if (width > 0) yield { level: 'entries', n, width };
+  }
+  for (let level = 0; tileWidth(size, level, 0) > 0; level += 1) {
+    const edge = Math.floor(size / TILE_WIDTH ** (level + 1));
+    for (let n = first; n <= last; n += 1) {
+      const width = tileWidth(size, level, n);
+      if (width > 0) yield { level, n, width };
+    }
+    if (edge > last && tileWidth(size, level, edge) > 0)
+      yield { level, n: edge, width: tileWidth(size, level, edge) };
+    first = Math.floor(first / TILE_WIDTH);
+    last = Math.floor(last / TILE_WIDTH);
+  }
+}
+
+function bad(file: string, line: number, problem: string): FabricError {
+  return new FabricError(verifyErrors.bad_bundle, `${file}:${line}: ${problem}`, { details: { file, line } });
+}
