@@ -8,44 +8,30 @@
  * D3  What waits here is bounded: asks beyond it are refused, the inbox is paused.
  * D4  A send that came in the clear is overwritten in the inbox once the log holds it, also after a crash.
  */
-import { checkBody, decodeBody, encodeBody, JSON_TYPE } from '#runtime/bus/codec';
+import { checkBody, decodeBody, encodeBody } from '#runtime/bus/codec';
 import { addressOfTail } from '#runtime/bus/subjects';
 import { encodeRefusal } from '#runtime/edge/replies';
 import { shardErrors } from '#runtime/shard/errors';
-import type { Ask, Clock, InboxMessage, InboxSubscription, Logger, ShardInbox } from '#runtime/shard/ports';
-import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
+import type { Ask, Clock, InboxMessage, Logger, ShardInbox } from '#runtime/shard/ports';
+import { FabricError, toWireError } from '#schemas/fabric-error';
 import type { DataKeys, Known } from './data-keys.ts';
+import { type InboxEraser, InboxErasure } from './erasure.ts';
 import { privacyErrors } from './errors.ts';
+import { InboxLine } from './inbox-line.ts';
+import { changed, type Made, type Message, sameAs, UNCHANGED, withheld } from './made.ts';
 import type { Marks } from './marks.ts';
 import type { DataKey } from './seal.ts';
 import { holdsSealed, type Plan, planSealing, type SealedBody } from './sealing.ts';
 
 /** Asks that may wait for keys, per shard. */
 const ASKS_WAITING_MAX = 4_096;
-/** Sends that may wait for keys before the inbox is paused. */
-const SENDS_WAITING_MAX = 1_024;
+/** Longest that leaving a shard waits for its inbox to be overwritten. */
+const ERASE_AT_CLOSE_MS = 1_000;
 const RETRY_FIRST_MS = 50;
 const RETRY_MAX_MS = 2_000;
 /** In a body that holds a sealed value stands one of these. */
 const SEALED_TEXT = '$sealed';
 const ESCAPED_TEXT = '\\u00';
-
-/** Removes single messages of the inbox for good. */
-export interface InboxEraser {
-  /** Overwrites these on disk. */
-  erase(seqs: readonly number[]): Promise<void>;
-  /** Messages still stored up to `through` for actors of a type in a shard. */
-  stored(
-    shard: number,
-    type: string,
-    through: number,
-  ): AsyncIterable<{
-    readonly seq: number;
-    readonly body: Uint8Array;
-    readonly contentType: string | undefined;
-    readonly subject: string;
-  }>;
-}
 
 export interface DoorDeps {
   readonly realm: string;
@@ -67,33 +53,16 @@ export interface DoorDeps {
   readonly logger: Logger;
 }
 
-interface Message {
-  readonly body: Uint8Array;
-  readonly value?: unknown;
-  readonly contentType: string | undefined;
-}
-
-/** What takes the place of a message's body. */
-interface Made {
-  readonly change: Pick<Ask, 'body' | 'contentType' | 'value' | 'refusal'> | undefined;
-  /** It held personal data in the clear, or may have. */
-  readonly isPlain: boolean;
-}
-
-const UNCHANGED: Made = { change: undefined, isPlain: false };
-
 export class PrivacyDoor {
   readonly #deps: DoorDeps;
   /** Asks that wait, by actor, each made ready on its own and let in in order. */
   readonly #lines = new Map<string, Promise<void>>();
   #asksWaiting = 0;
-  /** Inbox sequences that came in the clear and are to be overwritten. */
-  readonly #toErase = new Set<number>();
-  #consumed = 0;
-  #erasing: Promise<void> | undefined;
+  readonly #erasure: InboxErasure;
 
   constructor(deps: DoorDeps) {
     this.#deps = deps;
+    this.#erasure = new InboxErasure(deps, (message) => this.#mayBePlain(message));
   }
 
   /** Lets an ask in, sealed, at once where its key is at hand (D2). */
@@ -107,17 +76,19 @@ export class PrivacyDoor {
       return;
     }
     const line = this.#lines.get(address);
+    const isFull = this.#asksWaiting >= ASKS_WAITING_MAX;
+    if (isFull && line !== undefined) {
+      this.#refuse(ask);
+      return;
+    }
     const made = this.#made(ask, address, 'ask');
     if (line === undefined && !(made instanceof Promise)) {
       next(changed(ask, made));
       return;
     }
-    if (this.#asksWaiting >= ASKS_WAITING_MAX) {
-      const error = new FabricError(
-        privacyErrors.privacy_unavailable,
-        `${this.#asksWaiting} asks wait for data keys`,
-      );
-      ask.respond(encodeRefusal(error.toWire(), ask.contentType));
+    if (isFull) {
+      Promise.resolve(made).catch(() => undefined);
+      this.#refuse(ask);
       return;
     }
     this.#asksWaiting += 1;
@@ -141,19 +112,29 @@ export class PrivacyDoor {
     this.#lines.set(address, turn);
   }
 
+  /** D3 */
+  #refuse(ask: Ask): void {
+    const why = `${this.#asksWaiting} asks wait for data keys`;
+    const error = new FabricError(privacyErrors.privacy_unavailable, why);
+    ask.respond(encodeRefusal(error.toWire(), ask.contentType));
+  }
+
   /** The inbox with its sends sealed. */
   inbox(inner: ShardInbox): ShardInbox {
     return {
       open: async (afterSeq, deliver) => {
-        this.#consumed = afterSeq;
-        void this.#sweep(afterSeq);
-        const line: InboxLine = new InboxLine((message) => this.#send(message, () => line.isClosed), deliver);
+        this.#erasure.opened(afterSeq);
+        const line: InboxLine = new InboxLine(
+          (message) => this.#send(message, () => line.isClosed),
+          deliver,
+          () => this.#settled(),
+        );
         line.attach(await inner.open(afterSeq, (message) => line.push(message)));
         return line;
       },
       release: async (seq) => {
         // What is purged first could not be overwritten any more.
-        await this.#eraseThrough(seq);
+        await this.#erasure.through(seq);
         await inner.release(seq);
       },
     };
@@ -161,50 +142,18 @@ export class PrivacyDoor {
 
   /** Told after every commit (D4). */
   committed(consumed: number): void {
-    if (consumed <= this.#consumed) return;
-    this.#consumed = consumed;
-    if (this.#toErase.size > 0) this.#eraseSoon();
+    this.#erasure.committed(consumed);
   }
 
-  #eraseSoon(): void {
-    if (this.#erasing !== undefined) return;
-    const through = this.#consumed;
-    this.#erasing = this.#eraseThrough(through).then(
-      () => {
-        this.#erasing = undefined;
-        if (this.#consumed > through && this.#toErase.size > 0) this.#eraseSoon();
-      },
-      (thrown: unknown) => {
-        this.#erasing = undefined;
-        // With the next commit, the next release, or the next owner.
-        const { shard, logger } = this.#deps;
-        logger.warn({ shard, error: toWireError(thrown) }, 'inbox_not_erased');
-      },
-    );
-  }
-
-  async #eraseThrough(seq: number): Promise<void> {
-    const due = [...this.#toErase].filter((at) => at <= seq);
-    if (due.length === 0) return;
-    await this.#deps.eraser.erase(due);
-    for (const at of due) this.#toErase.delete(at);
-  }
-
-  /** D4: what a node that died had taken and not overwritten yet. */
-  async #sweep(through: number): Promise<void> {
-    const { eraser, shard, logger, personalTypes } = this.#deps;
-    if (through === 0) return;
-    try {
-      for (const type of personalTypes()) {
-        const seqs: number[] = [];
-        for await (const message of eraser.stored(shard, type, through)) {
-          if (this.#mayBePlain(message)) seqs.push(message.seq);
-        }
-        await eraser.erase(seqs);
-      }
-    } catch (thrown) {
-      logger.warn({ shard, error: toWireError(thrown) }, 'inbox_not_swept');
-    }
+  /** What is taken is overwritten before the inbox is let go of, where that is quick; the next owner does the rest. */
+  async #settled(): Promise<void> {
+    const { clock } = this.#deps;
+    let timer: unknown;
+    const late = new Promise<void>((resolve) => {
+      timer = clock.setTimer(resolve, ERASE_AT_CLOSE_MS);
+    });
+    await Promise.race([this.#erasure.settled(), late]);
+    clock.clearTimer(timer);
   }
 
   #mayBePlain(message: Message & { readonly subject: string }): boolean {
@@ -228,7 +177,7 @@ export class PrivacyDoor {
   #send(message: InboxMessage, isClosed: () => boolean): InboxMessage | Promise<InboxMessage> {
     if (!this.#deps.isOn() || this.#deps.isMail(message.subject)) return message;
     const finish = (made: Made): InboxMessage => {
-      if (made.isPlain) this.#toErase.add(message.seq);
+      if (made.isPlain) this.#erasure.add(message.seq);
       return changed(message, made);
     };
     let address: string;
@@ -331,10 +280,11 @@ export class PrivacyDoor {
   /** To kinds without personal fields no sealed value gets from outside: their effects would open it. */
   #foreign(message: Message): Made {
     const { value } = message;
-    let isFound = value !== undefined && holdsSealed(value);
-    if (value === undefined && mentionsSealed(message.body)) {
+    let isFound = false;
+    if (value !== undefined || mentionsSealed(message.body)) {
       try {
-        isFound = holdsSealed(decodeBody(message.body, message.contentType));
+        const read = value === undefined ? decodeBody(message.body, message.contentType) : checkBody(value);
+        isFound = holdsSealed(read);
       } catch {
         // Refused as unreadable further on.
       }
@@ -349,106 +299,6 @@ export class PrivacyDoor {
       isPlain: false,
     };
   }
-}
-
-/** Sends of one shard, made ready side by side, delivered in their order (D2). */
-class InboxLine implements InboxSubscription {
-  readonly #make: (message: InboxMessage) => InboxMessage | Promise<InboxMessage>;
-  readonly #deliver: (message: InboxMessage) => void;
-  readonly #waiting: { ready: InboxMessage | undefined }[] = [];
-  #inner: InboxSubscription | undefined;
-  isClosed = false;
-  #isPaused = false;
-  /** By its own hand, since too many wait. */
-  #isHeld = false;
-
-  constructor(
-    make: (message: InboxMessage) => InboxMessage | Promise<InboxMessage>,
-    deliver: (message: InboxMessage) => void,
-  ) {
-    this.#make = make;
-    this.#deliver = deliver;
-  }
-
-  attach(inner: InboxSubscription): void {
-    this.#inner = inner;
-    if (this.#isHeld || this.#isPaused) inner.pause();
-  }
-
-  push(message: InboxMessage): void {
-    const made = this.#make(message);
-    if (this.#waiting.length === 0 && !(made instanceof Promise)) {
-      this.#deliver(made);
-      return;
-    }
-    const place = { ready: made instanceof Promise ? undefined : made };
-    this.#waiting.push(place);
-    if (made instanceof Promise) {
-      void made.then((ready) => {
-        place.ready = ready;
-        this.#drain();
-      });
-    }
-    if (this.#waiting.length < SENDS_WAITING_MAX || this.#isHeld) return;
-    this.#isHeld = true; // D3
-    this.#inner?.pause();
-  }
-
-  pause(): void {
-    this.#isPaused = true;
-    this.#inner?.pause();
-  }
-
-  resume(): void {
-    this.#isPaused = false;
-    this.#drain();
-    if (!this.#isHeld) this.#inner?.resume();
-  }
-
-  behind(): number {
-    return this.#waiting.length + (this.#inner?.behind() ?? 0);
-  }
-
-  async close(): Promise<void> {
-    this.isClosed = true;
-    await this.#inner?.close();
-  }
-
-  #drain(): void {
-    for (let first = this.#waiting[0]; first?.ready !== undefined; first = this.#waiting[0]) {
-      if (this.isClosed || this.#isPaused) return;
-      this.#waiting.shift();
-      this.#deliver(first.ready);
-    }
-    if (!this.#isHeld || this.#waiting.length > SENDS_WAITING_MAX / 2) return;
-    this.#isHeld = false;
-    if (!this.#isPaused) this.#inner?.resume();
-  }
-}
-
-function changed<M extends Ask | InboxMessage>(message: M, { change }: Made): M {
-  if (change === undefined) return message;
-  const { subject, id, from, trace } = message;
-  const kept = { subject, id, from, trace, ...change };
-  const own =
-    'seq' in message
-      ? { seq: message.seq }
-      : { respond: (body: Parameters<Ask['respond']>[0]) => message.respond(body) };
-  return { ...kept, ...own } as unknown as M;
-}
-
-function sameAs({ body, contentType }: Message, value: unknown): NonNullable<Made['change']> {
-  return { body, contentType, value };
-}
-
-/** D1: of a body that may hold anything only its size is kept. */
-function withheld(message: Message, refusal: WireError | undefined): Made {
-  const bytes = message.body.byteLength;
-  const body = Buffer.from(JSON.stringify({ withheld: { bytes } }));
-  return {
-    change: { body, contentType: JSON_TYPE, ...(refusal !== undefined && { refusal }) },
-    isPlain: true,
-  };
 }
 
 function mentionsSealed(body: Uint8Array): boolean {

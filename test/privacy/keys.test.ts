@@ -365,6 +365,13 @@ test('D1: what cannot be read, is too big, or is for nobody is withheld', async 
     refusal: { code: 'bad_sealed' },
   });
   t.is((await admit('plain/1', { type: 'x', note: '$sealed' })).refusal, undefined);
+  // As an ask that came with others: decoded, not yet checked, and nested to exhaust a stack.
+  let deep: unknown = {};
+  for (let n = 0; n < 100_000; n += 1) deep = [deep];
+  for (const address of ['plain/1', 'person/1']) {
+    const ask = { ...message(address, {}), value: deep, respond: () => t.fail() };
+    t.notThrows(() => door.ask(ask, () => {}));
+  }
 });
 
 function call(input: unknown, actor = 'person/1'): EffectCall {
