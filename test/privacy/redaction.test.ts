@@ -266,6 +266,8 @@ test('the commands: a dry run, a question, the redaction, and what show and log 
   t.regex(done.out, /is redacted: its key is destroyed/);
   t.regex((await folder.run(['show', 'person/1'])).out, /«redacted»/);
   t.regex((await folder.run(['show', 'person/1', '--reveal'])).out, /«redacted»/);
+  const verdict = await folder.run(['verify']);
+  t.is(verdict.code, 0, `${verdict.out}${verdict.err}`);
   t.regex((await folder.run(['log', '--actor', 'person/1'])).out, /«redacted»/);
   t.regex((await ask('person/1', 'note', '{"text":"more"}')).err, /subject_redacted/);
   t.regex(
