@@ -70,6 +70,17 @@ export function evidenceOver(messages: readonly LogMessage[], signer: Signer): C
     if (head === undefined) throw new Error(`message ${seq} is no commit`);
     return encodeLeaf({ ...head, seq, hash: sha256(bytes) });
   });
+  return { messages, ...treeOver(entries, signer) };
+}
+
+export interface Tree {
+  readonly size: number;
+  readonly tiles: ReadonlyMap<string, Uint8Array>;
+  readonly checkpoint: Uint8Array;
+}
+
+/** Tiles and a signed checkpoint over entries. */
+export function treeOver(entries: readonly Uint8Array[], signer: Signer): Tree {
   const rows = [entries.map((entry) => merkle.leafHash(entry))];
   for (let row = rows[0] ?? []; row.length >= TILE_WIDTH; ) {
     const below = row;
@@ -90,7 +101,7 @@ export function evidenceOver(messages: readonly LogMessage[], signer: Signer): C
   const root = rootOf(rows[0] ?? []);
   const text = formatCheckpoint({ origin: ORIGIN, size: entries.length, root, extensions: [] });
   const checkpoint = formatNote({ text, signatures: [signText(signer.key, text, signer.sign)] });
-  return { messages, tiles, checkpoint };
+  return { size: entries.length, tiles, checkpoint };
 }
 
 export function logOf(messages: readonly LogMessage[]): Pick<LogReader, 'range' | 'read'> {
