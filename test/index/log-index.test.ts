@@ -110,35 +110,41 @@ test('an index answers every query as a scan of the whole log does, page by page
   );
 });
 
-test('a build that is killed at any point goes on where it stopped, and ends with what an undisturbed one has (X1)', async (t) => {
-  using file = indexFile();
-  const commits = 120_000;
-  const script = join(import.meta.dirname, '../rig/build-index.ts');
-  let kills = 0;
-  for (const delayMs of [0, 40, 90, 150, 220]) {
-    const child = spawn(process.execPath, [script, file.path, String(commits)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const ended = once(child, 'exit');
-    const began = await Promise.race([once(child.stdout, 'data').then(() => true), ended.then(() => false)]);
-    if (!began) break;
-    await pause(delayMs);
-    if (child.kill('SIGKILL')) kills += 1;
-    await ended;
-  }
-  t.true(kills > 0);
-  const log = syntheticLog({ commits, actors: 1_000 });
-  using index = LogIndex.open(file.path, 'if');
-  t.is(index.rebuilt, undefined);
-  t.true(index.status().seq > 0, 'what was done before the kill is kept');
-  await index.catchUp(log);
-  t.like(index.status(), { seq: commits, entries: commits, whole: true });
-  const found = await all(findEntries(index, log, { actor: 'counter/k7' }, { order: 'oldest', limit: 0 }));
-  t.deepEqual(
-    found.map(({ seq }) => seq),
-    Array.from({ length: commits / 1_000 }, (_, nth) => nth * 1_000 + 8),
-  );
-});
+test.serial(
+  'a build that is killed at any point goes on where it stopped, and ends with what an undisturbed one has (X1)',
+  async (t) => {
+    using file = indexFile();
+    const commits = 120_000;
+    const script = join(import.meta.dirname, '../rig/build-index.ts');
+    let kills = 0;
+    for (const delayMs of [0, 40, 90, 150, 220]) {
+      const child = spawn(process.execPath, [script, file.path, String(commits)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const ended = once(child, 'exit');
+      const began = await Promise.race([
+        once(child.stdout, 'data').then(() => true),
+        ended.then(() => false),
+      ]);
+      if (!began) break;
+      await pause(delayMs);
+      if (child.kill('SIGKILL')) kills += 1;
+      await ended;
+    }
+    t.true(kills > 0);
+    const log = syntheticLog({ commits, actors: 1_000 });
+    using index = LogIndex.open(file.path, 'if');
+    t.is(index.rebuilt, undefined);
+    t.true(index.status().seq > 0, 'what was done before the kill is kept');
+    await index.catchUp(log);
+    t.like(index.status(), { seq: commits, entries: commits, whole: true });
+    const found = await all(findEntries(index, log, { actor: 'counter/k7' }, { order: 'oldest', limit: 0 }));
+    t.deepEqual(
+      found.map(({ seq }) => seq),
+      Array.from({ length: commits / 1_000 }, (_, nth) => nth * 1_000 + 8),
+    );
+  },
+);
 
 test('a damaged file, one of another realm or log, and one that is no database, are built anew (X3)', async (t) => {
   using file = indexFile();
