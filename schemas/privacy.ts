@@ -1,5 +1,6 @@
 /** Which fields of a kind's events are personal, and whose: as a config says it, and as the doors know it. */
 import { z } from 'zod';
+import { ifMessageSchema } from './if-message.ts';
 
 /** JSON Schema keyword, and zod `.meta({ 'x-personal': true })`, that marks a field personal. */
 export const PERSONAL_KEYWORD = 'x-personal';
@@ -20,12 +21,31 @@ const fieldPointer = z
   .string()
   .max(1_000)
   .regex(POINTER, { error: 'expected a JSON Pointer such as /name or /contacts/*/email' })
-  .refine((pointer) => pointer !== '/type', {
-    error: 'the type of an event decides who hears it: it cannot be sealed',
-  })
-  .refine((pointer) => !/^\/message(?:\/|$)/.test(pointer) || /^\/message\/content(?:\/|$)/.test(pointer), {
-    error: 'of an IFMessage only what lies under /message/content can be sealed',
+  .refine((pointer) => sealingProblem(pointer) === undefined, {
+    error: (issue) => sealingProblem(String(issue.input)) ?? 'cannot be sealed',
   });
+
+/** Fields of an IFMessage that the fabric reads: only its content can be sealed. */
+const ENVELOPE = new Set([
+  '',
+  '*',
+  ...Object.keys(ifMessageSchema.shape).filter((name) => name !== 'content'),
+]);
+
+/** Why a field cannot be sealed; undefined where it can. */
+export function sealingProblem(pointer: string): string | undefined {
+  const [, first, second = ''] = pointer.split('/');
+  if (pointer === '/type') return 'the type of an event decides who hears it: it cannot be sealed';
+  if (first === 'message' && ENVELOPE.has(second)) {
+    return 'of an IFMessage only what lies under /message/content can be sealed';
+  }
+  return undefined;
+}
+
+/** True for `actor`, and for a JSON Pointer. */
+export function isSubjectRule(text: string): boolean {
+  return SUBJECT.test(text);
+}
 
 export const personalSchema = z
   .strictObject({

@@ -9,13 +9,16 @@ export const SEALED_MARK = '«sealed»';
 /** Stands for a value whose key was destroyed. */
 export const REDACTED_MARK = '«redacted»';
 
-/** Subjects whose state is remembered while a command runs. */
+/** Subjects whose state is remembered, and for how long: a command that follows the log soon hears of a redaction. */
 const SUBJECTS_KEPT_MAX = 10_000;
+const SUBJECT_KEPT_MS = 1_000;
 
 export interface ViewOptions {
   readonly realm: string;
   /** The row of a subject's key; absent where there is no bucket to ask. */
   readonly stateOf?: (subject: string) => Promise<KeyRow | undefined>;
+  /** ms since the epoch. */
+  readonly now?: () => number;
   /** Opens what is not redacted. */
   readonly privacyKey?: KeyObject | undefined;
 }
@@ -34,15 +37,14 @@ export interface PrivacyView {
  * const view = privacyView({ realm: 'shop', stateOf: (subject) => keys.stateOf(subject) });
  * await view.show({ name: sealed }); // { name: '«sealed»' }
  */
-export function privacyView({ realm, stateOf, privacyKey }: ViewOptions): PrivacyView {
-  const rows = new Map<string, Promise<KeyRow | undefined>>();
+export function privacyView({ realm, stateOf, privacyKey, now = Date.now }: ViewOptions): PrivacyView {
+  const rows = new Map<string, { readonly until: number; readonly row: Promise<KeyRow | undefined> }>();
   const rowOf = (subject: string): Promise<KeyRow | undefined> => {
-    let row = rows.get(subject);
-    if (row === undefined) {
-      if (rows.size >= SUBJECTS_KEPT_MAX) rows.clear();
-      row = stateOf?.(subject) ?? Promise.resolve(undefined);
-      rows.set(subject, row);
-    }
+    const known = rows.get(subject);
+    if (known !== undefined && known.until > now()) return known.row;
+    if (rows.size >= SUBJECTS_KEPT_MAX) rows.clear();
+    const row = stateOf?.(subject) ?? Promise.resolve(undefined);
+    rows.set(subject, { until: now() + SUBJECT_KEPT_MS, row });
     return row;
   };
   const isGone = (row: KeyRow | undefined, { [SEALED]: { kid } }: Sealed): boolean =>

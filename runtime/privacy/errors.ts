@@ -47,7 +47,7 @@ export const privacyErrors = errorKinds({
   },
   bad_marks: {
     retryable: false,
-    help: 'Mark the field that holds the personal data, or name it under personal.fields of the kind.',
+    help: 'Mark the fields that hold the personal data in the schema of the machine, or name them under personal.fields of the kind.',
   },
   redaction_unconfirmed: {
     retryable: false,

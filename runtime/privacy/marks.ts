@@ -1,7 +1,7 @@
 /** Marks of personal fields: read out of schemas, joined with those of a config, looked up by event. Pure. */
 import { z } from 'zod';
 import { FabricError } from '#schemas/fabric-error';
-import { PERSONAL_KEYWORD, type PersonalRules } from '#schemas/privacy';
+import { isSubjectRule, PERSONAL_KEYWORD, type PersonalRules, sealingProblem } from '#schemas/privacy';
 import { privacyErrors } from './errors.ts';
 import { type Pointer, parsePointer, pointerText, valueAt } from './pointer.ts';
 
@@ -23,21 +23,49 @@ interface PersonalConfig {
   readonly sends: 'seal' | 'refuse';
 }
 
-/** The rules of a kind; undefined where nothing of it is personal. The config's word on the subject counts first. */
+/**
+ * The rules of a kind; undefined where neither says anything. The config's word on the subject counts first. Throws
+ * `bad_marks`.
+ */
 export function rulesOf(
   config: PersonalConfig | undefined,
   schemas: PersonalSchemas | undefined,
 ): PersonalRules | undefined {
+  if (config === undefined && schemas === undefined) return undefined;
   const events: Record<string, readonly string[]> = {};
   for (const [type, schema] of Object.entries(schemas?.events ?? {})) events[type] = markedFields(schema);
-  const fields = config?.fields ?? [];
-  if (fields.length === 0 && Object.values(events).every((marks) => marks.length === 0)) return undefined;
-  return {
+  const rules: PersonalRules = {
     subject: config?.subject ?? schemas?.subject ?? 'actor',
-    fields,
+    fields: config?.fields ?? [],
     events,
     sends: config?.sends ?? 'seal',
   };
+  checkRules(rules);
+  return rules;
+}
+
+/** What is meant to be personal and would be stored in the clear is a mistake. Throws `bad_marks`. */
+function checkRules({ subject, fields, events }: PersonalRules): void {
+  const marked = [...fields, ...Object.values(events).flat()];
+  if (marked.length === 0)
+    throw badMarks('Nothing is marked: no field is named, and no schema has x-personal');
+  for (const pointer of marked) {
+    const problem = sealingProblem(pointer);
+    if (problem !== undefined) throw badMarks(`${pointer}: ${problem}`);
+  }
+  if (!isSubjectRule(subject)) throw badMarks(`${subject} is neither actor nor a JSON Pointer`);
+  const own = marked.find((pointer) => subject !== 'actor' && covers(pointer, subject));
+  if (own !== undefined)
+    throw badMarks(`${own} names the subject, which stands in the clear beside its data`);
+}
+
+function covers(pointer: string, other: string): boolean {
+  const tokens = parsePointer(other);
+  return parsePointer(pointer).every((token, n) => token === '*' || token === tokens[n]);
+}
+
+function badMarks(message: string): FabricError {
+  return new FabricError(privacyErrors.bad_marks, message);
 }
 
 /** Pointers to the fields that a zod schema or a JSON Schema marks personal. */
@@ -92,7 +120,7 @@ interface Walk {
 function walk(schema: Json, path: Pointer, at: Walk): void {
   at.steps += 1;
   if (typeof schema !== 'object' || schema === null || path.length > DEPTH_MAX) return;
-  if (at.steps > STEPS_MAX) throw tooWide();
+  if (at.steps > STEPS_MAX) throw badMarks(`A schema refers to itself in more than ${STEPS_MAX} ways`);
   if (schema[PERSONAL_KEYWORD] === true && path.length > 0) {
     at.found.add(pointerText(path));
     return;
@@ -117,13 +145,6 @@ function walk(schema: Json, path: Pointer, at: Walk): void {
   else if (typeof ref === 'string' && ref.startsWith('#/')) {
     walk(valueAt(at.root, parsePointer(ref.slice(1))) as Json, path, at);
   }
-}
-
-function tooWide(): FabricError {
-  return new FabricError(
-    privacyErrors.bad_marks,
-    `A schema with personal fields refers to itself in more than ${STEPS_MAX} ways`,
-  );
 }
 
 function isZod(schema: unknown): schema is z.ZodType {

@@ -110,7 +110,20 @@ test('marks: zod and JSON Schemas mark fields at any depth; an event of an unkno
     $ref: '#/$defs/person',
   };
   t.deepEqual(markedFields(json).slice(0, 2), ['/name', '/boss/name']);
-  t.is(rulesOf(undefined, { events: { a: z.object({ n: z.string() }) } }), undefined);
+  t.is(rulesOf(undefined, undefined), undefined);
+  const bad = (subject: string, ...fields: string[]) =>
+    t.throws(() => rulesOf({ subject, fields, sends: 'seal' }, undefined), { instanceOf: FabricError })
+      ?.message ?? '';
+  t.regex(
+    t.throws(() => rulesOf(undefined, { events: { a: z.object({ n: z.string() }) } })).message,
+    /Nothing is marked/,
+  );
+  t.regex(bad('actor'), /Nothing is marked/);
+  t.regex(bad('actor', '/type'), /cannot be sealed/);
+  for (const field of ['/message', '/message/from', '/message/*/x'])
+    t.regex(bad('actor', field), /only what lies under/);
+  t.regex(bad('email', '/name'), /neither actor nor/);
+  for (const field of ['/email', '/*', '/email/local']) t.regex(bad('/email/local', field), /in the clear/);
   const rules = rulesOf({ fields: ['/email'], sends: 'seal' }, { events: { register: schema, other: json } });
   const marks = new Marks(rules ?? { subject: 'actor', fields: [], events: {}, sends: 'seal' });
   t.deepEqual(marks.of('other').map(pointerText).includes('/homes/*/street'), false);
