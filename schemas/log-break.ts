@@ -14,7 +14,7 @@ export const logBreakSchema = z.strictObject({
     .min(1)
     .max(64)
     .describe(
-      '`altered`, `removed`, `inserted`, `back_dated`, `truncated`, `undecodable`, `rewritten`, `tile`.',
+      '`altered`, `removed`, `inserted`, `back_dated`, `truncated`, `unreadable`, `rewritten`, `tile`.',
     ),
   seq: z.int().min(0).describe('Sequence in the log stream.'),
   shard: z.int().min(0).optional(),

@@ -18,11 +18,12 @@ import { equalBytes } from '#runtime/shard/commit';
 import type { Logger } from '#runtime/shard/ports';
 import { FabricError } from '#schemas/fabric-error';
 import type { LogBreak } from '#schemas/log-break';
+import { toBase64 } from '../bytes.ts';
 import { formatCheckpoint } from '../checkpoint.ts';
+import { readCommitHead } from '../commit-head.ts';
 import { encodeLeaf } from '../leaf.ts';
 import type { LogMessage, LogReader } from '../log-reader.ts';
-import { ChainWatch } from './chain-watch.ts';
-import { type CommitHead, commitHead } from './commit-head.ts';
+import { Chain } from '../verify/chain.ts';
 import { witnessServiceErrors } from './errors.ts';
 import { recoverEdge, tileName } from './open-edge.ts';
 import { pause } from './pause.ts';
@@ -60,7 +61,7 @@ export class Builder {
   readonly #options: BuilderOptions;
   readonly #signer: RealmSigner;
   readonly #edge: RightEdge;
-  readonly #chain: ChainWatch;
+  readonly #chain: Chain;
   #signed: Signed;
   #halted: string | undefined;
   /** Sequence of the next commit. */
@@ -82,7 +83,7 @@ export class Builder {
     this.#signed = signed;
     this.#edge = edge;
     this.#halted = halted;
-    this.#chain = new ChainWatch(signed.state.heads);
+    this.#chain = new Chain(true, headsFrom(signed.state));
     this.#next = signed.state.size + 1;
     this.tree = new PublishedTree(edge, options.tiles);
   }
@@ -167,7 +168,7 @@ export class Builder {
     const size = this.#edge.size;
     if (this.#halted !== undefined || size === before.state.size) return;
     const root = this.#edge.root();
-    const heads = this.#chain.heads();
+    const heads = headsOf(this.#chain);
     // W2
     const old = { size: before.state.size, root: Buffer.from(before.state.root, 'base64') };
     if (!(await this.tree.isExtension(old, { size, root }))) {
@@ -211,19 +212,19 @@ export class Builder {
       }
       this.#next = seq + 1;
       const hash = sha256(bytes);
-      const head = headOf(message);
+      const head = readCommitHead(bytes);
       if (head === undefined) {
         this.#halt({
-          id: `undecodable@${seq}`,
-          kind: 'undecodable',
+          id: `unreadable@${seq}`,
+          kind: 'unreadable',
           seq,
           shard,
           what: 'the message is no commit',
         });
         continue;
       }
-      const found = this.#chain.take(seq, shard, head, hash);
-      if (found !== undefined) tell(found);
+      const fault = this.#chain.take({ shard, head, hash, storedAt });
+      if (fault !== undefined) tell({ id: `${fault.kind}@${seq}`, seq, shard, index: head.index, ...fault });
       if (this.#halted !== undefined) continue;
       for (const tile of this.#edge.append(encodeLeaf({ ...head, seq, hash }))) await this.#keep(tile);
       this.#unsignedSince ??= Math.min(storedAt, now());
@@ -252,13 +253,16 @@ function moved(): FabricError {
   return new FabricError(witnessServiceErrors.witness_moved, 'Another builder has signed meanwhile');
 }
 
-function headOf({ bytes }: LogMessage): CommitHead | undefined {
-  try {
-    return commitHead(bytes);
-  } catch (thrown) {
-    if (thrown instanceof FabricError) return undefined;
-    throw thrown;
-  }
+function headsFrom({ heads }: SignedState): Map<number, { index: number; hash: Uint8Array; at: number }> {
+  return new Map(
+    heads.map(({ shard, index, hash, at }) => [shard, { index, hash: Buffer.from(hash, 'base64'), at }]),
+  );
+}
+
+function headsOf({ heads }: Chain): SignedState['heads'] {
+  return [...heads]
+    .map(([shard, { index, hash, at }]) => ({ shard, index, hash: toBase64(hash), at }))
+    .sort((a, b) => a.shard - b.shard);
 }
 
 /** The state to go on from; that of an empty tree where nothing was signed yet. */

@@ -1,13 +1,12 @@
 /** The right edge of the tree after a restart: from the full tiles that are stored, and only the last commits. */
 import { sha256 } from '#runtime/bus/codec';
 import { equalBytes } from '#runtime/shard/commit';
-import { FabricError } from '#schemas/fabric-error';
 import type { LogBreak } from '#schemas/log-break';
+import { readCommitHead } from '../commit-head.ts';
 import { encodeLeaf } from '../leaf.ts';
 import type { LogMessage, LogReader } from '../log-reader.ts';
 import { merkle } from '../node-crypto.ts';
 import { hashesOf, TILE_WIDTH, tilePath, tileRoot } from '../tiles.ts';
-import { commitHead } from './commit-head.ts';
 import { type FullTile, RightEdge } from './right-edge.ts';
 import type { SignedState } from './state-store.ts';
 import type { TileStore } from './tile-store.ts';
@@ -78,8 +77,8 @@ function breakOf(problem: LeafProblem, have: number, size: number): LogBreak {
         seq,
         what: `the commit of sequence ${seq} is not in the log`,
       };
-    case 'undecodable':
-      return { id: `undecodable@${seq}`, kind: 'undecodable', seq, what: 'the message is no commit' };
+    case 'unreadable':
+      return { id: `unreadable@${seq}`, kind: 'unreadable', seq, what: 'the message is no commit' };
   }
 }
 
@@ -118,7 +117,7 @@ async function edgeFromTiles(tiles: TileStore, size: number): Promise<RightEdge 
 }
 
 /** Why a log does not give the leaves that it should. */
-type LeafProblem = 'truncated' | 'removed' | 'undecodable';
+type LeafProblem = 'truncated' | 'removed' | 'unreadable';
 
 /**
  * Grows the edge by the commits from its size through `size` as the log has them now. Tiles that get full go to
@@ -136,7 +135,7 @@ async function growEdge(
     for (const message of batch) {
       if (message.seq !== edge.size + 1) return 'removed';
       const leaf = leafIn(message);
-      if (leaf === undefined) return 'undecodable';
+      if (leaf === undefined) return 'unreadable';
       for (const tile of edge.append(leaf)) await store(tile);
     }
   }
@@ -144,11 +143,7 @@ async function growEdge(
   return edge.size < size ? 'truncated' : undefined;
 }
 
-function leafIn(message: LogMessage): Uint8Array | undefined {
-  try {
-    return encodeLeaf({ ...commitHead(message.bytes), seq: message.seq, hash: sha256(message.bytes) });
-  } catch (thrown) {
-    if (thrown instanceof FabricError) return undefined;
-    throw thrown;
-  }
+function leafIn({ seq, bytes }: LogMessage): Uint8Array | undefined {
+  const head = readCommitHead(bytes);
+  return head === undefined ? undefined : encodeLeaf({ ...head, seq, hash: sha256(bytes) });
 }

@@ -3,12 +3,12 @@ import { decodeCommit, sha256 } from '#runtime/bus/codec';
 import { equalBytes } from '#runtime/shard/commit';
 import { FabricError } from '#schemas/fabric-error';
 import type { LogBreak } from '#schemas/log-break';
+import { type CommitHead, readCommitHead } from '../commit-head.ts';
 import { decodeLeaf, encodeLeaf } from '../leaf.ts';
 import type { LogMessage } from '../log-reader.ts';
 import { merkle } from '../node-crypto.ts';
 import { decodeBundle, hashesOf, TILE_WIDTH, type TileLevel, tilePath } from '../tiles.ts';
-import { ChainWatch } from './chain-watch.ts';
-import { type CommitHead, commitHead } from './commit-head.ts';
+import { Chain } from '../verify/chain.ts';
 import { RightEdge } from './right-edge.ts';
 
 /** The signed tree as it is stored, not as it is remembered. */
@@ -23,6 +23,7 @@ export interface StoredTree {
 export interface Found {
   readonly shard: number;
   readonly hash: Uint8Array;
+  readonly storedAt: number;
   /** Undefined where it is no commit. */
   readonly head: CommitHead | undefined;
 }
@@ -30,14 +31,14 @@ export interface Found {
 /** Stands for a leaf of which neither tiles nor log know anything any more. */
 const NO_ENTRY = new Uint8Array();
 
-export function foundIn({ shard, bytes }: LogMessage): Found {
-  return { shard, hash: sha256(bytes), head: headIn(bytes) };
+export function foundIn({ shard, bytes, storedAt }: LogMessage): Found {
+  return { shard, hash: sha256(bytes), storedAt, head: headIn(bytes) };
 }
 
 export class ScrubPass {
   readonly #tree: StoredTree;
   readonly #tell: (found: LogBreak) => void;
-  readonly #chain = new ChainWatch();
+  #chain = new Chain(true);
   /** Grows by what was signed, as far as that is known: what the tiles above must be. */
   readonly #edge = new RightEdge();
   #tilesBroken = false;
@@ -91,18 +92,27 @@ export class ScrubPass {
     const isSame = leaf !== undefined && found !== undefined && equalBytes(found.hash, leaf.hash);
     if (isSame && found.head !== undefined) {
       this.#inRun = false;
-      const wrong = this.#chain.take(seq, found.shard, found.head, found.hash);
-      if (wrong !== undefined) this.#tell(wrong);
+      const { shard, head, hash, storedAt } = found;
+      const fault = this.#chain.take({ shard, head, hash, storedAt });
+      if (fault !== undefined) {
+        this.#tell({ id: `${fault.kind}@${seq}`, seq, shard, index: head.index, ...fault });
+      }
       return;
     }
     // The chain goes on from what was signed, so that the commit after this one is no second break.
-    if (leaf === undefined) this.#chain.forget(found?.shard);
-    else this.#chain.skip(leaf);
+    if (leaf === undefined) this.#forget(found?.shard);
+    else this.#chain.resume(leaf);
     if (this.#inRun) return;
     this.#inRun = true;
     const where = leaf === undefined ? {} : { shard: leaf.shard, index: leaf.index };
-    const kind = found === undefined ? 'removed' : isSame ? 'undecodable' : 'altered';
+    const kind = found === undefined ? 'removed' : isSame ? 'unreadable' : 'altered';
     this.#tell({ id: `${kind}@${seq}`, kind, seq, ...where, what: WHAT[kind] });
+  }
+
+  /** Nothing tells what was signed here: the next commit of the shard, or of any, may be any. */
+  #forget(shard: number | undefined): void {
+    const known = [...this.#chain.heads].filter(([other]) => shard !== undefined && other !== shard);
+    this.#chain = new Chain(false, new Map(known));
   }
 
   async #grow(hash: Uint8Array): Promise<void> {
@@ -129,7 +139,7 @@ export class ScrubPass {
 const WHAT = {
   removed: 'the commit that was signed here is not in the log',
   altered: 'its bytes are not those that were signed',
-  undecodable: 'what was signed here is no whole commit',
+  unreadable: 'what was signed here is no whole commit',
 } as const;
 
 interface Judged {
@@ -173,13 +183,13 @@ function leafFrom(seq: number, found: Found | undefined): Uint8Array | undefined
   return found?.head === undefined ? undefined : encodeLeaf({ ...found.head, seq, hash: found.hash });
 }
 
+/** The head of a whole commit: the builder reads no more of it than the head. */
 function headIn(bytes: Uint8Array): CommitHead | undefined {
   try {
-    // Whole: the builder reads no more than the head.
     decodeCommit(bytes);
-    return commitHead(bytes);
   } catch (thrown) {
     if (thrown instanceof FabricError) return undefined;
     throw thrown;
   }
+  return readCommitHead(bytes);
 }

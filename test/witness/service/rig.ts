@@ -27,7 +27,7 @@ export class LogWriter {
   }
 
   next(shard: number, change: Partial<Commit> = {}): Uint8Array {
-    const head = this.#heads.get(shard) ?? { index: -1, hash: new Uint8Array(32), at: 1_700_000_000_000 };
+    const head = this.#heads.get(shard) ?? { index: -1, hash: new Uint8Array(32), at: Date.now() };
     const commit: Commit = {
       format: COMMIT_FORMAT,
       shard,

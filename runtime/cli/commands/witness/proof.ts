@@ -1,11 +1,11 @@
 /** `witness proof`: that a commit is in the log, as a C2SP tlog-proof that is checked without the realm. */
 import { Command, InvalidArgumentError } from 'commander';
 import { parseCheckpoint } from '#runtime/witness/checkpoint';
+import { readCommitHead } from '#runtime/witness/commit-head';
 import { decodeLeaf } from '#runtime/witness/leaf';
 import type { LogReader } from '#runtime/witness/log-reader';
 import { merkle } from '#runtime/witness/node-crypto';
 import { parseNote } from '#runtime/witness/note';
-import { commitHead } from '#runtime/witness/service/commit-head';
 import { witnessServiceErrors } from '#runtime/witness/service/errors';
 import { decodeBundle, TILE_WIDTH, tilePath, tileReader, tileWidth } from '#runtime/witness/tiles';
 import { formatTlogProof } from '#runtime/witness/tlog-proof';
@@ -87,8 +87,11 @@ async function nextOf(
 ): Promise<{ seq: number; index: number } | undefined> {
   for (let start = from; start <= to; start += SEARCH_BATCH) {
     for await (const batch of reader.read(start, Math.min(to, start + SEARCH_BATCH - 1))) {
-      const found = batch.find((message) => message.shard === shard);
-      if (found !== undefined) return { seq: found.seq, index: commitHead(found.bytes).index };
+      const found = batch.find(
+        (message) => message.shard === shard && readCommitHead(message.bytes) !== undefined,
+      );
+      const head = found && readCommitHead(found.bytes);
+      if (found !== undefined && head !== undefined) return { seq: found.seq, index: head.index };
     }
   }
   return undefined;
