@@ -28,18 +28,28 @@ export interface Registry extends MachineRegistry {
   personalOf(name: string, version: number): PersonalSchemas | undefined;
 }
 
+interface Defined {
+  definition: MachineDefinition;
+  readonly machine: Machine;
+}
+
 /** An empty registry; `drivers` are the names that effects and invocations may use. */
 export function createRegistry(drivers: Iterable<string> = []): Registry {
   const driverNames = new Set(drivers);
-  const machines = new Map<string, Map<number, { definition: MachineDefinition; machine: Machine }>>();
+  const machines = new Map<string, Map<number, Defined>>();
   const kinds = new Map<string, ActorKind>();
 
   const define = (definition: MachineDefinition): Machine => {
     const { name, version } = definition;
-    const versions = machines.get(name) ?? new Map();
+    const versions = machines.get(name) ?? new Map<number, Defined>();
     const present = versions.get(version);
     if (present !== undefined) {
-      if (isSameMachine(present.definition.machine, definition.machine)) return present.machine;
+      if (isSameMachine(present.definition.machine, definition.machine)) {
+        // Marks are no part of the machine: a file that was read anew may have others.
+        const { personal } = definition;
+        if (personal !== undefined) present.definition = { ...present.definition, personal };
+        return present.machine;
+      }
       throw new FabricError(
         machineErrors.bad_machine,
         `Machine ${name}@${version} is defined twice with different content; give the newer one version ${version + 1}`,

@@ -4,6 +4,7 @@ import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { z } from 'zod';
 import type { Driver, EffectCall } from '#runtime/effects/driver';
+import { createRegistry } from '#runtime/machine/registry';
 import { DataKeys, keyRowOf } from '#runtime/privacy/data-keys';
 import { privacyView, REDACTED_MARK, SEALED_MARK } from '#runtime/privacy/display';
 import { type DoorDeps, PrivacyDoor } from '#runtime/privacy/door';
@@ -17,6 +18,7 @@ import type { Ask, InboxMessage } from '#runtime/shard/ports';
 import { FabricError } from '#schemas/fabric-error';
 import { isSealed, replaceSealed, SEALED, type Sealed, sealedIn } from '#schemas/sealed';
 import { silentLogger } from '../rig/nats.ts';
+import { person } from './person.ts';
 import { MemoryRows } from './rig.ts';
 
 const REALM = 'test';
@@ -129,6 +131,16 @@ test('marks: zod and JSON Schemas mark fields at any depth; an event of an unkno
   t.deepEqual(marks.of('other').map(pointerText).includes('/homes/*/street'), false);
   t.true(marks.of('regster').map(pointerText).includes('/homes/*/street'));
   t.true(marks.of('register').map(pointerText).includes('/email'));
+});
+
+test('a machine’s file that was read anew brings its marks; a child of the same name does not take them', (t) => {
+  const registry = createRegistry(['process']);
+  registry.define(person);
+  const anew = { events: { get: { properties: { why: { 'x-personal': true } } } } };
+  registry.define({ ...person, personal: anew });
+  const { personal: _, ...bare } = person;
+  registry.define(bare);
+  t.deepEqual(rulesOf(undefined, registry.personalOf('person', 1))?.events, { get: ['/why'] });
 });
 
 test('A1, A2: marked fields are sealed for the subject named; another’s sealed value is taken nowhere', (t) => {
