@@ -147,8 +147,25 @@ admin('shard.{shard}.show', 'One actor in full.', { address: text }, ['address']
 admin(
   'shard.{shard}.redact',
   'Destroys the data key of a subject, in the shard of `redaction/<first 32 hex digits of the SHA-256 of the subject>`.',
-  { type: { enum: ['redact', 'readmit'] }, subject: text, reason: text, by: text, force: { type: 'boolean' } },
+  {
+    type: { enum: ['redact', 'readmit'] },
+    subject: text,
+    reason: text,
+    by: text,
+    force: { type: 'boolean' },
+  },
   ['type', 'subject', 'reason', 'by'],
+);
+admin(
+  'shard.{shard}.alarm',
+  'Makes the HIGH entry of a break in the log, in the shard of `witness/realm`; the same id again makes no second one.',
+  { id: text, kind: text, seq: number, shard: number, index: number, what: text },
+  ['id', 'kind', 'seq', 'what'],
+);
+admin(
+  'witness',
+  'How the witness log stands, from the node that builds it; with `read` the bytes, base64, of `checkpoint`, `checkpoint.cosigned` or a tile by its path.',
+  { read: text },
 );
 admin('config.get', 'The supervision tree that runs.', {});
 admin(
