@@ -4,3 +4,4 @@ await import('./config-docs.ts');
 await import('./cli-docs.ts');
 await import('./errors-docs.ts');
 await import('./asyncapi.ts');
+await import('./verifier-page.ts');

@@ -2,15 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { bundleLog, bundleTiles } from '#runtime/witness/bundle';
 import { readBundleFile, writeBundleFile } from '#runtime/witness/bundle-file';
 import { utf8 } from '#runtime/witness/bytes';
 import { nodePrimitives } from '#runtime/witness/node-crypto';
-import { parseVerifierKey } from '#runtime/witness/note';
-import { isPolicy, parsePolicy } from '#runtime/witness/policy';
 import { natsWitnessStore } from '#runtime/witness/service/state-store';
 import { tilePath } from '#runtime/witness/tiles';
 import { verifyErrors } from '#runtime/witness/verify/errors';
+import { trustOf, verifyBundle } from '#runtime/witness/verify/offline';
 import type { FindTile } from '#runtime/witness/verify/signed-tree';
 import { type Evidence, type Report, type Trust, verifyLog } from '#runtime/witness/verify/verify';
 import { FabricError } from '#schemas/fabric-error';
@@ -69,7 +67,7 @@ export function verifyCommand(shell: Shell): Command {
     .option('--export <file>', 'write what was checked into a bundle')
     .option('--all', 'list every break, not the first ten');
   return handle<[], Options>(shell, command, async ({ io, out, options }) => {
-    if (options.bundle !== undefined) return await verifyBundle(options.bundle, options, io, out);
+    if (options.bundle !== undefined) return await verifyFile(options.bundle, options, io, out);
     return await withRealm(options, io, (realm) => verifyRealm(realm, options, io, out));
   });
 }
@@ -99,26 +97,21 @@ async function verifyRealm(realm: Realm, options: Options, io: Io, out: Out): Pr
   return tell(report, { tookMs, isOwnKey: given.isOwnKey, exported: options.export }, options, out);
 }
 
-async function verifyBundle(file: string, options: Options, io: Io, out: Out): Promise<ExitCode> {
+async function verifyFile(file: string, options: Options, io: Io, out: Out): Promise<ExitCode> {
   const bundle = await readBundleFile(resolve(io.cwd, file));
   const startedAt = performance.now();
-  const own = bundle.policy === undefined ? bundle.key : undefined;
-  const trust =
-    trustOf(options, io) ??
-    (bundle.policy !== undefined ? policyTrust(bundle.policy, file) : own && keyTrust(own));
-  const checkpoint = options.checkpoint === undefined ? bundle.checkpoint : readText(options.checkpoint, io);
-  const isChecked =
-    options.chainOnly !== true && checkpoint !== undefined && trust !== undefined && trust !== '';
-  const report = await verifyLog({
-    primitives: nodePrimitives,
-    log: bundleLog(bundle),
-    ...(isChecked && { evidence: { checkpoint: utf8(checkpoint), trust, tile: bundleTiles(bundle) } }),
-    from: options.from ?? bundle.from,
-    through: options.to ?? bundle.through,
+  const { from, through } = rangeOf(options);
+  const report = await verifyBundle(nodePrimitives, bundle, trustText(options, io) ?? '', {
+    ...(from !== undefined && { from }),
+    ...(through !== undefined && { through }),
+    ...(options.checkpoint !== undefined && { checkpoint: readText(options.checkpoint, io) }),
+    chainOnly: options.chainOnly === true,
     signal: io.signal,
   });
-  const isOwnKey = options.key === undefined && options.policy === undefined;
-  return tell(report, { tookMs: performance.now() - startedAt, isOwnKey, exported: undefined }, options, out);
+  if (typeof report === 'string') throw new FabricError(verifyErrors.bad_evidence, `${file}: ${report}`);
+  const { isOwnTrust, ...rest } = report;
+  const told = { tookMs: performance.now() - startedAt, isOwnKey: isOwnTrust, exported: undefined };
+  return tell(rest, told, options, out);
 }
 
 const NOTHING: Given = { evidence: undefined, isOwnKey: false, texts: {} };
@@ -126,8 +119,8 @@ const NOTHING: Given = { evidence: undefined, isOwnKey: false, texts: {} };
 async function evidenceOf(realm: Realm, options: Options, io: Io): Promise<Given> {
   const store = await natsWitnessStore(realm.connection, realm.subjects.buckets.witness);
   const { value: state } = await store.state();
-  const stated = trustOf(options, io);
-  const trust = stated ?? (state === undefined ? undefined : keyTrust(state.key));
+  const stated = statedTrust(options, io);
+  const trust = stated ?? (state === undefined ? undefined : parseTrust(state.key, 'the key of the realm'));
   if (trust === undefined) return NOTHING;
   const wantsCosigned = options.policy !== undefined;
   const text =
@@ -155,23 +148,20 @@ async function evidenceOf(realm: Realm, options: Options, io: Io): Promise<Given
 }
 
 /** Whom the user trusts, where they say so. Throws `bad_evidence`. */
-function trustOf({ key, policy }: Options, io: Io): Trust | undefined {
-  if (policy !== undefined) return policyTrust(readText(policy, io), policy);
-  return key === undefined ? undefined : keyTrust(key);
+function statedTrust(options: Options, io: Io): Trust | undefined {
+  const text = trustText(options, io);
+  if (text === undefined) return undefined;
+  return parseTrust(text, options.policy ?? '--key');
 }
 
-function keyTrust(text: string): Trust {
-  const key = parseVerifierKey(nodePrimitives.sha256, text.trim());
-  if (key !== undefined) return { key };
-  throw new FabricError(verifyErrors.bad_evidence, `"${text.slice(0, 100)}" is no verifier key`);
+function trustText({ key, policy }: Options, io: Io): string | undefined {
+  return policy === undefined ? key : readText(policy, io);
 }
 
-function policyTrust(text: string, file: string): Trust {
-  const policy = parsePolicy(nodePrimitives.sha256, text);
-  if (isPolicy(policy)) return { policy };
-  throw new FabricError(verifyErrors.bad_evidence, `${file}:${policy.line}: ${policy.problem}`, {
-    details: { file, line: policy.line },
-  });
+function parseTrust(text: string, source: string): Trust {
+  const trust = trustOf(nodePrimitives, text);
+  if (typeof trust !== 'string') return trust;
+  throw new FabricError(verifyErrors.bad_evidence, `${source}: ${trust}`, { details: { source } });
 }
 
 function readText(file: string, io: Io): string {

@@ -1,0 +1,52 @@
+/** Verification of a bundle by itself: what the command and the page in a browser share. */
+
+import { type Bundle, bundleLog, bundleTiles } from '../bundle.ts';
+import { utf8 } from '../bytes.ts';
+import type { Primitives } from '../hash.ts';
+import { parseVerifierKey } from '../note.ts';
+import { isPolicy, parsePolicy } from '../policy.ts';
+import { type Report, type Trust, type VerifyOptions, verifyLog } from './verify.ts';
+
+/** Whose signatures count: the text of a verifier key or of a C2SP tlog-policy; what the bundle names when empty. */
+export type TrustText = string;
+
+export interface OfflineReport extends Report {
+  /** True where nobody but the bundle itself says whom to trust. */
+  readonly isOwnTrust: boolean;
+}
+
+/** The verdict, or why the trust that was given is none. */
+export async function verifyBundle(
+  primitives: Primitives,
+  bundle: Bundle,
+  trustText: TrustText,
+  options: Pick<VerifyOptions, 'from' | 'through' | 'signal'> & {
+    readonly checkpoint?: string;
+    readonly chainOnly?: boolean;
+  } = {},
+): Promise<OfflineReport | string> {
+  const isOwnTrust = trustText.trim() === '';
+  const text = isOwnTrust ? (bundle.policy ?? bundle.key ?? '') : trustText;
+  const trust = text.trim() === '' ? undefined : trustOf(primitives, text);
+  if (typeof trust === 'string') return trust;
+  const checkpoint = options.checkpoint ?? bundle.checkpoint;
+  const hasEvidence = trust !== undefined && checkpoint !== undefined && options.chainOnly !== true;
+  const report = await verifyLog({
+    primitives,
+    log: bundleLog(bundle),
+    ...(hasEvidence && { evidence: { checkpoint: utf8(checkpoint), trust, tile: bundleTiles(bundle) } }),
+    from: options.from ?? bundle.from,
+    through: options.through ?? bundle.through,
+    ...(options.signal !== undefined && { signal: options.signal }),
+  });
+  return { ...report, isOwnTrust };
+}
+
+/** A verifier key or a policy, or what is wrong with it. */
+export function trustOf({ sha256 }: Primitives, text: string): Trust | string {
+  const key = parseVerifierKey(sha256, text.trim());
+  if (key !== undefined) return { key };
+  const policy = parsePolicy(sha256, text);
+  if (isPolicy(policy)) return { policy };
+  return `neither a verifier key nor a policy: line ${policy.line}: ${policy.problem}`;
+}
