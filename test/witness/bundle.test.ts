@@ -56,7 +56,7 @@ async function bundles(): Promise<readonly (readonly [name: string, text: string
     ['range', bundleText(whole, 40, 90), true],
     ['altered', bundleText({ ...whole, messages: altered }), false],
     ['removed', bundleText({ ...whole, messages: messages.toSpliced(1, 1) }), false],
-    ['cut', bundleText({ ...whole, messages: messages.slice(0, -3) }), false],
+    ['cut', bundleText({ ...whole, messages: messages.slice(0, -3) }, 1, messages.length), false],
     ['stranger', bundleText(stranger), false],
   ];
 }
