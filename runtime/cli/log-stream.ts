@@ -3,6 +3,7 @@ import { DeliverPolicy, type JsMsg, jetstream, jetstreamManager } from '@nats-io
 import type { NatsConnection } from '@nats-io/nats-core';
 import { decodeCommit } from '#runtime/bus/codec';
 import type { Subjects } from '#runtime/bus/subjects';
+import { matches } from '#runtime/index/facets';
 import type { LogQuery, LogRange } from './realm.ts';
 import type { LogItem } from './render/log.ts';
 
@@ -19,17 +20,25 @@ export async function* readLog(
 ): AsyncGenerator<LogItem, void, undefined> {
   const { state } = await (await jetstreamManager(nc)).streams.info(subjects.streams.log);
   const end = state.last_seq;
-  if (range.limit > 0) yield* await lastMatches(nc, subjects, query, range, state.first_seq, end);
-  else if (state.messages > 0)
-    yield* read(nc, subjects, query, startOf(query, state.first_seq), end, range.signal);
+  const first = Math.max(state.first_seq, query.from ?? 1);
+  if (range.limit > 0) yield* await lastMatches(nc, subjects, query, range, first, end);
+  else if (state.messages > 0 && first <= end)
+    yield* read(nc, subjects, query, startOf(query, first), end, range.signal);
   if (range.follow)
-    yield* read(nc, subjects, query, { seq: end + 1 }, Number.POSITIVE_INFINITY, range.signal);
+    yield* read(
+      nc,
+      subjects,
+      query,
+      { seq: Math.max(first, end + 1) },
+      Number.POSITIVE_INFINITY,
+      range.signal,
+    );
 }
 
 type Start = { readonly seq: number } | { readonly time: number };
 
-function startOf({ since }: LogQuery, firstSeq: number): Start {
-  return since === undefined ? { seq: firstSeq } : { time: since };
+function startOf({ since, from }: LogQuery, firstSeq: number): Start {
+  return since === undefined || from !== undefined ? { seq: firstSeq } : { time: since };
 }
 
 async function lastMatches(
@@ -86,15 +95,13 @@ async function* read(
 }
 
 /** The entries of a commit that match; `past` once a commit is later than wanted. */
-function itemsOf(message: JsMsg, { actor, type, since, until }: LogQuery): LogItem[] | 'past' {
+function itemsOf(message: JsMsg, query: LogQuery): LogItem[] | 'past' {
+  const { since, until } = query;
   const { shard, index, at, entries } = decodeCommit(message.data);
   if (since !== undefined && at < since) return [];
   // Shards' clocks may differ a little; the stream's own time decides when to stop.
   if (until !== undefined && at > until) return message.info.timestampNanos / 1e6 > until ? 'past' : [];
-  return entries.flatMap((entry, n) => {
-    const wanted =
-      (actor === undefined || entry.actor === actor) &&
-      (type === undefined || entry.actor.startsWith(`${type}/`));
-    return wanted ? [{ shard, index, n, at, entry }] : [];
-  });
+  return entries.flatMap((entry, n) =>
+    matches(query, { at }, entry) ? [{ shard, index, n, at, entry }] : [],
+  );
 }

@@ -9,9 +9,11 @@ import { downCommand } from './commands/down.ts';
 import { envCommand } from './commands/env.ts';
 import { initCommand } from './commands/init.ts';
 import { logCommand } from './commands/log.ts';
+import { indexCommand } from './commands/log-index.ts';
 import { psCommand } from './commands/ps.ts';
 import { redactCommand } from './commands/redact.ts';
 import { reloadCommand } from './commands/reload.ts';
+import { reportCommand } from './commands/report.ts';
 import { sendCommand } from './commands/send.ts';
 import { showCommand } from './commands/show.ts';
 import { upCommand } from './commands/up.ts';
@@ -62,6 +64,8 @@ export function program(shell: Shell, version: string): Command {
     psCommand,
     showCommand,
     logCommand,
+    indexCommand,
+    reportCommand,
     deadCommand,
     verifyCommand,
     witnessCommand,

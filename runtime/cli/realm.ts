@@ -2,6 +2,7 @@
 
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { Subjects } from '#runtime/bus/subjects';
+import type { IndexQuery } from '#runtime/index/facets';
 import type { ActorSummary, ConfigApplyRequest, NodeStatus, ShowReply } from '#runtime/node/api';
 import type { LogReader } from '#runtime/witness/log-reader';
 import { FabricError, type WireError } from '#schemas/fabric-error';
@@ -26,12 +27,7 @@ export interface AskChoice {
 }
 
 /** Filters of the log; all must hold. Times are ms since the epoch. */
-export interface LogQuery {
-  readonly actor?: string;
-  readonly type?: string;
-  readonly since?: number;
-  readonly until?: number;
-}
+export type LogQuery = IndexQuery;
 
 export interface LogRange {
   /** The last so many matches; 0 for all. */

@@ -10,7 +10,6 @@ export const indexErrors = errorKinds({
     retryable: true,
     help: 'Check the folder and its free space, or give another file with --file; the log itself is not concerned.',
   },
-  index_bad_query: { retryable: false, help: 'Give a trace id of 32 hexadecimal digits, or a traceparent.' },
   place_missing: {
     retryable: false,
     help: '`infrafabric log` shows the place of each entry as SHARD.INDEX; a plain number is a sequence of the log.',
