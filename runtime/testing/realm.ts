@@ -22,6 +22,7 @@ import { parseAddress } from '#schemas/address';
 import type { EffectRecord, Entry, Mail } from '#schemas/commit';
 import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
 import { defaultLimits } from '#schemas/limits';
+import { PRIVACY_DRIVER } from '#schemas/privacy';
 import { parseDurationMs } from '#schemas/units';
 import { testingErrors } from './errors.ts';
 import { type Fate, MemoryBus, type Operation, type SendOptions } from './memory-bus.ts';
@@ -421,7 +422,11 @@ function buildRegistry({ machines, kinds, drivers = {} }: TestRealmOptions): Reg
 }
 
 /** The drivers that a node brings along; a machine may name them, but nothing leaves a test. */
-const NO_FAKES: Readonly<Record<string, DriverFake>> = { http: noFake, process: noFake };
+const NO_FAKES: Readonly<Record<string, DriverFake>> = {
+  http: noFake,
+  process: noFake,
+  [PRIVACY_DRIVER]: noFake,
+};
 
 function noFake(call: EffectCall): never {
   throw new FabricError(
