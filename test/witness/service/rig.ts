@@ -15,6 +15,8 @@ import type { LogBreak } from '#schemas/log-break';
 import { silentLogger, TestServer } from '../../rig/nats.ts';
 
 export const ORIGIN = 'test.example/log';
+/** Longer than anything here takes. */
+export const PATIENCE_MS = 10_000;
 export const SEED = new Uint8Array(32).fill(7);
 
 /** Writes chained commits. */
@@ -150,7 +152,7 @@ export class WitnessRig implements AsyncDisposable {
       done.signal,
     );
     builder = opened;
-    if (!isDone()) await opened.run(done.signal);
+    if (!isDone()) await opened.run(AbortSignal.any([done.signal, AbortSignal.timeout(PATIENCE_MS)]));
     return opened;
   }
 
