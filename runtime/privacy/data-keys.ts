@@ -52,8 +52,11 @@ export interface KeyRows {
   put(subject: string, row: KeyRow, revision: number): Promise<boolean>;
   /** Overwrites on disk and removes every revision of the row before this one; how many there were. */
   erase(subject: string, before: number): Promise<number>;
-  /** Tells of every change from now on, until closed. */
-  watch(changed: (row: unknown, revision: number) => void): Promise<{ close(): Promise<void> }>;
+  /** Tells of every change from now on, until closed; and when changes may be missed for a while. */
+  watch(
+    changed: (row: unknown, revision: number) => void,
+    lost: () => void,
+  ): Promise<{ close(): Promise<void> }>;
   /** The realm's mark of its privacy key: written once, read ever after; only read where none is given. */
   check(mark: string | undefined): Promise<string | undefined>;
 }
@@ -109,7 +112,11 @@ export class DataKeys {
         );
       }
     }
-    keys.#watch = await rows.watch((row, revision) => keys.#hear(row, revision));
+    keys.#watch = await rows.watch(
+      (row, revision) => keys.#hear(row, revision),
+      // K4: who cannot hear relies on nothing that he heard before.
+      () => keys.#cache.clear(),
+    );
     return keys;
   }
 

@@ -60,7 +60,14 @@ export async function natsKeyRows(nc: NatsConnection, bucket: string, logger?: L
       }
     },
 
-    async watch(changed) {
+    async watch(changed, lost) {
+      let isClosed = false;
+      void (async () => {
+        for await (const { type } of nc.status()) {
+          if (isClosed) return;
+          if (type === 'disconnect' || type === 'reconnect') lost();
+        }
+      })();
       const kv = await new Kvm(nc).open(bucket);
       const entries = await kv.watch({ include: KvWatchInclude.UpdatesOnly });
       const done = (async () => {
@@ -72,6 +79,7 @@ export async function natsKeyRows(nc: NatsConnection, bucket: string, logger?: L
       });
       return {
         async close() {
+          isClosed = true;
           entries.stop();
           await done;
         },
