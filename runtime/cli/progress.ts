@@ -10,11 +10,11 @@ export interface Progress {
 const REDRAWS_PER_SECOND = 5;
 const SILENT: Progress = { advance: () => {}, stop: () => {} };
 
-/** `total` bytes; without a total, or a terminal, there is no bar. */
-export function progress(io: Io, out: Out, total: number | undefined): Progress {
+/** `total` bytes, or whatever is counted; without a total, or a terminal, there is no bar. `what` names what has come of it. */
+export function progress(io: Io, out: Out, total: number | undefined, what = 'sent'): Progress {
   if (total === undefined || io.stderr.isTTY !== true || out.json) return SILENT;
   const bar = new SingleBar({
-    format: '{bar} {percentage}% · {sent} sent · {eta_formatted} left',
+    format: `{bar} {percentage}% · {sent} ${what} · {eta_formatted} left`,
     barCompleteChar: '━',
     barIncompleteChar: out.palette.faint('─'),
     barsize: 30,

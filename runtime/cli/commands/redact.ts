@@ -80,7 +80,7 @@ export function redactCommand(shell: Shell): Command {
 async function list(realm: Realm, subject: string, io: Io, out: Out): Promise<ExitCode> {
   const log = await realm.openLog();
   const { first, last } = await log.range();
-  const bar = progress(io, out, Math.max(0, last - first + 1));
+  const bar = progress(io, out, Math.max(0, last - first + 1), 'found');
   const held = new Map<string, HeldBy>();
   let before = 0;
   let entries = 0;
