@@ -15,6 +15,10 @@ const cosignerSchema = z
   .strictObject({
     url: z
       .url({ protocol: /^https?$/ })
+      // It is in log lines; and no request may carry them.
+      .refine((text) => (URL.parse(text)?.username ?? '') === '', {
+        error: 'expected a URL without credentials',
+      })
       .describe('Submission prefix of a C2SP tlog-witness; `/add-checkpoint` is added.'),
     key: z
       .string()

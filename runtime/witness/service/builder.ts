@@ -9,8 +9,9 @@
  * W3  A builder whose swap is refused (another one signs; this one slept) drops what it knows and leaves.
  * W4  Full tiles are stored before a checkpoint that covers them is swapped in, and a tile that is stored already is not
  *     replaced by other bytes unless the root over the log shows that it was spoilt.
- * W5  The log that is read is the log that was signed: after a start, the root over it must be the stored one. Where it
- *     is not, where a commit is missing or has no leaf, nothing is signed any more; reading and checking go on.
+ * W5  What is built on is what was signed: after a start, the root over the stored tiles and the commits behind them must
+ *     be the stored one. Where it is not, where a commit is missing or has no leaf, nothing is signed any more; reading
+ *     and checking go on. (Commits further back are the scrubber's: altered, they do not change the tree.)
  */
 import { setImmediate } from 'node:timers/promises';
 import { sha256 } from '#runtime/bus/codec';
