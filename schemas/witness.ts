@@ -6,8 +6,8 @@ import { duration, formatDuration } from './units.ts';
 export const CHECKPOINT_INTERVAL_MS_DEFAULT = 1_000;
 /** A whole pass over the log begins at most this often: an idle realm has little that is worth reading again. */
 export const SCRUB_PAUSE_MS_DEFAULT = 60_000;
-/** A million commits are read again in a quarter of an hour, for less than a hundredth of a core. */
-export const SCRUB_RATE_DEFAULT = 1_000;
+/** A million commits are read again in half an hour, for about a hundredth of a core. */
+export const SCRUB_RATE_DEFAULT = 500;
 /** Each is asked for every checkpoint. */
 export const COSIGNERS_MAX = 16;
 

@@ -13,8 +13,8 @@ import { TILE_WIDTH } from '../tiles.ts';
 import { pause } from './pause.ts';
 import { type Found, foundIn, ScrubPass, type StoredTree } from './scrub-pass.ts';
 
-/** Bytes of commits a second: an eighth of what the slowest disks give. */
-const BYTES_PER_SECOND = 8 * 1024 * 1024;
+/** Bytes of commits a second: decoding and hashing that much takes a hundredth of a core. */
+const BYTES_PER_SECOND = 1024 * 1024;
 
 /** Until a first checkpoint is signed. */
 const NOTHING_YET_MS = 1_000;
