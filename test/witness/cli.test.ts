@@ -1,0 +1,84 @@
+/** `infrafabric verify` on a realm that runs, and on a bundle of it without one. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { jetstream } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import test from 'ava';
+import { CliFolder, type Ended } from '../rig/cli.ts';
+
+const CONFIG = `realm: r
+shards: 2
+durability: relaxed
+kinds: { counter: { machine: counter, spawnOnMessage: true, door: open } }
+supervisor: { children: [] }
+`;
+
+interface Verdict {
+  readonly ok: boolean;
+  readonly commits: number;
+  readonly signed: number;
+  readonly trust: string;
+  readonly breaks: readonly { readonly kind: string; readonly seq?: number; readonly shard?: number }[];
+}
+
+test('verify passes a realm that runs and a bundle of it, and names what a stranger put into either', async (t) => {
+  await using folder = new CliFolder();
+  writeFileSync(join(folder.path, 'realm.yaml'), CONFIG);
+  const run = async (code: number, ...args: string[]): Promise<Ended> => {
+    const ended = await folder.run(args);
+    t.is(ended.code, code, `${args.join(' ')}\n${ended.out}${ended.err}`);
+    return ended;
+  };
+  const verdict = async (code: number, ...args: string[]): Promise<Verdict> =>
+    JSON.parse((await run(code, 'verify', ...args, '--json')).out) as Verdict;
+
+  await run(0, 'up', '-d');
+  for (let nth = 0; nth < 5; nth++) await run(0, 'ask', `counter/k${nth}`, 'inc');
+  const size = (await verdict(0, '--chain-only')).commits;
+  t.true(size >= 7, 'five asks and two epochs');
+  // A second at most, says the witness; a test machine may be slow.
+  for (const deadline = Date.now() + 10_000; (await verdict(0)).signed < size && Date.now() < deadline; );
+  t.like(await verdict(0), { ok: true, commits: size, signed: size, trust: 'key of the realm', breaks: [] });
+  t.like(await verdict(0, '--from', '2', '--to', '4'), { ok: true, commits: 3, signed: 3 });
+  t.regex((await run(0, 'verify')).out, /✓ \d+ commits .* are what they were/);
+
+  const key = (await run(0, 'witness', 'key')).out.trim();
+  t.like(await verdict(0, '--key', key), { trust: 'given', signed: size });
+  await run(0, 'verify', '--export', 'log.ifbundle');
+  const bundle = readFileSync(join(folder.path, 'log.ifbundle'), 'utf8');
+
+  const { NATS_URL } = JSON.parse((await run(0, 'env', '--json')).out) as { NATS_URL: string };
+  const { host, username } = new URL(NATS_URL);
+  const stranger = await connect({ servers: host, token: username });
+  await jetstream(stranger).publish('if.log.1', 'no commit');
+  await stranger.close();
+  const broken = await verdict(1, '--chain-only');
+  t.like(broken, { ok: false, commits: size + 1 });
+  t.like(broken.breaks[0], { kind: 'unreadable', seq: size + 1, shard: 1 });
+  t.regex((await run(1, 'verify')).out, /unreadable +shard 1, sequence \d+: its bytes are no commit/);
+
+  await run(0, 'down');
+  t.like(await verdict(0, '--bundle', 'log.ifbundle', '--key', key), {
+    ok: true,
+    commits: size,
+    signed: size,
+  });
+  const lines = bundle.trimEnd().split('\n');
+  const nth = lines.findIndex((line) => line.startsWith('{"seq":4,'));
+  const message = JSON.parse(lines[nth] ?? '') as { bytes: string };
+  const altered = JSON.stringify({ ...message, bytes: flipped(message.bytes) });
+  writeFileSync(join(folder.path, 'bad.ifbundle'), `${lines.with(nth, altered).join('\n')}\n`);
+  const bad = await verdict(1, '--bundle', 'bad.ifbundle', '--key', key);
+  t.like(bad.breaks[0], { kind: 'altered', seq: 4 });
+  t.is(bad.breaks.length, 1);
+  writeFileSync(join(folder.path, 'junk.ifbundle'), 'junk');
+  t.regex((await folder.run(['verify', '--bundle', 'junk.ifbundle'])).err, /bad_bundle|no bundle/);
+});
+
+/** The last bit of a base64 text's bytes. */
+function flipped(base64: string): string {
+  const bytes = Buffer.from(base64, 'base64');
+  const last = bytes.byteLength - 1;
+  bytes[last] = (bytes[last] ?? 0) ^ 1;
+  return bytes.toString('base64');
+}
