@@ -123,31 +123,54 @@ export type TileFetch = (tile: Tile) => Promise<Uint8Array>;
 
 /** Reads the subtrees of a tree of `size` leaves from its tiles. Throws what `fetch` throws, and for a tile of another width. */
 export function tileReader(merkle: Merkle, size: number, fetch: TileFetch): SubtreeReader {
-  const kept = new Map<string, Promise<Uint8Array[]>>();
-  const load = async (tile: Tile): Promise<Uint8Array[]> => {
+  const kept = new Map<string, Promise<TileRows>>();
+  const load = async (tile: Tile): Promise<TileRows> => {
     const hashes = hashesOf(await fetch(tile), tile.width);
     if (hashes === undefined) throw new RangeError(`${tilePath(tile)} has not the bytes of its width`);
-    return hashes;
+    return new TileRows(merkle, hashes);
   };
   return async (height, n) => {
     const level = Math.floor(height / TILE_HEIGHT);
-    const span = 2 ** (height % TILE_HEIGHT);
-    const at = (n * span) % TILE_WIDTH;
-    const tileN = Math.floor((n * span) / TILE_WIDTH);
+    const within = height % TILE_HEIGHT;
+    const at = n % 2 ** (TILE_HEIGHT - within);
+    const tileN = Math.floor(n / 2 ** (TILE_HEIGHT - within));
     const tile: Tile = { level, n: tileN, width: tileWidth(size, level, tileN) };
     const path = tilePath(tile);
-    let hashes = kept.get(path);
-    if (hashes === undefined) {
-      hashes = load(tile);
-      kept.set(path, hashes);
+    let rows = kept.get(path);
+    if (rows === undefined) {
+      rows = load(tile);
+      kept.set(path, rows);
       for (const oldest of kept.keys()) {
         if (kept.size <= KEPT_MAX) break;
         kept.delete(oldest);
       }
     }
-    const part = (await hashes).slice(at, at + span);
-    if (part.length !== span)
-      throw new RangeError(`A tree of ${size} has no subtree ${n} of height ${height}`);
-    return tileRoot(merkle, part);
+    const hash = (await rows).hash(within, at);
+    if (hash === undefined) throw new RangeError(`A tree of ${size} has no subtree ${n} of height ${height}`);
+    return hash;
   };
+}
+
+/** The hashes of a tile and those above them, row by row, each made once. */
+class TileRows {
+  readonly #merkle: Merkle;
+  readonly #rows: Uint8Array[][];
+
+  constructor(merkle: Merkle, hashes: Uint8Array[]) {
+    this.#merkle = merkle;
+    this.#rows = [hashes];
+  }
+
+  /** Undefined where the tile has not all hashes below it. */
+  hash(row: number, at: number): Uint8Array | undefined {
+    while (this.#rows.length <= row) {
+      const below = this.#rows.at(-1) ?? [];
+      const above: Uint8Array[] = [];
+      for (let i = 0; i + 1 < below.length; i += 2) {
+        above.push(this.#merkle.nodeHash(below[i] as Uint8Array, below[i + 1] as Uint8Array));
+      }
+      this.#rows.push(above);
+    }
+    return this.#rows[row]?.[at];
+  }
 }

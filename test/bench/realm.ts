@@ -19,6 +19,8 @@ export interface RealmOptions {
   readonly shards?: number;
   readonly limits?: Readonly<Record<string, number>>;
   readonly profileDir?: string | undefined;
+  /** Further lines of the config. */
+  readonly config?: readonly string[];
   /** What the client does with asks made at the same moment; its default when absent. */
   readonly batching?: boolean;
 }
@@ -130,11 +132,12 @@ async function runFile(path: string): Promise<RunFile> {
   throw new Error(`the node was not up within ${READY_TIMEOUT_MS} ms`);
 }
 
-function configOf({ durability, shards, limits = {} }: RealmOptions): string {
+function configOf({ durability, shards, limits = {}, config = [] }: RealmOptions): string {
   const lines = [
     'realm: bench',
     `durability: ${durability}`,
     ...(shards === undefined ? [] : [`shards: ${shards}`]),
+    ...config,
     `limits: ${JSON.stringify(limits)}`,
     'kinds:',
     '  counter: { machine: counter, spawnOnMessage: true, door: open }',
