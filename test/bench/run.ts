@@ -1,10 +1,11 @@
 /**
- * `npm run bench -- kernel [--json] [--quick] [--only TEXT]`: the limit loop and the kernel in one run. With --json a
+ * `npm run bench -- kernel|witness [--json] [--quick] [--only TEXT]`: a subject beside its limits, in one run. With --json a
  * line per case, otherwise a table at the end. `limit` runs the limit alone; --profile DIR leaves CPU profiles;
  * --page puts the figures into docs/performance.md.
  */
 import { parseArgs } from 'node:util';
 import { asks } from './asks.ts';
+import { logIndex } from './log-index.ts';
 import { mail } from './mail.ts';
 import { memory } from './memory.ts';
 import { recovery } from './recovery.ts';
@@ -13,12 +14,17 @@ import { type Row, tableOf } from './row.ts';
 import { sends } from './sends.ts';
 import { start } from './start.ts';
 import { timers } from './timers.ts';
+import { verify } from './verify.ts';
 
 const USAGE =
-  'Usage: npm run bench -- kernel|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR] [--page]\n';
+  'Usage: npm run bench -- kernel|witness|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR] [--page]\n';
 const FULL = { rounds: 5, roundMs: 3_000, scale: 1 };
 const QUICK = { rounds: 1, roundMs: 500, scale: 0.02 };
-const SUITES = [asks, sends, mail, timers, memory, recovery, start];
+const SUITES = {
+  kernel: [asks, sends, mail, timers, memory, recovery, start],
+  witness: [verify, logIndex],
+  limit: [asks],
+};
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -32,7 +38,7 @@ const { values: flags, positionals } = parseArgs({
   },
 });
 const [subject] = positionals;
-if (subject !== 'kernel' && subject !== 'limit') {
+if (subject === undefined || !isSubject(subject)) {
   process.stderr.write(USAGE);
   process.exit(2);
 }
@@ -50,7 +56,7 @@ const effort = {
 const wanted = (bench: string) => bench.includes(flags.only);
 const conditions = conditionsNow(`npm run bench -- ${process.argv.slice(2).join(' ')}`);
 const rows: Row[] = [];
-for (const suite of effort.limitOnly ? [asks] : SUITES) {
+for (const suite of SUITES[subject]) {
   if (!suite.benches.some(wanted)) continue;
   for await (const row of suite.run(wanted, effort)) {
     rows.push(row);
@@ -60,3 +66,7 @@ for (const suite of effort.limitOnly ? [asks] : SUITES) {
 }
 if (!flags.json) process.stdout.write(`${tableOf(rows)}\n`);
 if (flags.page) writePage(rows, conditions);
+
+function isSubject(text: string): text is keyof typeof SUITES {
+  return Object.hasOwn(SUITES, text);
+}
