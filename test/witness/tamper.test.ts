@@ -145,6 +145,33 @@ test('who writes the chain anew after a change, or dates a commit back, is found
   t.false(report.ok, `commit ${third?.seq} was left out before the tree was built`);
 });
 
+test('the chain alone finds every change but of what nothing links to yet', async (t) => {
+  const messages = await small;
+  const ends = new Map(messages.map(({ shard }, n) => [shard, n]));
+  const linked = messages.flatMap(({ shard }, n) => (ends.get(shard) === n ? [] : [n]));
+  t.true(linked.length >= 6, String(linked.length));
+  const missed: string[] = [];
+  const check = async (changed: readonly LogMessage[], what: string): Promise<void> => {
+    if ((await verifyLog({ primitives: nodePrimitives, log: logOf(changed) })).ok) missed.push(what);
+  };
+  for (const n of linked) {
+    const message = messages[n] as LogMessage;
+    for (let bit = 0; bit < message.bytes.byteLength * 8; bit += 1) {
+      await check(
+        messages.with(n, { ...message, bytes: flip(message.bytes, bit) }),
+        `message ${n} bit ${bit}`,
+      );
+    }
+    await check(resequenced(messages.toSpliced(n, 1)), `without ${n}`);
+    await check(resequenced(messages.toSpliced(n, 0, message)), `${n} twice`);
+    for (const [m, other] of messages.entries()) {
+      if (m <= n || other.shard !== message.shard) continue;
+      await check(resequenced(messages.with(n, other).with(m, message)), `${n} and ${m}`);
+    }
+  }
+  t.deepEqual(missed, []);
+});
+
 test('random tampering with log, tiles and checkpoint is always found, and never ends a verifier', async (t) => {
   const whole = await caseOf(larger);
   const index = fc.nat({ max: whole.messages.length - 1 });
