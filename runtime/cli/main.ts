@@ -3,6 +3,7 @@ import { CommanderError } from 'commander';
 import { FabricError } from '#schemas/fabric-error';
 import type { Builtins } from './builtins.ts';
 import type { Shell } from './command.ts';
+import { REPLAY_WORKER } from './commands/replay.ts';
 import { cliErrors } from './errors.ts';
 import { EXIT, type ExitCode, exitCodeOf, Refused } from './exit-codes.ts';
 import { type Io, outOf } from './io.ts';
@@ -20,6 +21,11 @@ export async function main(argv: readonly string[], builtins: Builtins, given?: 
   const io = given ?? processIo(listening?.signal ?? new AbortController().signal);
   const shell: Shell = { io, builtins, exitCode: EXIT.ok };
   try {
+    if (argv[0] === REPLAY_WORKER) {
+      const { serveReplay } = await import('#runtime/replay/worker');
+      await serveReplay(builtins.machines);
+      return EXIT.ok;
+    }
     const root = program(shell, version());
     if (argv.length === 0) root.outputHelp();
     else await root.parseAsync([...argv], { from: 'user' });

@@ -13,6 +13,7 @@ import { indexCommand } from './commands/log-index.ts';
 import { psCommand } from './commands/ps.ts';
 import { redactCommand } from './commands/redact.ts';
 import { reloadCommand } from './commands/reload.ts';
+import { replayCommand } from './commands/replay.ts';
 import { reportCommand } from './commands/report.ts';
 import { sendCommand } from './commands/send.ts';
 import { showCommand } from './commands/show.ts';
@@ -68,6 +69,7 @@ export function program(shell: Shell, version: string): Command {
     reportCommand,
     deadCommand,
     verifyCommand,
+    replayCommand,
     witnessCommand,
     askCommand,
     sendCommand,

@@ -3,7 +3,7 @@
  * state digest is checked: a changed machine or a damaged log stops the shard instead of going on from a wrong state.
  */
 import { decodeBody, decodeCommit } from '#runtime/bus/codec';
-import type { Entry } from '#schemas/commit';
+import type { Commit, Entry } from '#schemas/commit';
 import { FabricError } from '#schemas/fabric-error';
 import { bodyName } from './bodies.ts';
 import { equalBytes, openCommit, stateDigest } from './commit.ts';
@@ -42,10 +42,20 @@ export async function readIds(state: ShardState, log: ShardLog, tables: Tables):
 }
 
 /** What a fold reads beside the log. */
-interface Sources {
-  readonly hydrator: Hydrator;
-  readonly blobs: BlobStore;
+export interface Sources {
+  readonly hydrator: Pick<Hydrator, 'hydrate'>;
+  readonly blobs: Pick<BlobStore, 'get'>;
   readonly eventOf: EdgeGate['eventOf'];
+  /** Looks on; recovery has none. */
+  readonly watch?: FoldWatch;
+}
+
+/** What looks on while a log is folded again: replay. */
+export interface FoldWatch {
+  /** Called for each entry; has to call `apply` once, which makes the step and gives the entry it makes now. */
+  step(entry: Entry, n: number, draft: Draft, apply: () => Entry): void;
+  /** A commit gives another state digest than it recorded. True: go on from what the fold made. */
+  diverged(commit: Commit, draft: Draft): boolean;
 }
 
 /**
@@ -78,18 +88,26 @@ export async function foldLog(
   return parcels.filter((p) => p.index > state.acted);
 }
 
-async function foldCommit(state: ShardState, stored: StoredCommit, sources: Sources): Promise<Parcel[]> {
+/** Folds one commit that follows the state. Throws `log_corrupt`, `diverged`, `blob_missing`. */
+export async function foldCommit(
+  state: ShardState,
+  stored: StoredCommit,
+  sources: Sources,
+): Promise<Parcel[]> {
   const { commit, hash } = openCommit(state, stored);
   const cold = commit.entries.filter((e) => typeof state.actors.peek(e.actor) === 'number');
   if (cold.length > 0) await sources.hydrator.hydrate(state, new Set(cold.map((e) => e.actor)));
   const draft = new Draft(commit.index, commit.at);
-  for (const entry of commit.entries) {
+  const { watch } = sources;
+  for (const [n, entry] of commit.entries.entries()) {
     const event =
       entry.blob === undefined || entry.op === 'dead' ? entry.event : await bodyOf(entry, sources);
-    applyWork(state, draft, workOf(entry, event));
+    const apply = (): Entry => applyWork(state, draft, workOf(entry, event));
+    if (watch === undefined) apply();
+    else watch.step(entry, n, draft, apply);
   }
   const digest = stateDigest(draft.touched);
-  if (!sameDigest(digest, commit.digest))
+  if (!sameDigest(digest, commit.digest) && watch?.diverged(commit, draft) !== true)
     throw diverged(state, commit.index, stored.seq, draft, commit.entries);
   const parcels = parcelsOf(commit, state.shardOf, (target) => state.sent.get(target) ?? -1);
   settle(state, commit, hash, stored.seq);

@@ -37,7 +37,7 @@ export interface Plan {
 }
 
 /** Runs without a config: counters that come to life with their first message. */
-const FIRST_REALM = {
+export const FIRST_REALM = {
   realm: 'counter',
   kinds: { counter: { machine: 'counter', spawnOnMessage: true, door: 'open' as const } },
 };

@@ -1,0 +1,182 @@
+/**
+ * Runs a replay's machines in a process of their own that may read code and do nothing else: no writing, no network, no
+ * children, no environment. A machine that is not pure can do no harm there, and what it tried is told.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fromWireError } from '#runtime/node/api';
+import type { LogMessage, LogReader } from '#runtime/witness/log-reader';
+import { FabricError } from '#schemas/fabric-error';
+import { replayErrors } from './errors.ts';
+import type { ReplayStep, ReplaySummary } from './report.ts';
+import type { FromWorker, ReplayOrder, ToWorker } from './worker.ts';
+
+/** Commits on their way to the process, and bytes of them. */
+const BATCH_MAX = 128;
+const BATCH_BYTES_MAX = 1024 * 1024;
+/** Last lines of what the process wrote. */
+const STDERR_CHARS_MAX = 4_000;
+
+export interface JailOptions {
+  /** Program and arguments that serve a replay. */
+  readonly program: readonly string[];
+  readonly packageRoot: string;
+  readonly order: ReplayOrder;
+  readonly log: Pick<LogReader, 'read'>;
+  readonly from: number;
+  readonly through: number;
+  /** False once a message is past what is wanted. */
+  readonly wanted?: (message: LogMessage) => boolean;
+  readonly blob: (name: string) => Promise<Uint8Array | undefined>;
+  readonly onSteps?: (steps: readonly ReplayStep[]) => Promise<void> | void;
+  readonly progress?: (commits: number) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Throws `replay_broken`, `replay_child_failed`, `what_if_unused`, and what reading throws. */
+export async function replayInJail(options: JailOptions): Promise<ReplaySummary> {
+  const { log, from, through, signal, wanted } = options;
+  await using jail = await Jail.open(options);
+  let commits = 0;
+  let isOver = false;
+  reading: for await (const messages of log.read(from, through, signal)) {
+    for (const batch of batchesOf(messages)) {
+      const some = wanted === undefined ? batch : batch.filter(wanted);
+      isOver = some.length < batch.length;
+      const { steps, divergence } = await jail.commits(some);
+      if (steps.length > 0) await options.onSteps?.(steps);
+      commits += some.length;
+      options.progress?.(commits);
+      signal.throwIfAborted();
+      if (isOver || divergence !== undefined) break reading;
+    }
+  }
+  return await jail.end();
+}
+
+function* batchesOf(messages: readonly LogMessage[]): Generator<readonly LogMessage[]> {
+  let batch: LogMessage[] = [];
+  let bytes = 0;
+  for (const message of messages) {
+    batch.push(message);
+    bytes += message.bytes.byteLength;
+    if (batch.length < BATCH_MAX && bytes < BATCH_BYTES_MAX) continue;
+    yield batch;
+    batch = [];
+    bytes = 0;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+type Reply<K extends FromWorker['kind']> = Extract<FromWorker, { kind: K }>;
+
+class Jail {
+  readonly #child: ChildProcess;
+  readonly #blob: JailOptions['blob'];
+  readonly #ended = Promise.withResolvers<never>();
+  #waiting: PromiseWithResolvers<FromWorker> | undefined;
+  #stderr = '';
+
+  private constructor(child: ChildProcess, blob: JailOptions['blob']) {
+    this.#child = child;
+    this.#blob = blob;
+    this.#ended.promise.catch(() => undefined);
+    child.stderr?.on('data', (chunk: Buffer) => {
+      this.#stderr = (this.#stderr + chunk.toString()).slice(-STDERR_CHARS_MAX);
+    });
+    child.on('message', (message: FromWorker) => this.#take(message));
+    child.on('error', (error) => this.#ended.reject(this.#failed(error.message)));
+    child.on('exit', (code, at) =>
+      this.#ended.reject(this.#failed(`it ended with ${at ?? `exit code ${code}`}`)),
+    );
+  }
+
+  static async open({ program, packageRoot, order, blob }: JailOptions): Promise<Jail> {
+    const [file = '', ...args] = program;
+    const readable = readableFolders([packageRoot, order.baseDir, order.whatIfDir ?? order.baseDir]);
+    const rights = ['--permission', ...readable.map((folder) => `--allow-fs-read=${folder}`)];
+    const child = spawn(process.execPath, ['--no-warnings', ...rights, file, ...args], {
+      // Nothing of the environment: secrets of the shell are none of a machine's business.
+      env: { NO_COLOR: '1' },
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      serialization: 'advanced',
+    });
+    const jail = new Jail(child, blob);
+    try {
+      await jail.#ask({ kind: 'order', order }, 'ready');
+      return jail;
+    } catch (thrown) {
+      await jail[Symbol.asyncDispose]();
+      throw thrown;
+    }
+  }
+
+  commits(batch: readonly LogMessage[]): Promise<Reply<'took'>> {
+    return this.#ask({ kind: 'commits', batch }, 'took');
+  }
+
+  async end(): Promise<ReplaySummary> {
+    return (await this.#ask({ kind: 'end' }, 'done')).summary;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { exitCode, signalCode } = this.#child;
+    if (exitCode !== null || signalCode !== null) return;
+    const ended = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await ended;
+  }
+
+  async #ask<K extends FromWorker['kind']>(message: ToWorker, kind: K): Promise<Reply<K>> {
+    const waiting = Promise.withResolvers<FromWorker>();
+    this.#waiting = waiting;
+    this.#child.send(message, (error) => {
+      if (error !== null) waiting.reject(this.#failed(error.message));
+    });
+    const reply = await Promise.race([waiting.promise, this.#ended.promise]);
+    if (reply.kind === 'failed') throw fromWireError(reply.error);
+    if (reply.kind !== kind) throw this.#failed(`it answered ${reply.kind} instead of ${kind}`);
+    return reply as Reply<K>;
+  }
+
+  #take(message: FromWorker): void {
+    if (message.kind !== 'blob') {
+      this.#waiting?.resolve(message);
+      return;
+    }
+    const { name } = message;
+    this.#blob(name).then(
+      (bytes) => this.#child.send({ kind: 'blob', name, bytes }),
+      (error: unknown) => this.#waiting?.reject(error),
+    );
+  }
+
+  #failed(why: string): FabricError {
+    const tail = this.#stderr.trimEnd();
+    return new FabricError(
+      replayErrors.replay_child_failed,
+      [`The process that replays failed: ${why}`, ...(tail === '' ? [] : [tail])].join('\n'),
+    );
+  }
+}
+
+/** Code and what it imports: the folders themselves, and the modules that they find above them. */
+function readableFolders(folders: readonly string[]): string[] {
+  const found = new Set<string>();
+  const add = (path: string): void => {
+    if (!existsSync(path)) return;
+    found.add(path);
+    found.add(realpathSync(path));
+  };
+  for (const folder of folders) {
+    add(folder);
+    for (let at = folder; ; at = dirname(at)) {
+      add(join(at, 'node_modules'));
+      add(join(at, 'package.json'));
+      if (dirname(at) === at) break;
+    }
+  }
+  return [...found];
+}

@@ -1,0 +1,87 @@
+/** What a replay gives: plain data, as it crosses the border of the process that runs the machines. */
+import type { Entry } from '#schemas/commit';
+
+/** An actor's state as people look at it. */
+export interface ActorView {
+  readonly machine: string;
+  readonly status: string;
+  readonly value: unknown;
+  readonly context: unknown;
+}
+
+/** Place of an entry. */
+export interface EntryPlace {
+  /** Sequence in the log. */
+  readonly seq: number;
+  readonly shard: number;
+  readonly index: number;
+  /** Number of the entry in its commit, from 0. */
+  readonly n: number;
+  /** Time of the commit, ms since the epoch. */
+  readonly at: number;
+}
+
+/** One entry with the states around it. */
+export interface ReplayStep extends EntryPlace {
+  readonly entry: Entry;
+  /** Absent where no actor lived there. */
+  readonly before?: ActorView;
+  readonly after?: ActorView;
+}
+
+/** What a step made beside its state. */
+export interface Made {
+  readonly after?: ActorView;
+  readonly op?: string;
+  readonly reply?: unknown;
+  readonly error?: unknown;
+  readonly log?: unknown;
+  readonly mail: readonly unknown[];
+  readonly effects: readonly unknown[];
+  readonly timers: readonly unknown[];
+}
+
+/** Where the log and the machines of now part. */
+export interface Divergence extends EntryPlace {
+  readonly actor: string;
+  readonly machine: string | undefined;
+  readonly event: unknown;
+  readonly before?: ActorView;
+  /** What the commit recorded of its outcome: value, reply, error, log lines. The context is in no commit, only its digest. */
+  readonly recorded: Readonly<Record<string, unknown>>;
+  readonly replayed: Readonly<Record<string, unknown>>;
+  /** The whole state that the machine of now makes. */
+  readonly after?: ActorView;
+  /** False where all recorded outcomes agree and only the digest differs: the context is another, of one of these actors. */
+  readonly isExact: boolean;
+  readonly suspects: readonly string[];
+}
+
+/** Where an actor's history parts under another machine. */
+export interface Parting extends EntryPlace {
+  readonly actor: string;
+  readonly event: unknown;
+  readonly was: Made;
+  readonly wouldBe: Made;
+}
+
+export interface ReplaySummary {
+  readonly commits: number;
+  readonly entries: number;
+  readonly actors: number;
+  /** Commits whose state digest was made again and agreed. */
+  readonly digests: number;
+  readonly divergence?: Divergence;
+  readonly partings: readonly Parting[];
+  /** Actors whose history another machine changed. */
+  readonly parted: number;
+  /** Actors that ran on the machine in question. */
+  readonly compared: number;
+}
+
+/** Which steps are wanted. */
+export interface StepFilter {
+  readonly actor?: string;
+  /** Trace id, or a part of a traceparent. */
+  readonly trace?: string;
+}
