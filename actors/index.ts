@@ -1,4 +1,5 @@
 /** What a node can run without a line of the user's code. */
+import { extname, join } from 'node:path';
 import { counter } from '#machines/counter';
 import { redaction } from '#machines/redaction';
 import { session } from '#machines/session';
@@ -12,4 +13,6 @@ import { processDriver } from '#runtime/effects/process';
 export const builtins: Builtins = {
   machines: [counter, redaction, session, supervisor, task, witness],
   drivers: { http: httpDriver, process: processDriver },
+  // Compiled it ends like this file.
+  program: join(import.meta.dirname, `infrafabric${extname(import.meta.filename)}`),
 };

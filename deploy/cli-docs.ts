@@ -11,7 +11,7 @@ writeOrCheck('docs/cli.md', reference());
 
 function reference(): string {
   const io = processIo(new AbortController().signal);
-  const root = program({ io, builtins: { machines: [], drivers: {} }, exitCode: 0 }, '');
+  const root = program({ io, builtins: { machines: [], drivers: {}, program: '' }, exitCode: 0 }, '');
   const commands = visible(root);
   const common = commands[0]?.options.filter(({ long }) => COMMON.has(long ?? '')) ?? [];
   return `${[

@@ -5,6 +5,8 @@ export interface Builtins {
   readonly machines: readonly MachineDefinition[];
   /** Drivers by name. */
   readonly drivers: Readonly<Record<string, unknown>>;
+  /** The program of the command line, for the processes it starts of itself. */
+  readonly program: string;
 }
 
 export function machineNames(builtins: Builtins): string[] {

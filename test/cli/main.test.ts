@@ -12,7 +12,7 @@ import { merge } from '../../runtime/cli/merge.ts';
 import { sendLines } from '../../runtime/cli/send-lines.ts';
 
 const folders: string[] = [];
-const builtins = { machines: [], drivers: {} };
+const builtins = { machines: [], drivers: {}, program: '' };
 
 async function run(argv: string[], given: Partial<Io> = {}) {
   const written = { out: '', err: '' };

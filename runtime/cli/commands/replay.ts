@@ -109,7 +109,7 @@ async function replay(
   const blobs = await natsBlobs(realm.connection, realm.subjects);
   const startedAt = performance.now();
   const summary = await replayInJail({
-    program: [process.argv[1] ?? '', REPLAY_WORKER],
+    program: [builtins.program, REPLAY_WORKER],
     packageRoot: packageRoot(),
     order: {
       config,
