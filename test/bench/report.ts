@@ -5,8 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { type Row, rounded } from './row.ts';
 
 const PAGE = fileURLToPath(new URL('../../docs/performance.md', import.meta.url));
-const BEGIN = '<!-- figures -->';
-const END = '<!-- /figures -->';
+/** Where the page holds which figures. */
+const MARKS = {
+  kernel: ['<!-- figures -->', '<!-- /figures -->'],
+  witness: ['<!-- witness -->', '<!-- /witness -->'],
+} as const;
 const GIB = 2 ** 30;
 const COLUMNS = ['opsPerSec', 'p50Ms', 'p99Ms', 'limitOpsPerSec', 'ratio'];
 /** One busy core more than this, and the figures are of something else too. */
@@ -29,12 +32,13 @@ export function conditionsNow(command: string): Conditions {
 }
 
 /** Replaces the figures of the page. Throws where the page has lost its marks. */
-export function writePage(rows: readonly Row[], conditions: Conditions): void {
+export function writePage(which: keyof typeof MARKS, rows: readonly Row[], conditions: Conditions): void {
+  const [first, last] = MARKS[which];
   const page = readFileSync(PAGE, 'utf8');
-  const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
-  if (begin < 0 || end < begin) throw new Error(`${PAGE} has no ${BEGIN} … ${END}`);
+  const [begin, end] = [page.indexOf(first), page.indexOf(last)];
+  if (begin < 0 || end < begin) throw new Error(`${PAGE} has no ${first} … ${last}`);
   const text = markdownOf(rows, conditions);
-  writeFileSync(PAGE, `${page.slice(0, begin + BEGIN.length)}\n${text}\n${page.slice(end)}`);
+  writeFileSync(PAGE, `${page.slice(0, begin + first.length)}\n${text}\n${page.slice(end)}`);
 }
 
 function markdownOf(rows: readonly Row[], { machine, load, startedAt, command }: Conditions): string {

@@ -9,12 +9,14 @@ import { logIndex } from './log-index.ts';
 import { mail } from './mail.ts';
 import { memory } from './memory.ts';
 import { recovery } from './recovery.ts';
+import { replay } from './replay.ts';
 import { conditionsNow, writePage } from './report.ts';
 import { type Row, tableOf } from './row.ts';
 import { sends } from './sends.ts';
 import { start } from './start.ts';
 import { timers } from './timers.ts';
 import { verify } from './verify.ts';
+import { witnessLoad } from './witness-load.ts';
 
 const USAGE =
   'Usage: npm run bench -- kernel|witness|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR] [--page]\n';
@@ -22,7 +24,7 @@ const FULL = { rounds: 5, roundMs: 3_000, scale: 1 };
 const QUICK = { rounds: 1, roundMs: 500, scale: 0.02 };
 const SUITES = {
   kernel: [asks, sends, mail, timers, memory, recovery, start],
-  witness: [verify, logIndex],
+  witness: [verify, replay, logIndex, witnessLoad],
   limit: [asks],
 };
 
@@ -65,7 +67,7 @@ for (const suite of SUITES[subject]) {
   }
 }
 if (!flags.json) process.stdout.write(`${tableOf(rows)}\n`);
-if (flags.page) writePage(rows, conditions);
+if (flags.page) writePage(subject === 'witness' ? 'witness' : 'kernel', rows, conditions);
 
 function isSubject(text: string): text is keyof typeof SUITES {
   return Object.hasOwn(SUITES, text);

@@ -145,7 +145,7 @@ test('time travel shows the states around each entry; what-if shows where histor
   t.deepEqual(
     steps.map(({ before, after }) => [
       (before?.context as { n: number } | undefined)?.n,
-      (after?.context as { n: number }).n,
+      (after?.context as { n: number } | undefined)?.n,
       after?.value,
     ]),
     [
