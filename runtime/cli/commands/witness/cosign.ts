@@ -2,8 +2,8 @@
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { lockDataFolder } from '#runtime/bus/lock';
-import { readOrCreateSeed } from '#runtime/edge/sender-keys';
 import { signingKey } from '#runtime/edge/sign';
+import { ensureSeedFile } from '#runtime/keys/key-file';
 import type { Logger } from '#runtime/shard/ports';
 import { nodePrimitives } from '#runtime/witness/node-crypto';
 import { ED25519, parseVerifierKey, type VerifierKey } from '#runtime/witness/note';
@@ -48,7 +48,7 @@ export function witnessCosignCommand(shell: Shell): Command {
     try {
       const cosigner = new Cosigner({
         name: options.name,
-        key: signingKey(await readOrCreateSeed(folder, join(folder, KEY_FILE))),
+        key: signingKey(await ensureSeedFile(join(folder, KEY_FILE))),
         logs: options.log,
         state: new StateFile(join(folder, STATE_FILE)),
         now: Date.now,
