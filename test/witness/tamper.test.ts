@@ -9,11 +9,12 @@ import { verifyLog } from '#runtime/witness/verify/verify';
 import { type Case, evidenceOver, flip, logOf, newSigner, realLog, verifyCase } from './evidence.ts';
 
 const signer = newSigner();
-const small = realLog(8);
-const larger = realLog(700);
+// Made before the tests begin: those keep the event loop busy, and no node could say that it is up.
+const small = await realLog(8);
+const larger = await realLog(700);
 
-async function caseOf(messages: Promise<readonly LogMessage[]>): Promise<Case> {
-  return evidenceOver(await messages, signer);
+function caseOf(messages: readonly LogMessage[]): Case {
+  return evidenceOver(messages, signer);
 }
 
 /** The messages as a server that was filled anew would store them: one sequence after the other. */
@@ -26,7 +27,7 @@ function kinds(breaks: readonly { kind: BreakKind; seq?: number }[]): string[] {
 }
 
 test('an untouched log verifies, from the start, from the middle, and past its checkpoint', async (t) => {
-  const whole = await caseOf(larger);
+  const whole = caseOf(larger);
   const size = whole.messages.length;
   t.true(size > 512, String(size));
   const report = await verifyCase(whole, signer);
@@ -45,7 +46,7 @@ test('an untouched log verifies, from the start, from the middle, and past its c
 });
 
 test('no bit of a message, tile, bundle or checkpoint can be flipped', async (t) => {
-  const whole = await caseOf(small);
+  const whole = caseOf(small);
   let flips = 0;
   const missed: string[] = [];
   const check = async (changed: Case, what: string): Promise<void> => {
@@ -78,7 +79,7 @@ test('no bit of a message, tile, bundle or checkpoint can be flipped', async (t)
 });
 
 test('every removal, swap, duplication, insertion and truncation is named where it is', async (t) => {
-  const whole = await caseOf(small);
+  const whole = caseOf(small);
   const { messages } = whole;
   const size = messages.length;
   const first = async (changed: readonly LogMessage[]): Promise<string | undefined> =>
@@ -110,7 +111,7 @@ test('every removal, swap, duplication, insertion and truncation is named where 
 });
 
 test('who writes the chain anew after a change, or dates a commit back, is found by the tree, and without one by the chain', async (t) => {
-  const whole = await caseOf(small);
+  const whole = caseOf(small);
   /** Changes one commit and links all behind it to it again. */
   const rewritten = (
     n: number,
@@ -146,7 +147,7 @@ test('who writes the chain anew after a change, or dates a commit back, is found
 });
 
 test('the chain alone finds every change but of what nothing links to yet', async (t) => {
-  const messages = await small;
+  const messages = small;
   const ends = new Map(messages.map(({ shard }, n) => [shard, n]));
   const linked = messages.flatMap(({ shard }, n) => (ends.get(shard) === n ? [] : [n]));
   t.true(linked.length >= 6, String(linked.length));
@@ -173,7 +174,7 @@ test('the chain alone finds every change but of what nothing links to yet', asyn
 });
 
 test('random tampering with log, tiles and checkpoint is always found, and never ends a verifier', async (t) => {
-  const whole = await caseOf(larger);
+  const whole = caseOf(larger);
   const index = fc.nat({ max: whole.messages.length - 1 });
   const edit = fc.oneof(
     fc.record({ kind: fc.constant('flip' as const), n: index, bit: fc.nat() }),
@@ -233,7 +234,7 @@ test('random tampering with log, tiles and checkpoint is always found, and never
 });
 
 test('a checkpoint counts only with the signature of the key that was asked for', async (t) => {
-  const whole = await caseOf(small);
+  const whole = caseOf(small);
   const stranger = newSigner();
   const report = await verifyCase(whole, stranger);
   t.deepEqual(kinds(report.breaks), ['checkpoint@']);
