@@ -49,6 +49,7 @@ export interface KeyStore {
 export class KeyRegistry {
   readonly #store: KeyStore;
   readonly #keys = new Map<string, KeyRecord>();
+  readonly #revokedListeners = new Set<(kid: string) => void>();
   #watch: { close(): Promise<void> } | undefined;
 
   private constructor(store: KeyStore) {
@@ -67,6 +68,11 @@ export class KeyRegistry {
 
   list(): readonly KeyRecord[] {
     return [...this.#keys.values()];
+  }
+
+  /** Tells of every key that is revoked from now on. */
+  onRevoked(hear: (kid: string) => void): void {
+    this.#revokedListeners.add(hear);
   }
 
   /**
@@ -125,6 +131,7 @@ export class KeyRegistry {
     if (known !== undefined && (known.publicKey !== read.data.publicKey || known.owner !== read.data.owner))
       return;
     this.#keys.set(read.data.kid, read.data);
+    if (read.data.status === 'revoked') for (const hear of this.#revokedListeners) hear(read.data.kid);
   }
 }
 

@@ -29,6 +29,15 @@ export const keyErrors = errorKinds({
     retryable: false,
     help: 'The server asks to sign something that is no nonce of a NATS server: do not sign on to it.',
   },
+  order_forged: {
+    retryable: false,
+    help: 'Sign the order with the keys it names, and change nothing afterwards: see docs/keys.md.',
+  },
+  keyring_driver_misused: { retryable: false, help: 'The driver "keyring" serves the keyring alone.' },
+  keyring_founder_unknown: {
+    retryable: false,
+    help: 'A keyring is founded with the key that signs the checkpoints of the realm: run it where keys/realm.seed lies.',
+  },
   export_bad: {
     retryable: false,
     help: 'The file is no key export of `infrafabric keys export`, or a part of it is missing.',

@@ -83,11 +83,12 @@ export async function ensureSeedFile(file: string): Promise<Uint8Array> {
   return made;
 }
 
-/** Puts a successor in the place of a key, in one step; the key that was there is gone. */
+/** Puts a successor in the place of a key, in one step; the key that was there is gone. Of two that do it both succeed. */
 export async function promoteSeed(next: string, file: string): Promise<void> {
   try {
     await rename(next, file);
   } catch (cause) {
+    if (hasCode(cause, 'ENOENT') && (await readSeedFile(file)) !== undefined) return;
     throw failed(`Cannot replace ${file}`, file, cause);
   }
   await syncFolder(dirname(file));

@@ -14,6 +14,7 @@ import {
   type ConfigApplyRequest,
   type ConfigReply,
   fromWireError,
+  type KeyringReply,
   LIST_LIMIT_DEFAULT,
   LIST_LIMIT_MAX,
   type ListReply,
@@ -34,6 +35,12 @@ export interface ApiHandlers {
   readonly configApply: (request: ConfigApplyRequest) => Promise<Plan>;
 }
 
+/** Orders of operators, each to the shard of the actor that takes it. */
+export interface ShardOrders {
+  readonly redact: (shard: Shard, request: RedactRequest) => Promise<RedactReply>;
+  readonly keyring: (shard: Shard, request: unknown) => Promise<KeyringReply>;
+}
+
 const SERVICE_NAME = 'infrafabric';
 
 export class ApiServer {
@@ -43,7 +50,7 @@ export class ApiServer {
   readonly #nodeSubscriptions: Subscription[] = [];
   readonly #shardSubscriptions = new Map<number, Subscription[]>();
   readonly #identity: { readonly id: string; readonly version: string };
-  readonly #redact: (shard: Shard, request: RedactRequest) => Promise<RedactReply>;
+  readonly #orders: ShardOrders;
 
   constructor(
     nc: NatsConnection,
@@ -51,9 +58,9 @@ export class ApiServer {
     nodeId: string,
     version: string,
     logger: Logger,
-    redact: (shard: Shard, request: RedactRequest) => Promise<RedactReply>,
+    orders: ShardOrders,
   ) {
-    this.#redact = redact;
+    this.#orders = orders;
     this.#nc = nc;
     this.#subjects = subjects;
     this.#identity = { id: nodeId, version };
@@ -87,7 +94,8 @@ export class ApiServer {
     this.#shardSubscriptions.set(shard.shard, [
       this.#serve(at('list'), (request: ListRequest) => listActors(shard, request)),
       this.#serve(at('show'), (request: ShowRequest) => showActor(shard, request)),
-      this.#serve(at('redact'), (request: RedactRequest) => this.#redact(shard, request)),
+      this.#serve(at('redact'), (request: RedactRequest) => this.#orders.redact(shard, request)),
+      this.#serve(at('keyring'), (request: unknown) => this.#orders.keyring(shard, request)),
       this.#serve(at('alarm'), (found: unknown) => raiseBreak(shard, found)),
     ]);
   }

@@ -48,6 +48,8 @@ export interface NodeStatus {
   readonly shardCount?: number;
   /** Keys of senders that the node knows; they only ever grow in number. */
   readonly keys?: number;
+  /** Of them revoked. */
+  readonly keysRevoked?: number;
   readonly shards: readonly ShardStatus[];
   /** On the node that builds the witness log: commits its last signed checkpoint covers. */
   readonly witness?: { readonly signed: number };
@@ -129,6 +131,13 @@ export interface RedactReply {
   readonly address: string;
   /** Its state; `redacted` once the key is destroyed. */
   readonly value: unknown;
+  readonly commit: { readonly shard: number; readonly index: number };
+}
+
+/** `<prefix>.api.shard.<n>.keyring`, to the shard of the keyring, with a signed order. */
+export interface KeyringReply {
+  /** Number of the order. */
+  readonly seq: number;
   readonly commit: { readonly shard: number; readonly index: number };
 }
 

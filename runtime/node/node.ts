@@ -24,6 +24,8 @@ import { natsKeyStore } from '#runtime/edge/nats-keys';
 import { edgeGate } from '#runtime/edge/verify';
 import type { Driver } from '#runtime/effects/driver';
 import { createEffectHub } from '#runtime/effects/runner';
+import { keyringDriver } from '#runtime/keys/driver';
+import { Keyring } from '#runtime/keys/keyring';
 import type { MachineDefinition, Registry } from '#runtime/machine/registry';
 import type { ActorKind } from '#runtime/machine/types';
 import { Privacy } from '#runtime/privacy/privacy';
@@ -33,8 +35,9 @@ import type { Shard, ShardDeps } from '#runtime/shard/shard';
 import { loadConfig } from '#runtime/supervise/load-config';
 import { WITNESS_LEASE, type WitnessService } from '#runtime/witness/service/service';
 import type { RealmConfig } from '#schemas/config';
-import { REDACTION_TYPE } from '#schemas/privacy';
-import { SUPERVISOR_TYPE, type SupervisorSpec } from '#schemas/supervisor';
+import { KERNEL_TYPES } from '#schemas/kernel-kinds';
+import { KEYRING_ACTOR } from '#schemas/keyring';
+import type { SupervisorSpec } from '#schemas/supervisor';
 import type { NodeStatus, RunFile } from './api.ts';
 import { ApiServer } from './api-server.ts';
 import { crashProbe } from './crash-probe.ts';
@@ -42,10 +45,11 @@ import { buildDrivers } from './drivers.ts';
 import { leaseKey, ShardHost } from './host.ts';
 import { freeLeftBehind } from './left-behind.ts';
 import { locateServer } from './locate-server.ts';
+import { OwnKeys } from './own-keys.ts';
 import { buildRegistry, loadKinds } from './registry.ts';
 import { Resources } from './resources.ts';
 import { RootSupervisor } from './root-supervisor.ts';
-import { openWitness } from './witness.ts';
+import { openWitness, originOf } from './witness.ts';
 
 const packageVersion = version();
 /** Output of an effect: it is an entry of the log, with room for the rest of a commit. */
@@ -166,6 +170,7 @@ export class Node {
       durability: config.durability,
       shardCount: config.shards,
       keys: this.#keys?.list().length ?? 0,
+      keysRevoked: this.#keys?.list().filter(({ status }) => status === 'revoked').length ?? 0,
       shards: (this.#host?.all() ?? []).map((shard) => shard.status()),
       ...(this.#witness?.signedSize !== undefined && { witness: { signed: this.#witness.signedSize } }),
     };
@@ -181,6 +186,11 @@ export class Node {
     await this.stop();
   }
 
+  #registryOfKeys(): KeyRegistry {
+    if (this.#keys === undefined) throw new Error('invariant: keys are open before any effect runs');
+    return this.#keys;
+  }
+
   #ownsServer(): boolean {
     return this.#options.join === undefined && this.#options.config.nats.url === undefined;
   }
@@ -188,7 +198,11 @@ export class Node {
   async #buildRegistry(): Promise<{ registry: Registry; drivers: readonly Driver[] }> {
     const { config, baseDir, builtins } = this.#options;
     const own = buildDrivers(builtins.drivers, config.drivers);
-    const drivers = [...own.map((driver) => this.#privacy.private(driver)), this.#privacy.driver];
+    const drivers = [
+      ...own.map((driver) => this.#privacy.private(driver)),
+      this.#privacy.driver,
+      keyringDriver(() => this.#registryOfKeys()),
+    ];
     const driverNames = drivers.map((driver) => driver.name);
     const registry = await buildRegistry({ config, machines: builtins.machines, driverNames, baseDir });
     return { registry, drivers };
@@ -288,9 +302,25 @@ export class Node {
         ...(probe !== undefined && { probe }),
       };
     };
-    const api = new ApiServer(nc, subjects, this.id, packageVersion, log, (shard, request) =>
-      orderRedaction(shard, request, () => privacy.keys()),
-    );
+    const ownKeys = new OwnKeys({
+      dataDir: this.#options.dataDir,
+      realm: config.realm,
+      origin: originOf(config),
+      nc,
+      subjects,
+      registry: keys,
+    });
+    await ownKeys.ensure(this.#ownsServer());
+    const keyring = new Keyring({
+      home: subjects.shardOf(KEYRING_ACTOR),
+      registry: () => keys,
+      realmKey: () => ownKeys.realmKey(),
+      logger: log,
+    });
+    const api = new ApiServer(nc, subjects, this.id, packageVersion, log, {
+      redact: (shard, request) => orderRedaction(shard, request, () => privacy.keys()),
+      keyring: (shard, request) => keyring.order(shard, request),
+    });
     this.#resources.defer(() => api.close());
     const root = new RootSupervisor({
       subjects,
@@ -309,7 +339,10 @@ export class Node {
       random: systemRandom,
       logger: log,
       depsOf,
-      changed: (shard, running) => this.#shardChanged(shard, running, api, root),
+      changed: (shard, running) => {
+        this.#shardChanged(shard, running, api, root);
+        keyring.shardChanged(shard, running);
+      },
     });
     this.#host = host;
     const route: AskRoute = {
@@ -334,7 +367,7 @@ export class Node {
     const witness = openWitness({
       nodeId: this.id,
       config,
-      dataDir: this.#options.dataDir,
+      ownKeys,
       baseDir: this.#options.baseDir,
       nc,
       subjects,
@@ -345,6 +378,9 @@ export class Node {
     this.#resources.use(witness);
     this.#witness = witness;
     witness.start();
+    keys.onRevoked((kid) => {
+      if (ownKeys.isSigner(kid)) witness.renew();
+    });
   }
 
   #kindReader(registry: Registry): (() => Promise<readonly ActorKind[]>) | undefined {
@@ -354,7 +390,7 @@ export class Node {
       const machines = builtins.machines.map(({ name }) => name);
       const { config } = loadConfig(configFile, { env: process.env, machines });
       const kinds = await loadKinds(registry, config, baseDir);
-      const ours = registry.kinds().filter(({ type }) => type === SUPERVISOR_TYPE || type === REDACTION_TYPE);
+      const ours = registry.kinds().filter(({ type }) => KERNEL_TYPES.includes(type));
       return [...ours, ...kinds];
     };
   }

@@ -4,7 +4,7 @@ import { createRegistry, type MachineDefinition, type Registry } from '#runtime/
 import type { ActorKind } from '#runtime/machine/types';
 import { rulesOf } from '#runtime/privacy/marks';
 import type { RealmConfig } from '#schemas/config';
-import { REDACTION_TYPE } from '#schemas/privacy';
+import { KERNEL_TYPES } from '#schemas/kernel-kinds';
 import { SUPERVISOR_TYPE } from '#schemas/supervisor';
 
 export interface RegistryOptions {
@@ -20,21 +20,10 @@ export async function buildRegistry(options: RegistryOptions): Promise<Registry>
   const { config, machines, driverNames, baseDir } = options;
   const registry = createRegistry(driverNames);
   for (const definition of machines) registry.define(definition);
-  registry.addKind({
-    type: SUPERVISOR_TYPE,
-    machine: SUPERVISOR_TYPE,
-    version: 1,
-    spawnOnMessage: false,
-    door: 'closed',
-  });
-  if (machines.some(({ name }) => name === REDACTION_TYPE)) {
-    registry.addKind({
-      type: REDACTION_TYPE,
-      machine: REDACTION_TYPE,
-      version: 1,
-      spawnOnMessage: false,
-      door: 'closed',
-    });
+  for (const type of KERNEL_TYPES) {
+    // Each has a machine of its own name; a node without the others is a node of a test.
+    if (type !== SUPERVISOR_TYPE && !machines.some(({ name }) => name === type)) continue;
+    registry.addKind({ type, machine: type, version: 1, spawnOnMessage: false, door: 'closed' });
   }
   for (const kind of await loadKinds(registry, config, baseDir)) registry.addKind(kind);
   return registry;

@@ -7,14 +7,14 @@ import type { LeaseStore } from '#runtime/claims/lease-store';
 import type { Logger } from '#runtime/shard/ports';
 import { cosignerOf, cosignersOfPolicy } from '#runtime/witness/service/accept';
 import { WitnessService } from '#runtime/witness/service/service';
-import { openRealmSigner } from '#runtime/witness/service/signer';
 import type { RealmConfig } from '#schemas/config';
 import type { ApiServer } from './api-server.ts';
+import type { OwnKeys } from './own-keys.ts';
 
 export interface WitnessParts {
   readonly nodeId: string;
   readonly config: RealmConfig;
-  readonly dataDir: string;
+  readonly ownKeys: OwnKeys;
   /** The policy file of the config is relative to it. */
   readonly baseDir: string;
   readonly nc: NatsConnection;
@@ -26,7 +26,7 @@ export interface WitnessParts {
 
 /** Throws `cosigner_bad_key`, `policy_bad`. */
 export function openWitness(parts: WitnessParts): WitnessService {
-  const { nodeId, config, dataDir, baseDir, nc, subjects, leases, api, logger } = parts;
+  const { nodeId, config, ownKeys, baseDir, nc, subjects, leases, api, logger } = parts;
   const origin = originOf(config);
   return new WitnessService({
     nodeId,
@@ -40,7 +40,8 @@ export function openWitness(parts: WitnessParts): WitnessService {
         ? []
         : cosignersOfPolicy(resolve(baseDir, config.witness.policy))),
     ],
-    openSigner: (isFirst) => openRealmSigner(dataDir, origin, isFirst),
+    openSigner: (isFirst) => ownKeys.signer(isFirst),
+    mayFollow: (signed, key) => ownKeys.isSuccessor(signed, key),
     serve: (verb, handle) => api.serve(verb, handle),
     leases,
     leaseTtlMs: config.limits.leaseTtlMs,

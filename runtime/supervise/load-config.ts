@@ -9,12 +9,11 @@ import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import canonicalize from 'canonicalize';
 import { type KindConfig, type RealmConfig, realmConfigSchema } from '#schemas/config';
-import { REDACTION_TYPE } from '#schemas/privacy';
+import { KERNEL_TYPES } from '#schemas/kernel-kinds';
 import {
   type ChildSpec,
   INTENSITY_DEFAULT,
   PERIOD_MS_DEFAULT,
-  SUPERVISOR_TYPE,
   type SupervisorSpec,
 } from '#schemas/supervisor';
 import { beside, isMap, type Reading, readWithIncludes } from './include.ts';
@@ -109,7 +108,7 @@ function dataDirOf(
 function checkKinds(kinds: unknown, machines: readonly string[] | undefined, reading: Reading): void {
   if (!isMap(kinds)) return;
   for (const [type, kind] of Object.entries(kinds)) {
-    if (type === SUPERVISOR_TYPE || type === REDACTION_TYPE) {
+    if (KERNEL_TYPES.includes(type)) {
       reading.problems.add(
         reading.places.at(kinds, [type], 'key').place,
         `"${type}" is declared by the kernel itself`,

@@ -21,8 +21,8 @@ import { statusOf } from '#runtime/shard/table';
 import { parseAddress } from '#schemas/address';
 import type { EffectRecord, Entry, Mail } from '#schemas/commit';
 import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
+import { KERNEL_DRIVERS } from '#schemas/kernel-kinds';
 import { defaultLimits } from '#schemas/limits';
-import { PRIVACY_DRIVER } from '#schemas/privacy';
 import { parseDurationMs } from '#schemas/units';
 import { testingErrors } from './errors.ts';
 import { type Fate, MemoryBus, type Operation, type SendOptions } from './memory-bus.ts';
@@ -425,7 +425,7 @@ function buildRegistry({ machines, kinds, drivers = {} }: TestRealmOptions): Reg
 const NO_FAKES: Readonly<Record<string, DriverFake>> = {
   http: noFake,
   process: noFake,
-  [PRIVACY_DRIVER]: noFake,
+  ...Object.fromEntries(KERNEL_DRIVERS.map((name) => [name, noFake])),
 };
 
 function noFake(call: EffectCall): never {

@@ -7,13 +7,13 @@ import { createRegistry } from '#runtime/machine/registry';
 import type { EventData, LiveState, MachineAction } from '#runtime/machine/types';
 import { loadConfig } from '#runtime/supervise/load-config';
 import type { Address } from '#schemas/address';
-import { PRIVACY_DRIVER } from '#schemas/privacy';
+import { KERNEL_DRIVERS } from '#schemas/kernel-kinds';
 
 const AT = 1_700_000_000_000;
 
 /** The machines of a realm with mail between them and nothing else: no log, no bus, one clock tick a message. */
 function world() {
-  const registry = createRegistry([PRIVACY_DRIVER]);
+  const registry = createRegistry(KERNEL_DRIVERS);
   for (const definition of builtins.machines) registry.define(definition);
   const { spec } = loadConfig('deploy/examples/phase0.yaml', { env: {} });
   const states = new Map<string, LiveState>();

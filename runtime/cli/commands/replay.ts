@@ -15,7 +15,7 @@ import type { LogMessage } from '#runtime/witness/log-reader';
 import { parseAddress } from '#schemas/address';
 import { realmConfigSchema } from '#schemas/config';
 import { FabricError } from '#schemas/fabric-error';
-import { PRIVACY_DRIVER } from '#schemas/privacy';
+import { KERNEL_DRIVERS } from '#schemas/kernel-kinds';
 import { type Builtins, machineNames } from '../builtins.ts';
 import { declare, handle, moment, type Shell } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
@@ -114,7 +114,7 @@ async function replay(
     order: {
       config,
       baseDir,
-      driverNames: [...Object.keys(builtins.drivers), PRIVACY_DRIVER],
+      driverNames: [...Object.keys(builtins.drivers), ...KERNEL_DRIVERS],
       ...((wantsSteps || file !== undefined) && { steps: filter }),
       ...(options.whatIf !== undefined && { whatIf: options.whatIf, whatIfDir: io.cwd }),
     },

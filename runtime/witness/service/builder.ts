@@ -44,6 +44,8 @@ export interface BuilderOptions {
   readonly store: WitnessStore;
   readonly tiles: TileStore;
   readonly openSigner: (isFirst: boolean) => Promise<RealmSigner>;
+  /** Whether a verifier key took the place of the one that signed; none does when absent. */
+  readonly mayFollow?: (signed: string, key: string) => Promise<boolean>;
   readonly tell: (found: LogBreak) => void;
   /** Takes over a checkpoint that stands in the bucket and is signed. */
   readonly signed: (tree: PublishedTree, note: string) => Promise<void>;
@@ -268,7 +270,7 @@ function headsOf({ heads }: Chain): SignedState['heads'] {
 
 /** The state to go on from; that of an empty tree where nothing was signed yet. */
 async function begin(
-  { origin, store }: BuilderOptions,
+  { origin, store, mayFollow }: BuilderOptions,
   key: string,
   found: SignedState | undefined,
   revision: number,
@@ -286,6 +288,13 @@ async function begin(
       `Checkpoints of this realm are signed for origin "${found.origin}", not "${origin}"`,
       { details: { signed: found.origin, configured: origin } },
     );
+  }
+  if (found.key !== key && (await mayFollow?.(found.key, key)) === true) {
+    // The same tree, signed anew (W1): the key that signed before is not used again.
+    const state = { ...found, key };
+    const next = await store.swapState(state, revision);
+    if (next === undefined) throw moved();
+    return { state, revision: next };
   }
   if (found.key !== key) {
     throw new FabricError(

@@ -24,6 +24,7 @@ export class WitnessService {
   readonly #options: WitnessServiceOptions;
   readonly #stopping = new AbortController();
   #term: Term | undefined;
+  #renewal = new AbortController();
   #loop: Promise<void> | undefined;
 
   constructor(options: WitnessServiceOptions) {
@@ -37,6 +38,12 @@ export class WitnessService {
   /** Commits that the last signed checkpoint covers; undefined while another node builds. */
   get signedSize(): number | undefined {
     return this.#term?.signedSize;
+  }
+
+  /** Ends the term under way and begins another, which opens its signer anew. */
+  renew(): void {
+    this.#renewal.abort();
+    this.#renewal = new AbortController();
   }
 
   /** Ends the term under way and gives the lease back. Idempotent. */
@@ -88,7 +95,7 @@ export class WitnessService {
   async #serve(lease: Lease): Promise<void> {
     const { logger } = this.#options;
     const ended = new AbortController();
-    const signal = AbortSignal.any([ended.signal, this.#stopping.signal]);
+    const signal = AbortSignal.any([ended.signal, this.#stopping.signal, this.#renewal.signal]);
     void lease.lost.then((why) => {
       logger.warn({ why }, 'witness_lease_lost');
       ended.abort();

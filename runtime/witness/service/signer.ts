@@ -14,6 +14,8 @@ import { witnessServiceErrors } from './errors.ts';
 export interface RealmSigner {
   /** Verifier key, `name+id+base64`. */
   readonly key: string;
+  /** The same key as the keyring names it. */
+  readonly kid: string;
   /** The signed note: text, blank line, signature line. The same text always gives the same note. */
   sign(text: string): string;
 }
@@ -47,6 +49,7 @@ function signerWith(key: RealmKey, name: string): RealmSigner {
   const named = verifierKey(nodePrimitives.sha256, name, key.publicKey);
   return {
     key: formatVerifierKey(named),
+    kid: key.kid,
     sign: (text) =>
       Buffer.from(formatNote({ text, signatures: [signText(named, text, key.sign)] })).toString(),
   };

@@ -40,6 +40,8 @@ export interface TermOptions {
   readonly cosigners: readonly Pick<CosignerOptions, 'url' | 'name' | 'accept'>[];
   /** `isFirst`: nothing was signed yet, so the key may be made. */
   readonly openSigner: (isFirst: boolean) => Promise<RealmSigner>;
+  /** Whether a verifier key took the place of the one that signed; none does when absent. */
+  readonly mayFollow?: (signed: string, key: string) => Promise<boolean>;
   /** The log; read from its stream when absent. */
   readonly openReader?: () => Promise<LogReader>;
   /** Adds a verb to the admin API, until the function that is given back is called. */
@@ -78,7 +80,7 @@ export class Term {
 
   /** Takes up where the last term ended, signs what it left unsigned, and opens the doors. Throws what {@link Builder.open} throws. */
   static async open(options: TermOptions, signal: AbortSignal): Promise<Term> {
-    const { nc, subjects, config, cosigners, origin, openSigner, clock, logger } = options;
+    const { nc, subjects, config, cosigners, origin, openSigner, mayFollow, clock, logger } = options;
     const store = await natsWitnessStore(nc, subjects.buckets.witness);
     const reader = await (options.openReader?.() ?? natsLogReader(nc, subjects));
     const stored = await natsTiles(nc, subjects);
@@ -103,6 +105,7 @@ export class Term {
           store,
           tiles: cachedTiles(stored),
           openSigner,
+          ...(mayFollow !== undefined && { mayFollow }),
           tell,
           signed: (tree, note) => publisher.publish(tree, note),
           now: () => clock.now(),
