@@ -39,5 +39,15 @@ export const cliErrors = errorKinds({
     retryable: false,
     help: '`infrafabric dead list` shows the numbers of all that are kept.',
   },
+  key_unknown: {
+    retryable: false,
+    help: '`infrafabric keys list --all` shows the keys of the realm, by owner and kid.',
+  },
+  unconfirmed: { retryable: false, help: 'Confirm at the prompt, or pass --yes.' },
+  passphrase_missing: {
+    retryable: false,
+    help: 'Type it at the prompt of a terminal, or give it with --passphrase-file FILE or --passphrase-fd N.',
+  },
+  passphrase_differs: { retryable: false, help: 'Type the same passphrase twice.' },
   no_key_folder: { retryable: false, help: 'Name the data folder of the realm with --data.' },
 });

@@ -11,7 +11,10 @@ import { type Client, connect, fileSequences } from '#runtime/client/node';
 import { type KeyEntry, type KeyRecord, KeyRegistry } from '#runtime/edge/keys';
 import { natsKeyStore } from '#runtime/edge/nats-keys';
 import { type SenderKeys, senderKeys } from '#runtime/edge/sender-keys';
-import { signMessage } from '#runtime/edge/sign';
+import { type SigningKey, signMessage } from '#runtime/edge/sign';
+import { KeyringClient } from '#runtime/keys/client';
+import { readKey } from '#runtime/keys/key-store';
+import { publicRecord } from '#runtime/keys/order';
 import {
   type ActorSummary,
   apiRequest,
@@ -59,7 +62,7 @@ export async function openRealm(target: Target): Promise<Realm> {
       ...(target.token !== undefined && { token: target.token }),
       ...(target.dataDir !== undefined && { sequences: fileSequences(join(target.dataDir, 'seq')) }),
       signer: async (message) => {
-        const ring = await keys(client, target);
+        const ring = await keys(client, target, located);
         return signMessage(message, await ring.ensureSenderKey(message.from));
       },
       nats: { timeout: CONNECT_TIMEOUT_MS, name: 'infrafabric cli', reconnect: false },
@@ -195,27 +198,52 @@ export async function openRealm(target: Target): Promise<Realm> {
 }
 
 /** The keys of local senders; opened with the first message that is signed. */
-function keyRing(): (client: Client, target: Target) => Promise<SenderKeys> {
+function keyRing(): (
+  client: Client,
+  target: Target,
+  located: () => Promise<Subjects>,
+) => Promise<SenderKeys> {
   let ring: Promise<SenderKeys> | undefined;
-  return (client, target) => {
-    ring ??= openKeys(client, target);
+  return (client, target, located) => {
+    ring ??= openKeys(client, target, located);
     return ring;
   };
 }
 
-async function openKeys(client: Client, { dataDir, prefix }: Target): Promise<SenderKeys> {
+async function openKeys(
+  client: Client,
+  target: Target,
+  located: () => Promise<Subjects>,
+): Promise<SenderKeys> {
+  const { dataDir, prefix } = target;
   if (dataDir === undefined) {
     throw new FabricError(cliErrors.no_key_folder, 'There is no data folder to keep the keys of senders in');
   }
   const bucket = await new Kvm(client.connection).open(new Subjects(prefix, 1).buckets.keys);
   const registry = await KeyRegistry.open(natsKeyStore(bucket));
-  const add = async (entry: KeyEntry, now: number): Promise<KeyRecord> => {
+  const add = async (entry: KeyEntry, now: number, key: SigningKey): Promise<KeyRecord> => {
     const isNew = registry.keyOf(entry.kid) === undefined;
+    if (isNew) await registerInLog(key, entry.owner, client, { ...target, dataDir }, await located());
+    // Where only the realm's key may, and is not here, the registry alone learns of it.
     const record = await registry.add(entry, now);
     if (isNew) await knownToNodes(client, prefix, registry.list().length);
     return record;
   };
   return senderKeys({ dataFolder: dataDir, registry: { add }, now: Date.now });
+}
+
+/** Makes the key of a sender an entry of the log, where the key of the realm is at hand to say so. */
+async function registerInLog(
+  key: SigningKey,
+  owner: string,
+  client: Client,
+  { dataDir, realm }: Target & { readonly dataDir: string },
+  subjects: Subjects,
+): Promise<void> {
+  if (realm === undefined || (await readKey(dataDir, `realm/${realm}`)) === undefined) return;
+  const ring = new KeyringClient({ nc: client.connection, subjects, realm, dataDir });
+  if ((await ring.read())?.keys[key.kid] !== undefined) return;
+  await ring.order({ op: 'register', key: publicRecord(key, owner) }, await ring.authority(), [key]);
 }
 
 /** A message signed with a key that a node has not heard of yet would be refused. */

@@ -8,6 +8,7 @@ import { doctorCommand } from './commands/doctor.ts';
 import { downCommand } from './commands/down.ts';
 import { envCommand } from './commands/env.ts';
 import { initCommand } from './commands/init.ts';
+import { keysCommand } from './commands/keys.ts';
 import { logCommand } from './commands/log.ts';
 import { indexCommand } from './commands/log-index.ts';
 import { psCommand } from './commands/ps.ts';
@@ -62,6 +63,7 @@ export function program(shell: Shell, version: string): Command {
     downCommand,
     reloadCommand,
     redactCommand,
+    keysCommand,
     psCommand,
     showCommand,
     logCommand,

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { ensureSeedFile } from '#runtime/keys/key-file';
 import { parseAddress } from '#schemas/address';
-import type { KeyRegistry } from './keys.ts';
+import type { KeyEntry } from './keys.ts';
 import { type SigningKey, signingKey } from './sign.ts';
 
 export interface SenderKeys {
@@ -14,7 +14,7 @@ export interface SenderKeysOptions {
   /** The realm's data folder; keys lie in `keys/` below it. */
   readonly dataFolder: string;
   /** Where the public half is registered; nowhere when absent. */
-  readonly registry?: Pick<KeyRegistry, 'add'>;
+  readonly registry?: { add(entry: KeyEntry, now: number, key: SigningKey): Promise<unknown> };
   /** ms since the epoch. */
   readonly now: () => number;
 }
@@ -28,6 +28,7 @@ export function senderKeys({ dataFolder, registry, now }: SenderKeysOptions): Se
     await registry?.add(
       { kid: key.kid, owner, publicKey: Buffer.from(key.publicKey).toString('base64url') },
       now(),
+      key,
     );
     return key;
   }

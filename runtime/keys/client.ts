@@ -65,11 +65,19 @@ export class KeyringClient {
     }
   }
 
-  /** The key of the data folder that may register and revoke: the realm's, or an operator's. Throws `key_file_absent`. */
-  async authority(): Promise<SigningKey> {
+  /**
+   * The key of the data folder that may register and revoke: of the owner named, else the realm's, else an operator's.
+   * Throws `key_file_absent`.
+   */
+  async authority(named?: string): Promise<SigningKey> {
     const { dataDir, realm } = this.#options;
-    const own = await readKey(dataDir, `realm/${realm}`);
+    const own = await readKey(dataDir, named ?? `realm/${realm}`);
     if (own !== undefined) return own;
+    if (named !== undefined) {
+      throw new FabricError(keyErrors.key_file_absent, `The key of ${named} is not in ${dataDir}`, {
+        details: { dataDir },
+      });
+    }
     const isActive = await this.#activeKids();
     const keys = await storedKeys(dataDir);
     const operator = keys.find(

@@ -96,6 +96,9 @@ export async function settleRotation(
 
 /** Stores a seed under a name: true where it is new, false where this very key lies there. Throws `key_file_exists`. */
 export async function storeSeed(dataDir: string, name: string, seed: Uint8Array): Promise<boolean> {
+  if (!isKeyName(name)) {
+    throw new FabricError(keyErrors.key_file_bad, `"${name}" names no key of this folder`);
+  }
   const file = seedFile(dataDir, name);
   if (await writeSeedFile(file, seed)) return true;
   const present = await readNamed(dataDir, name);
@@ -132,7 +135,11 @@ async function namesIn(dataDir: string): Promise<string[]> {
     throw cause;
   }
   const names = files.filter((file) => file.endsWith(SUFFIX)).map((file) => file.slice(0, -SUFFIX.length));
-  return names.filter((name) => name === REALM_KEY_NAME || ownerOf(name) !== undefined).sort();
+  return names.filter(isKeyName).sort();
+}
+
+function isKeyName(name: string): boolean {
+  return name === REALM_KEY_NAME || ownerOf(name) !== undefined;
 }
 
 /** Undefined for a name that is no owner's: the realm's, a file of somebody else's. */

@@ -2,10 +2,13 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { ensureNodeKey } from '#runtime/keys/key-store';
+import { openRealmKey } from '#runtime/keys/realm-key';
 import { FabricError } from '#schemas/fabric-error';
 import { declare, handle, type Shell } from '../command.ts';
 import { cliErrors } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
+import { peekConfig } from '../locate.ts';
 import { packageRoot } from '../version.ts';
 
 /** Packages leave out files with these names, so the template carries them without the dot. */
@@ -16,7 +19,7 @@ const HARMLESS = new Set(['.git', '.DS_Store']);
 export function initCommand(shell: Shell): Command {
   const command = declare({
     name: 'init',
-    summary: 'write a new project: a config and a machine',
+    summary: 'write a new project: a config, a machine, and keys',
     description:
       'Writes a new project into a folder, this one unless you name another. Nothing is ever overwritten.',
     group: 'Set up',
@@ -29,12 +32,17 @@ export function initCommand(shell: Shell): Command {
     const folder = resolve(io.cwd, dir);
     const files = writeProject(templateFolder(packageRoot()), folder);
     dependOn(packageRoot(), join(folder, 'package.json'));
-    out.data({ folder, files });
+    const { dataDir } = peekConfig(join(folder, 'realm.yaml'), io.env);
+    await openRealmKey(dataDir);
+    await ensureNodeKey(dataDir);
+    const keys = relative(folder, join(dataDir, 'keys'));
+    out.data({ folder, files, keys });
     const { name, faint } = out.palette;
     const here = relative(io.cwd, folder);
     out.lines([
       `New project in ${name(folder)}`,
       ...files.map((file) => `  ${out.palette.good('+')} ${file}`),
+      `  ${out.palette.good('+')} ${keys}/  ${faint('private keys of the realm and this node')}`,
       '',
       'Next:',
       ...(here === '' ? [] : [`  ${name(`cd ${here}`)}`]),
