@@ -2,21 +2,30 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { successorsOf } from '#runtime/keys/realm-history';
 import { readBundleFile, writeBundleFile } from '#runtime/witness/bundle-file';
 import { utf8 } from '#runtime/witness/bytes';
 import { nodePrimitives } from '#runtime/witness/node-crypto';
+import { formatVerifierKey, type VerifierKey, verifierKey } from '#runtime/witness/note';
 import { natsWitnessStore } from '#runtime/witness/service/state-store';
 import { tilePath } from '#runtime/witness/tiles';
 import { verifyErrors } from '#runtime/witness/verify/errors';
 import { trustOf, verifyBundle } from '#runtime/witness/verify/offline';
 import type { FindTile } from '#runtime/witness/verify/signed-tree';
-import { type Evidence, type Report, type Trust, verifyLog } from '#runtime/witness/verify/verify';
+import {
+  type Evidence,
+  judgeCheckpoint,
+  type Report,
+  type Trust,
+  verifyLog,
+} from '#runtime/witness/verify/verify';
 import { FabricError } from '#schemas/fabric-error';
 import { declare, handle, type Shell, wholeNumber } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import type { Io, Out } from '../io.ts';
 import { type Realm, withRealm } from '../realm.ts';
 import { reportJson, reportLines } from '../render/verify.ts';
+import { readKeyring } from './keys/place.ts';
 import { witnessRead } from './witness/status.ts';
 
 interface Options {
@@ -74,7 +83,7 @@ export function verifyCommand(shell: Shell): Command {
 
 async function verifyRealm(realm: Realm, options: Options, io: Io, out: Out): Promise<ExitCode> {
   const log = await realm.openLog();
-  const given = options.chainOnly === true ? NOTHING : await evidenceOf(realm, options, io);
+  const given = options.chainOnly === true ? NOTHING : await evidenceOf(realm, options, io, out);
   const startedAt = performance.now();
   const ticker = tick(io, out, (await log.range()).last);
   const report = await verifyLog({
@@ -116,18 +125,21 @@ async function verifyFile(file: string, options: Options, io: Io, out: Out): Pro
 
 const NOTHING: Given = { evidence: undefined, isOwnKey: false, texts: {} };
 
-async function evidenceOf(realm: Realm, options: Options, io: Io): Promise<Given> {
+async function evidenceOf(realm: Realm, options: Options, io: Io, out: Out): Promise<Given> {
   const store = await natsWitnessStore(realm.connection, realm.subjects.buckets.witness);
   const { value: state } = await store.state();
   const stated = statedTrust(options, io);
-  const trust = stated ?? (state === undefined ? undefined : parseTrust(state.key, 'the key of the realm'));
-  if (trust === undefined) return NOTHING;
+  const given = stated ?? (state === undefined ? undefined : parseTrust(state.key, 'the key of the realm'));
+  if (given === undefined) return NOTHING;
   const wantsCosigned = options.policy !== undefined;
   const text =
     options.checkpoint === undefined
       ? ((wantsCosigned ? (await store.cosigned()).value : undefined) ?? (await store.note()).value)?.note
       : readText(options.checkpoint, io);
   if (text === undefined) return NOTHING;
+  const trust = await followRotations(realm, given, text);
+  if (trust !== given)
+    out.note(`The realm put ${keyText(trust)} in the place of ${keyText(given)}, signed with both.`);
   const tile: FindTile = async (wanted) => {
     try {
       return await witnessRead(realm, tilePath(wanted));
@@ -141,10 +153,30 @@ async function evidenceOf(realm: Realm, options: Options, io: Io): Promise<Given
     isOwnKey: stated === undefined,
     texts: {
       checkpoint: text,
-      ...('key' in trust && { key: options.key ?? state?.key ?? '' }),
+      ...('key' in trust && { key: formatVerifierKey(trust.key) }),
       ...(options.policy !== undefined && { policy: readText(options.policy, io) }),
     },
   };
+}
+
+/** A trusted key that was rotated stands for the one that took its place, where that one signed the checkpoint. */
+async function followRotations(realm: Realm, trust: Trust, text: string): Promise<Trust> {
+  if (!('key' in trust)) return trust;
+  const signedBy = (key: VerifierKey): boolean =>
+    typeof judgeCheckpoint(nodePrimitives, { checkpoint: utf8(text), trust: { key } }) !== 'string';
+  if (signedBy(trust.key)) return trust;
+  const keyring = await readKeyring(realm);
+  if (keyring === undefined) return trust;
+  for (const { publicKey } of successorsOf(trust.key.publicKey, keyring)) {
+    const bytes = Buffer.from(publicKey, 'base64url');
+    const key = verifierKey(nodePrimitives.sha256, trust.key.name, bytes);
+    if (signedBy(key)) return { key };
+  }
+  return trust;
+}
+
+function keyText(trust: Trust): string {
+  return 'key' in trust ? formatVerifierKey(trust.key) : 'a policy';
 }
 
 /** Whom the user trusts, where they say so. Throws `bad_evidence`. */

@@ -7,9 +7,11 @@ import { Subjects } from '#runtime/bus/subjects';
 import { KeyRegistry } from '#runtime/edge/keys';
 import { natsKeyStore } from '#runtime/edge/nats-keys';
 import { KeyringClient } from '#runtime/keys/client';
+import { nodeErrors } from '#runtime/node/errors';
 import { FabricError } from '#schemas/fabric-error';
-import type { KeyringContext, RingKey } from '#schemas/keyring';
+import { KEYRING_ACTOR, type KeyringContext, type RingKey } from '#schemas/keyring';
 import { cliErrors } from '../../errors.ts';
+import { Refused } from '../../exit-codes.ts';
 import type { Io } from '../../io.ts';
 import { type Choice, DATA_ROOT, findConfig, locate, peekConfig } from '../../locate.ts';
 import type { Realm } from '../../realm.ts';
@@ -44,6 +46,17 @@ export async function openKeyring(
   const shards = Math.max(1, ...statuses.map(({ shardCount = 1 }) => shardCount));
   const subjects = new Subjects(realm.target.prefix, shards);
   return { ring: new KeyringClient({ nc: realm.connection, subjects, realm: name, dataDir }), name, dataDir };
+}
+
+/** The keyring, for whoever only looks; undefined where it is not founded yet. */
+export async function readKeyring(realm: Realm): Promise<KeyringContext | undefined> {
+  try {
+    return (await realm.show(KEYRING_ACTOR)).context as KeyringContext;
+  } catch (thrown) {
+    const error = thrown instanceof Refused ? thrown.error : thrown;
+    if (error instanceof FabricError && error.code === nodeErrors.actor_absent.code) return undefined;
+    throw thrown;
+  }
 }
 
 /** `realm` is the realm itself. */
