@@ -18,6 +18,10 @@ export function checkHeaders(message: {
   readonly trace: string | undefined;
 }): void {
   const { id = '', from = '', trace = '' } = message;
+  // Half a character comes back from the log as another: the id would not be known again, and its message count twice.
+  if (!id.isWellFormed() || !from.isWellFormed() || !trace.isWellFormed()) {
+    throw new FabricError(shardErrors.bad_header, 'A header of the message is no Unicode');
+  }
   if (id.length <= ID_CHARS_MAX && from.length <= ID_CHARS_MAX && trace.length <= TRACE_CHARS_MAX) return;
   throw new FabricError(shardErrors.bad_header, 'A header of the message is too long', {
     details: { idChars: id.length, fromChars: from.length, traceChars: trace.length },
