@@ -19,8 +19,12 @@ import { readHeaders } from './message-headers.ts';
 export const BATCH_ASKS_MAX = 512;
 /** Bytes of a batch: larger ones only delay who waits for the first answer. */
 export const BATCH_BYTES_MAX = 64 * 1024;
-/** Answers that leave together, characters. */
+/** Answers that leave together, characters; fewer where the server takes only small messages. */
 const ANSWERS_CHARS_MAX = 256 * 1024;
+/** Bytes of a character at most. */
+const CHAR_BYTES_MAX = 3;
+/** Around an answer: its brackets and its place. */
+const PLACE_CHARS = 8;
 
 /** `[<type>.<id>, message id, event]`, and a traceparent where there is one. */
 type Row = readonly [target: string, id: string, event: unknown, trace?: string];
@@ -106,10 +110,16 @@ class Answers {
   readonly #nc: NatsConnection;
   readonly #message: Msg;
   readonly #logger: Logger;
+  readonly #charsMax: number;
   #text = '';
 
   constructor(nc: NatsConnection, message: Msg, logger: Logger) {
     this.#nc = nc;
+    // One answer too many would cost all of them.
+    this.#charsMax = Math.min(
+      ANSWERS_CHARS_MAX,
+      Math.floor((nc.info?.max_payload ?? Number.POSITIVE_INFINITY) / CHAR_BYTES_MAX),
+    );
     this.#message = message;
     this.#logger = logger;
   }
@@ -122,7 +132,7 @@ class Answers {
   add(n: number, body: Encoded): void {
     const answer = typeof body === 'string' ? body : Buffer.from(body).toString();
     if (this.#text === '') queueMicrotask(() => this.#flush());
-    else if (this.#text.length + answer.length > ANSWERS_CHARS_MAX) {
+    else if (this.#text.length + answer.length + PLACE_CHARS > this.#charsMax) {
       this.#publish();
       queueMicrotask(() => this.#flush());
     }
