@@ -55,7 +55,7 @@ export class ItemQueue {
   #head = 0;
   /** Asks and inbox messages among them: what the bound counts. */
   outside = 0;
-  /** Bytes of their bodies. */
+  /** What their bodies take. */
   outsideBytes = 0;
 
   get length(): number {
@@ -91,7 +91,7 @@ export class ItemQueue {
   #count(item: Item, by: 1 | -1): void {
     if (!isOutside(item)) return;
     this.outside += by;
-    if (item.kind === 'ask' || item.kind === 'inbox') this.outsideBytes += by * bodyBytesOf(item);
+    if (item.kind === 'ask' || item.kind === 'inbox') this.outsideBytes += by * weightOf(item);
   }
 
   clear(): Item[] {
@@ -101,6 +101,18 @@ export class ItemQueue {
 
 function isOutside(item: Item): boolean {
   return item.kind === 'ask' || item.kind === 'inbox' || item.kind === 'bundle' || item.kind === 'skip';
+}
+
+/** A decoded body takes up to so many times its bytes: `{}` is 56 bytes and a place in a list. */
+const DECODED_WEIGHT = 22;
+/** Bodies up to this are bounded well enough by their number, bytes. */
+const SMALL_BYTES_MAX = 1024;
+
+/** What an item that waits takes, bytes. An ask that came with others is decoded already. */
+function weightOf(item: BodyItem): number {
+  const bytes = bodyBytesOf(item);
+  const isDecoded = item.kind === 'ask' && item.ask.bodyBytes !== undefined;
+  return isDecoded && bytes > SMALL_BYTES_MAX ? bytes * DECODED_WEIGHT : bytes;
 }
 
 /** An item with a body of its own. */
