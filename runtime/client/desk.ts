@@ -61,15 +61,16 @@ interface Open {
   unheard: number;
   /** Listens on the caller's signal, where there is one. */
   onAbort: (() => void) | undefined;
+  /** The batch it left in, and its place there. */
+  sent: Sent | undefined;
+  place: number;
 }
 
-/** A batch on its way. */
+/** A batch on its way: kept while one of its requests waits, and of the others nothing (D3). */
 interface Sent {
-  readonly opens: readonly Open[];
-  /** Requests of it without an answer. */
+  readonly token: string;
+  readonly opens: (Open | undefined)[];
   left: number;
-  /** When nobody waits for it any more. */
-  readonly expiresAt: number;
 }
 
 export interface DeskOptions {
@@ -116,6 +117,11 @@ export class RequestDesk {
     return this.#open.size;
   }
 
+  /** Batches of which somebody waits for an answer. */
+  get batchesOut(): number {
+    return this.#sent.size;
+  }
+
   /** Publishes until answered. Rejects with a {@link FabricError}. */
   request<T>(request: Request<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
@@ -142,6 +148,8 @@ export class RequestDesk {
         lastError: undefined,
         unheard: 0,
         onAbort: undefined,
+        sent: undefined,
+        place: 0,
       };
       if (signal !== undefined) {
         open.onAbort = () => this.#fail(open, aborted(signal));
@@ -185,17 +193,32 @@ export class RequestDesk {
       return;
     }
     const token = `${BATCH_MARK}${(this.#next++).toString(36)}`;
-    const expiresAt = Math.max(...opens.map((open) => open.deadline));
-    this.#sent.set(token, { opens, left: opens.length, expiresAt });
     try {
       this.#nc.publish(subject, encodeText(`[${rows.join()}]`), {
         reply: `${this.#inbox}.${token}`,
         ...(first.request.batch !== undefined && { headers: first.request.batch.headers }),
       });
-    } catch (cause) {
-      this.#sent.delete(token);
-      for (const open of opens) this.#fail(open, this.#unpublished(cause));
+    } catch {
+      // More than the server takes in one message: each goes alone then, or says why it cannot.
+      for (const open of opens) if (this.#open.has(open.token)) this.#attempt(open, 0);
+      return;
     }
+    this.#track(token, opens);
+  }
+
+  #track(token: string, opens: readonly Open[]): void {
+    const sent: Sent = { token, opens: [...opens], left: 0 };
+    for (const [place, open] of opens.entries()) {
+      // Its caller gave up while it waited for the others.
+      if (!this.#open.has(open.token)) {
+        sent.opens[place] = undefined;
+        continue;
+      }
+      open.sent = sent;
+      open.place = place;
+      sent.left += 1;
+    }
+    if (sent.left > 0) this.#sent.set(token, sent);
   }
 
   /** Answers to requests of a batch, by their place in it; or one refusal of it all. */
@@ -205,21 +228,17 @@ export class RequestDesk {
     const answers = answersOf(message);
     if (answers === undefined) {
       this.#sent.delete(token);
-      for (const open of sent.opens) this.#settleRefused(open, message);
+      for (const open of sent.opens) if (open !== undefined) this.#settleRefused(open, message);
       return;
     }
     for (const [n, body] of answers) {
       const open = sent.opens[n];
-      if (open === undefined) continue;
-      sent.left -= 1;
-      if (this.#open.has(open.token)) this.#settle(open, readBody(open.request, body));
+      if (open !== undefined) this.#settle(open, readBody(open.request, body));
     }
-    if (sent.left <= 0) this.#sent.delete(token);
   }
 
   /** A batch that nobody took: nobody is there, or nobody who knows batches. Each goes alone then. */
   #settleRefused(open: Open, message: Msg): void {
-    if (!this.#open.has(open.token)) return;
     const outcome = readMessage(open.request, message);
     if (!outcome.ok && outcome.error.code === clientErrors.nobody_answers.code) this.#settle(open, outcome);
     else open.attemptAt = 0;
@@ -231,7 +250,9 @@ export class RequestDesk {
       if (status.type !== 'error' || !(status.error instanceof errors.PermissionViolationError)) continue;
       const { operation, subject } = status.error;
       if (operation !== 'publish' || !this.#mayBatch) continue;
-      const refused = [...this.#sent.values()].flatMap(({ opens }) => opens);
+      const refused = [...this.#sent.values()].flatMap(({ opens }) =>
+        opens.filter((open) => open !== undefined),
+      );
       if (!refused.some((open) => open.request.batch?.subject === subject)) continue;
       this.#mayBatch = false;
       this.#sent.clear();
@@ -261,6 +282,13 @@ export class RequestDesk {
 
   #finish(open: Open): void {
     this.#open.delete(open.token);
+    const { sent } = open;
+    if (sent !== undefined) {
+      open.sent = undefined;
+      sent.opens[open.place] = undefined;
+      sent.left -= 1;
+      if (sent.left === 0) this.#sent.delete(sent.token);
+    }
     if (open.onAbort !== undefined) open.request.signal?.removeEventListener('abort', open.onAbort);
   }
 
@@ -282,10 +310,7 @@ export class RequestDesk {
 
   #arm(): void {
     if (this.#timer !== undefined || this.#closed) return;
-    if (this.#open.size === 0) {
-      this.#sent.clear();
-      return;
-    }
+    if (this.#open.size === 0) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#tick(performance.now());
@@ -302,7 +327,6 @@ export class RequestDesk {
         this.#attempt(open, open.attempts - 1);
       }
     }
-    for (const [token, { expiresAt }] of this.#sent) if (now >= expiresAt) this.#sent.delete(token);
   }
 }
 

@@ -9,8 +9,12 @@ import { createInbox, headers, type Msg, type NatsConnection } from '@nats-io/na
 import { connect as natsConnect } from '@nats-io/transport-node';
 import test from 'ava';
 import fc from 'fast-check';
+import { asksOf } from '#runtime/bus/ask-batch';
+import { RequestDesk } from '#runtime/client/desk';
 import { connect } from '#runtime/client/node';
 import { locateServer } from '#runtime/node/locate-server';
+import { ItemQueue } from '#runtime/shard/gather';
+import type { Ask, Logger } from '#runtime/shard/ports';
 import { freePort, TestRealm } from '../rig/realm.ts';
 
 const KINDS = {
@@ -260,6 +264,133 @@ test('a connection that may not send batches asks one by one', async (t) => {
     await Promise.all([3, 4, 5].map(ask));
     t.is(subjects.length, 6);
     t.true(subjects.slice(3).every((subject) => subject.startsWith('if.ask.0.counter.')));
+    await node.close();
+  } finally {
+    server.kill('SIGKILL');
+    await once(server, 'exit');
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('an id that the log would give back as another is refused', async (t) => {
+  await using realm = await TestRealm.start({ config: { kinds: KINDS } });
+  const { connection: nc } = await realm.client();
+  const rows = ['["counter.h","\\ud800",{"type":"inc"}]', '["counter.h","t",{"type":"inc"},"\\udfff"]'];
+  const ask = () => askBatch(nc, 'if.asks.0.counter', `[${rows.join()}]`, rows.length);
+  for (const { answers } of [await ask(), await ask()]) {
+    t.deepEqual(
+      answers.map(({ error }) => error?.code),
+      ['bad_header', 'bad_header'],
+    );
+  }
+  const { answers } = await askBatch(nc, 'if.asks.0.counter', '[["counter.h","g",{"type":"inc"}]]', 1);
+  t.deepEqual(answers[0]?.reply, { n: 1 }, 'asked twice under one id, nothing counted twice');
+});
+
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** A batch as a node gets it, over a connection that keeps what it publishes and takes no more than the server would. */
+function batchOf(rows: readonly unknown[], payloadMax: number): { asks: readonly Ask[]; sent: string[] } {
+  const sent: string[] = [];
+  const nc = {
+    info: { max_payload: payloadMax },
+    publish(_: string, body: Uint8Array) {
+      if (body.byteLength > payloadMax) throw new Error('max_payload size exceeded');
+      sent.push(Buffer.from(body).toString());
+    },
+  } as unknown as NatsConnection;
+  const data = Buffer.from(JSON.stringify(rows));
+  const message = { subject: 'if.asks.0.counter', reply: '_INBOX.a', data } as unknown as Msg;
+  return { asks: asksOf(message, nc, silent), sent };
+}
+
+test('answers of a batch leave in as many messages as the server takes', async (t) => {
+  const rows = Array.from({ length: 200 }, (_, n) => ['counter.a', `m${n}`, { type: 'get' }]);
+  const { asks, sent } = batchOf(rows, 16 * 1024);
+  const answer = JSON.stringify({ ok: true, reply: '\u20ac'.repeat(300) });
+  for (const [n, ask] of asks.entries()) {
+    // One that no message can hold costs the others nothing.
+    ask.respond(n === 50 ? JSON.stringify('x'.repeat(20_000)) : answer);
+  }
+  await new Promise(setImmediate);
+  const places = sent.flatMap((text) => (JSON.parse(text) as [number, unknown][]).map(([n]) => n));
+  t.deepEqual(
+    places,
+    rows.map((_, n) => n).filter((n) => n !== 50),
+  );
+  t.true(sent.length < 40, `${sent.length} messages`);
+});
+
+test('long asks of batches count for what they take while they wait', (t) => {
+  const queue = new ItemQueue();
+  const event = { type: 'inc', x: Array.from({ length: 20_000 }, () => ({})) };
+  const [long] = batchOf([['counter.a', '1', event]], 1024 * 1024).asks;
+  const [short] = batchOf([['counter.a', '2', { type: 'inc' }]], 1024 * 1024).asks;
+  if (long === undefined || short === undefined) throw new Error('no ask');
+  for (const ask of [long, short]) {
+    queue.push({ kind: 'ask', ask, address: 'counter/a', key: undefined, also: undefined });
+  }
+  t.true(queue.outsideBytes > 20_000 * 64, `${queue.outsideBytes} bytes`);
+  queue.take(1);
+  t.true(queue.outsideBytes < 100, 'what is small is bounded by its number');
+  queue.clear();
+  t.is(queue.outsideBytes, 0);
+});
+
+test('of a batch whose askers gave up nothing is kept, whatever their patience was', async (t) => {
+  const published: string[] = [];
+  const nc = {
+    subscribe: () => ({ unsubscribe() {} }),
+    publish: (subject: string) => void published.push(subject),
+    status: async function* () {},
+    isClosed: () => false,
+  } as unknown as NatsConnection;
+  await using desk = new RequestDesk(nc, { outstandingMax: 10, attemptMs: 60_000, batching: true });
+  for (let turn = 0; turn < 20; turn += 1) {
+    const caller = new AbortController();
+    const asked = [1, 2].map((n) =>
+      desk.request({
+        subject: () => 'alone',
+        message: () => ({ body: new Uint8Array(), headers: headers() }),
+        batch: { subject: 'together', row: `["counter.a","${turn}.${n}",{}]`, headers: headers() },
+        timeoutMs: 3_600_000,
+        signal: caller.signal,
+        read: () => ({ ok: true, value: n }),
+      }),
+    );
+    await Promise.resolve();
+    t.is(desk.batchesOut, 1);
+    caller.abort();
+    for (const ask of asked) await t.throwsAsync(ask, { code: 'ask_aborted' });
+    t.is(desk.batchesOut, 0);
+  }
+  t.deepEqual(published, Array(20).fill('together'));
+});
+
+test('asks that fit the server alone but not together go alone', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'if-batches-'));
+  const port = await freePort();
+  writeFileSync(join(folder, 'nats.conf'), `listen: "127.0.0.1:${port}"\nmax_payload: 8192\n`);
+  const server = spawn(await locateServer(process.env), ['-c', join(folder, 'nats.conf')], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  try {
+    for await (const line of createInterface(server.stderr)) if (line.includes('Server is ready')) break;
+    const node = await natsConnect({ port });
+    const subjects = new Set<string>();
+    node.subscribe('if.>', {
+      callback: (_, m) => {
+        const isStatus = m.subject === 'if.api.status';
+        if (!isStatus) subjects.add(m.subject);
+        const answer = { ok: true, value: {}, commit: { shard: 0, index: 0 } };
+        m.respond(JSON.stringify(isStatus ? { ok: true, nodeId: 'n', shardCount: 1, shards: [] } : answer));
+      },
+    });
+    await node.flush();
+    await using client = await connect({ url: `nats://127.0.0.1:${port}`, attemptMs: 60_000 });
+    const event = { type: 'inc', x: 'x'.repeat(800) };
+    await Promise.all(Array.from({ length: 20 }, (_, n) => client.ask(`counter/k${n}`, event)));
+    t.is(subjects.size, 20);
     await node.close();
   } finally {
     server.kill('SIGKILL');
