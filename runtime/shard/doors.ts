@@ -9,7 +9,7 @@ import { type ErrorKind, FabricError, toWireError, type WireError } from '#schem
 import { checkBundle, checkHeaders, NOBODY } from './check-arrival.ts';
 import { shardErrors } from './errors.ts';
 import { FirstAnswers } from './first-answers.ts';
-import type { BodyItem, Item, ItemQueue } from './gather.ts';
+import { type BodyItem, type Item, type ItemQueue, weightOfAsk } from './gather.ts';
 import type { Ask, InboxMessage } from './ports.ts';
 import { answerItem, refuseItem, respond } from './reply.ts';
 import type { ShardDeps } from './shard-types.ts';
@@ -37,6 +37,8 @@ export class Doors {
   readonly #firstAnswers: FirstAnswers;
   /** Messages with an id that wait or are being committed. */
   readonly #inflight = new Map<number, BodyItem>();
+  /** What the retries take that wait with them, bytes. */
+  #retryBytes = 0;
 
   constructor(options: DoorsOptions) {
     this.#options = options;
@@ -118,12 +120,14 @@ export class Doors {
       const { logger, shard } = this.#options.deps;
       logger.error({ shard, actor: entry.actor, error: toWireError(thrown) }, 'answer_failed');
     }
+    this.#letGo(item);
   }
 
   /** Refuses everybody who waits for an item that was not committed. */
   refuseItem(item: Item, error: WireError): void {
     if ('key' in item && item.key !== undefined) this.#inflight.delete(item.key);
     refuseItem(item, error);
+    this.#letGo(item);
   }
 
   /** Refuses everything that waits. */
@@ -163,9 +167,21 @@ export class Doors {
 
   /** A retry of a message that is on its way gets the same answer. */
   #join(twin: BodyItem, ask: Ask): void {
+    const weight = weightOfAsk(ask);
     twin.also ??= [];
-    if (twin.also.length < RETRIES_MAX) twin.also.push(ask);
-    else this.#refuse(ask, shardErrors.overloaded, `Message ${ask.id ?? ''} is being handled already`);
+    if (twin.also.length >= RETRIES_MAX || this.#retryBytes + weight > QUEUE_BYTES_MAX) {
+      this.#refuse(ask, shardErrors.overloaded, `Message ${ask.id ?? ''} is being handled already`);
+      return;
+    }
+    this.#retryBytes += weight;
+    twin.also.push(ask);
+  }
+
+  /** Who was told waits no more. */
+  #letGo(item: Item): void {
+    if ((item.kind !== 'ask' && item.kind !== 'inbox') || item.also === undefined) return;
+    for (const again of item.also) this.#retryBytes -= weightOfAsk(again);
+    item.also = undefined;
   }
 
   /** The first answer of a message handled before, read back from the log. */

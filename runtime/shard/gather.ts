@@ -108,11 +108,15 @@ const DECODED_WEIGHT = 22;
 /** Bodies up to this are bounded well enough by their number, bytes. */
 const SMALL_BYTES_MAX = 1024;
 
-/** What an item that waits takes, bytes. An ask that came with others is decoded already. */
+/** What an ask that waits takes, bytes. One that came with others is decoded already. */
+export function weightOfAsk(ask: Ask): number {
+  const { bodyBytes } = ask;
+  if (bodyBytes === undefined) return ask.body.byteLength;
+  return bodyBytes > SMALL_BYTES_MAX ? bodyBytes * DECODED_WEIGHT : bodyBytes;
+}
+
 function weightOf(item: BodyItem): number {
-  const bytes = bodyBytesOf(item);
-  const isDecoded = item.kind === 'ask' && item.ask.bodyBytes !== undefined;
-  return isDecoded && bytes > SMALL_BYTES_MAX ? bytes * DECODED_WEIGHT : bytes;
+  return item.kind === 'ask' ? weightOfAsk(item.ask) : item.message.body.byteLength;
 }
 
 /** An item with a body of its own. */

@@ -13,6 +13,8 @@ import { asksOf } from '#runtime/bus/ask-batch';
 import { RequestDesk } from '#runtime/client/desk';
 import { connect } from '#runtime/client/node';
 import { locateServer } from '#runtime/node/locate-server';
+import { Dedupe } from '#runtime/shard/dedupe';
+import { Doors, type DoorsOptions } from '#runtime/shard/doors';
 import { ItemQueue } from '#runtime/shard/gather';
 import type { Ask, Logger } from '#runtime/shard/ports';
 import { freePort, TestRealm } from '../rig/realm.ts';
@@ -335,6 +337,43 @@ test('long asks of batches count for what they take while they wait', (t) => {
   t.true(queue.outsideBytes < 100, 'what is small is bounded by its number');
   queue.clear();
   t.is(queue.outsideBytes, 0);
+});
+
+test('retries that wait with their message are bounded by what they take', (t) => {
+  const queue = new ItemQueue();
+  const deps = {
+    shard: 0,
+    addressOf: () => 'counter/a',
+    limits: { queueMax: 10_000 },
+    logger: silent,
+  };
+  const state = { shardOf: () => 0, dedupe: new Dedupe(100, 1), localMail: new Map() };
+  const options = { deps, queue, state: () => state, closedFor: () => undefined, queued() {} };
+  const doors = new Doors(options as unknown as DoorsOptions);
+  const refused: string[] = [];
+  const ask = (id: string, body: Uint8Array): Ask => ({
+    subject: 'counter.a',
+    body,
+    id,
+    from: 'f',
+    trace: undefined,
+    contentType: undefined,
+    respond: (answer) => void refused.push((JSON.parse(String(answer)) as Answered).error?.code ?? ''),
+  });
+  const long = new Uint8Array(1024 * 1024);
+  const flood = (): void => {
+    for (let n = 0; n < 10; n += 1) {
+      doors.offer(ask(`m${n}`, new Uint8Array(2)));
+      for (let again = 0; again < 16; again += 1) doors.offer(ask(`m${n}`, long));
+    }
+  };
+  flood();
+  t.is(queue.length, 10);
+  t.deepEqual(refused, Array(160 - 64).fill('overloaded'));
+  doors.clear({ code: 'shard_moved', message: '', retryable: true });
+  refused.length = 0;
+  flood();
+  t.is(refused.length, 160 - 64, 'who was told gives the room back');
 });
 
 test('of a batch whose askers gave up nothing is kept, whatever their patience was', async (t) => {
