@@ -157,6 +157,12 @@ admin(
   ['type', 'subject', 'reason', 'by'],
 );
 admin(
+  'shard.{shard}.keyring',
+  'Registers, rotates or revokes a key by a signed order, in the shard of `keyring/realm`.',
+  { order: { type: 'object' }, signatures: { type: 'array', items: { type: 'object' } } },
+  ['order', 'signatures'],
+);
+admin(
   'shard.{shard}.alarm',
   'Makes the HIGH entry of a break in the log, in the shard of `witness/realm`; the same id again makes no second one.',
   { id: text, kind: text, seq: number, shard: number, index: number, what: text },
