@@ -9,10 +9,7 @@ export const KEYRING_MACHINE = 'keyring@1';
 /** Driver by which it reaches the registry that gates read; it serves no other actor. */
 export const KEYRING_DRIVER = 'keyring';
 
-/** Types of the owners of keys with a part of their own; any other owner is an agent. */
-export const REALM_TYPE = 'realm';
 export const NODE_TYPE = 'node';
-export const GUARDIAN_TYPE = 'guardian';
 export const OPERATOR_TYPE = 'operator';
 
 /** Keys of one realm, old ones too: all of them are one actor's state. */
@@ -20,6 +17,7 @@ export const RING_KEYS_MAX = 10_000;
 const REASON_CHARS_MAX = 2_000;
 const OWNER_CHARS_MAX = 256;
 
+/** Each is the type of its owners; any other owner is an agent. */
 export const ROLES = ['realm', 'node', 'guardian', 'operator', 'agent'] as const;
 export type Role = (typeof ROLES)[number];
 
