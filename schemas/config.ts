@@ -3,6 +3,7 @@
  * docs/schemas and the reference in docs/config.md are generated from them.
  */
 import { z } from 'zod';
+import { archiveSchema } from './archive.ts';
 import { limitsSchema } from './limits.ts';
 import { personalSchema } from './privacy.ts';
 import {
@@ -251,6 +252,7 @@ export const realmConfigSchema = z
     limits: limitsSchema.prefault({}),
     edge: edgeSchema.prefault({}),
     drivers: driversSchema.prefault({}),
+    archive: archiveSchema.optional(),
     witness: witnessSchema.prefault({}),
     include: z
       .array(z.string().min(1))

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
-import { natsLogReader } from '#runtime/bus/nats-log-reader';
+import { openWholeLog } from '#runtime/archive/open';
 import { Subjects } from '#runtime/bus/subjects';
 import { clientErrors } from '#runtime/client/errors';
 import { type Client, connect, fileSequences } from '#runtime/client/node';
@@ -50,7 +50,10 @@ const LOCAL_CODES: ReadonlySet<string> = new Set([
 ]);
 
 /** Throws `not_running` where the server cannot be reached. */
-export async function openRealm(target: Target): Promise<Realm> {
+export async function openRealm(
+  target: Target,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<Realm> {
   const subjects = new Subjects(target.prefix, 1);
   const keys = keyRing();
   let client: Client;
@@ -152,7 +155,7 @@ export async function openRealm(target: Target): Promise<Realm> {
       }
     },
 
-    openLog: () => natsLogReader(nc, subjects),
+    openLog: () => openWholeLog(nc, subjects, env),
 
     log: (query, range) => readLog(nc, subjects, query, range),
 

@@ -1,6 +1,7 @@
 /** All commands. `main` runs them; the command reference and shell completion are made from the same definitions. */
 import { type Argument, Command } from 'commander';
 import { examplesText, type Shell } from './command.ts';
+import { archiveCommand } from './commands/archive.ts';
 import { askCommand } from './commands/ask.ts';
 import { addCompletion } from './commands/completion.ts';
 import { deadCommand } from './commands/dead.ts';
@@ -64,6 +65,7 @@ export function program(shell: Shell, version: string): Command {
     reloadCommand,
     redactCommand,
     keysCommand,
+    archiveCommand,
     psCommand,
     showCommand,
     logCommand,

@@ -97,7 +97,7 @@ export interface Realm {
 export async function withRealm<T>(choice: Choice, io: Io, use: (realm: Realm) => Promise<T>): Promise<T> {
   const target = locate(choice, io);
   const { openRealm } = await import('./nats-realm.ts');
-  await using realm = await openRealm(target);
+  await using realm = await openRealm(target, io.env);
   try {
     return await Promise.race([use(realm), aborted(io.signal)]);
   } catch (cause) {

@@ -4,6 +4,7 @@ import { join as joinPath } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
+import { realmTile } from '#runtime/archive/open';
 import { AckMux } from '#runtime/bus/ack-mux';
 import { connectBus } from '#runtime/bus/connection';
 import { writePrivateFile } from '#runtime/bus/file';
@@ -40,6 +41,7 @@ import { KEYRING_ACTOR } from '#schemas/keyring';
 import type { SupervisorSpec } from '#schemas/supervisor';
 import type { NodeStatus, RunFile } from './api.ts';
 import { ApiServer } from './api-server.ts';
+import { ArchiveKeeper, healLogLimits } from './archive.ts';
 import { crashProbe } from './crash-probe.ts';
 import { buildDrivers } from './drivers.ts';
 import { leaseKey, ShardHost } from './host.ts';
@@ -143,6 +145,7 @@ export class Node {
     });
     this.#resources.defer(() => nc.close());
     const { registry, drivers } = await registryReady;
+    await healLogLimits(nc, subjects);
     await ensureStreams(nc, subjects, {
       replicas: 1,
       inboxBytesMax: config.limits.inboxBytesMax,
@@ -363,6 +366,20 @@ export class Node {
     this.#options.signal?.throwIfAborted();
     await root.ensure();
     this.#options.signal?.throwIfAborted();
+    const keeper = new ArchiveKeeper({
+      nodeId: this.id,
+      config,
+      baseDir: this.#options.baseDir,
+      nc,
+      subjects,
+      leases,
+      tile: realmTile(nc, subjects),
+      clock: systemClock,
+      random: systemRandom,
+      logger: log,
+    });
+    this.#resources.use(keeper);
+    keeper.start();
     if (!config.witness.enabled) return;
     const witness = openWitness({
       nodeId: this.id,

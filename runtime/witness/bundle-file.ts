@@ -84,7 +84,7 @@ export async function writeBundleFile(file: string, source: BundleSource): Promi
 }
 
 /** The tiles and bundles that the range needs, with the way up from them and the right edge of the tree. */
-function* tilesFor(from: number, through: number, size: number): Generator<Tile> {
+export function* tilesFor(from: number, through: number, size: number): Generator<Tile> {
   if (size === 0) return;
   let first = Math.floor((from - 1) / TILE_WIDTH);
   let last = Math.floor((Math.max(from, through) - 1) / TILE_WIDTH);

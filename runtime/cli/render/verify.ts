@@ -15,7 +15,7 @@ export interface Circumstances {
 }
 
 export function reportJson(report: Report, { tookMs, isOwnKey, exported }: Circumstances): object {
-  const { checkpoint, ...rest } = report;
+  const { checkpoint, heads: _, ...rest } = report;
   return {
     ...rest,
     ...(checkpoint !== undefined && { checkpoint: { ...checkpoint, root: toBase64(checkpoint.root) } }),

@@ -38,6 +38,7 @@ export function foundIn({ shard, bytes, storedAt }: LogMessage): Found {
 export class ScrubPass {
   readonly #tree: StoredTree;
   readonly #tell: (found: LogBreak) => void;
+  #archivedThrough = 0;
   #chain = new Chain(true);
   /** Grows by what was signed, as far as that is known: what the tiles above must be. */
   readonly #edge = new RightEdge();
@@ -50,8 +51,17 @@ export class ScrubPass {
     this.#tell = tell;
   }
 
-  /** Checks one bundle, the leaves from `from` on, against the messages found under their sequences. */
-  async check(from: number, width: number, found: ReadonlyMap<number, Found>): Promise<void> {
+  /**
+   * Checks one bundle, the leaves from `from` on, against the messages found under their sequences. What the stream
+   * dropped because it is archived, through `archivedThrough`, is not missing.
+   */
+  async check(
+    from: number,
+    width: number,
+    found: ReadonlyMap<number, Found>,
+    archivedThrough = 0,
+  ): Promise<void> {
+    this.#archivedThrough = archivedThrough;
     const n = from / TILE_WIDTH;
     const hashes = await this.#hashes(n, width);
     const entries = await this.#entries(n, width);
@@ -89,6 +99,10 @@ export class ScrubPass {
 
   #checkCommit(seq: number, entry: Uint8Array | undefined, found: Found | undefined): void {
     const leaf = entry === undefined ? undefined : decodeLeaf(entry);
+    if (seq <= this.#archivedThrough && found === undefined) {
+      if (leaf !== undefined) this.#chain.resume(leaf);
+      return;
+    }
     const isSame = leaf !== undefined && found !== undefined && equalBytes(found.hash, leaf.hash);
     if (isSame && found.head !== undefined) {
       this.#inRun = false;

@@ -24,6 +24,8 @@ export interface ScrubberOptions {
   /** Undefined where nothing is signed yet, or nothing any more. */
   readonly tree: () => StoredTree | undefined;
   readonly tell: (found: LogBreak) => void;
+  /** Through which sequence the stream dropped what is archived. */
+  readonly archivedThrough?: () => Promise<number>;
   readonly commitsPerSecond: number;
   readonly pauseMs: number;
 }
@@ -72,7 +74,9 @@ export class Scrubber {
         }
       }
       if (signal.aborted) return true;
-      await pass.check(from, width, found);
+      // Asked after reading: what is dropped was declared before.
+      const archived = found.size < width ? await this.#options.archivedThrough?.() : 0;
+      await pass.check(from, width, found, archived);
       this.#seq = from + width;
       // S3
       await pause(Math.max(width / commitsPerSecond, bytes / BYTES_PER_SECOND) * 1_000, signal);

@@ -1,5 +1,6 @@
 /** One term of the builder, from the lease to its end: opens everything that works on the log then, and closes it. */
 import type { NatsConnection } from '@nats-io/nats-core';
+import { Marks } from '#runtime/archive/mark';
 import { natsLogReader } from '#runtime/bus/nats-log-reader';
 import type { Subjects } from '#runtime/bus/subjects';
 import { apiRequest } from '#runtime/node/api';
@@ -117,6 +118,10 @@ export class Term {
         reader,
         tree: () => (builder.halted === undefined ? builder.tree.stored(stored) : undefined),
         tell,
+        archivedThrough: async () => {
+          const { mark } = await (await Marks.open(nc, subjects.buckets.witness)).read();
+          return mark?.dropped ?? 0;
+        },
         commitsPerSecond: config.scrubRate,
         pauseMs: config.scrubPauseMs,
       });

@@ -21,6 +21,8 @@ export async function verifyBundle(
   bundle: Bundle,
   trustText: TrustText,
   options: Pick<VerifyOptions, 'from' | 'through' | 'signal'> & {
+    /** Last commits before the bundle. */
+    readonly heads?: VerifyOptions['heads'] | undefined;
     readonly checkpoint?: string;
     readonly chainOnly?: boolean;
   } = {},
@@ -37,6 +39,7 @@ export async function verifyBundle(
     ...(hasEvidence && { evidence: { checkpoint: utf8(checkpoint), trust, tile: bundleTiles(bundle) } }),
     from: options.from ?? bundle.from,
     through: options.through ?? bundle.through,
+    ...(options.heads !== undefined && { heads: options.heads }),
     ...(options.signal !== undefined && { signal: options.signal }),
   });
   return { ...report, isOwnTrust };

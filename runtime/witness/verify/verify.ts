@@ -54,6 +54,8 @@ export interface Report {
   readonly signed: number;
   /** The checkpoint that counts; absent where there was none, or it was refused. */
   readonly checkpoint?: SignedBy;
+  /** The last commit of each shard in the range. */
+  readonly heads: ReadonlyMap<number, ChainHead>;
   readonly breaks: readonly Break[];
   /** Of which `breaks` are the first. */
   readonly breakCount: number;
@@ -98,6 +100,7 @@ export async function verifyLog(options: VerifyOptions): Promise<Report> {
     bytes: found.bytes,
     signed: found.signed,
     ...(checkpoint !== undefined && { checkpoint }),
+    heads: found.heads,
     breaks: [...breaks, ...found.breaks],
     breakCount: breaks.length + found.breakCount,
   };

@@ -1,0 +1,139 @@
+/** What a node does about the archive: puts limits back that a run left lowered, and runs the schedule of its config. */
+import { jetstreamManager } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/nats-core';
+import { archiveLog } from '#runtime/archive/archiver';
+import { GUARD_EVERY_MS, guardLimits } from '#runtime/archive/drop';
+import { Marks } from '#runtime/archive/mark';
+import { archiveParts } from '#runtime/archive/open';
+import { openStore } from '#runtime/archive/store';
+import type { Subjects } from '#runtime/bus/subjects';
+import { acquireLease } from '#runtime/claims/lease';
+import type { LeaseStore } from '#runtime/claims/lease-store';
+import type { Clock, Logger, Random } from '#runtime/shard/ports';
+import type { FindTile } from '#runtime/witness/verify/signed-tree';
+import type { RealmConfig } from '#schemas/config';
+import { toWireError } from '#schemas/fabric-error';
+
+/** One node of a realm archives at a time. */
+const ARCHIVE_LEASE = 'archive';
+
+/** Before the streams are compared with what they should be: lowered limits would count as drift. */
+export async function healLogLimits(nc: NatsConnection, subjects: Subjects): Promise<void> {
+  const jsm = await jetstreamManager(nc);
+  const names = await jsm.streams.names().next();
+  if (!names.includes(subjects.streams.log) || !names.includes(`KV_${subjects.buckets.witness}`)) return;
+  await guardLimits(jsm, subjects.streams.log, await Marks.open(nc, subjects.buckets.witness));
+}
+
+export interface ArchiveParts {
+  readonly nodeId: string;
+  readonly config: RealmConfig;
+  readonly baseDir: string;
+  readonly nc: NatsConnection;
+  readonly subjects: Subjects;
+  readonly leases: LeaseStore;
+  readonly tile: FindTile;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+export class ArchiveKeeper {
+  readonly #parts: ArchiveParts;
+  readonly #stopped = new AbortController();
+  #guard: unknown;
+  #schedule: unknown;
+  #working: Promise<void> = Promise.resolve();
+
+  constructor(parts: ArchiveParts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    this.#armGuard();
+    this.#armSchedule();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped.abort();
+    const { clock } = this.#parts;
+    if (this.#guard !== undefined) clock.clearTimer(this.#guard);
+    if (this.#schedule !== undefined) clock.clearTimer(this.#schedule);
+    await this.#working;
+  }
+
+  #armGuard(): void {
+    this.#guard = this.#parts.clock.setTimer(() => {
+      this.#after(
+        async () => {
+          const { nc, subjects, logger } = this.#parts;
+          const marks = await Marks.open(nc, subjects.buckets.witness);
+          if (await guardLimits(await jetstreamManager(nc), subjects.streams.log, marks)) {
+            logger.warn({ stream: subjects.streams.log }, 'log_limits_restored');
+          }
+        },
+        () => this.#armGuard(),
+      );
+    }, GUARD_EVERY_MS);
+  }
+
+  #armSchedule(): void {
+    const { archive } = this.#parts.config;
+    if (archive === undefined) return;
+    this.#schedule = this.#parts.clock.setTimer(
+      () =>
+        this.#after(
+          () => this.#archive(),
+          () => this.#armSchedule(),
+        ),
+      archive.everyMs,
+    );
+  }
+
+  /** One after the other; what fails is told and tried again at its next time. */
+  #after(work: () => Promise<void>, next: () => void): void {
+    this.#working = this.#working.then(async () => {
+      if (this.#stopped.signal.aborted) return;
+      try {
+        await work();
+      } catch (thrown) {
+        if (!this.#stopped.signal.aborted)
+          this.#parts.logger.error({ error: toWireError(thrown) }, 'archive_failed');
+      }
+      if (!this.#stopped.signal.aborted) next();
+    });
+  }
+
+  async #archive(): Promise<void> {
+    const { nodeId, config, baseDir, nc, subjects, leases, tile, clock, random, logger } = this.#parts;
+    const { archive, limits } = config;
+    if (archive === undefined) return;
+    const key = ARCHIVE_LEASE;
+    const lease = await acquireLease({
+      store: leases,
+      key,
+      holder: nodeId,
+      ttlMs: limits.leaseTtlMs,
+      clock,
+      random,
+      logger,
+    });
+    if (lease === undefined) return;
+    try {
+      const store = openStore(archive.to, baseDir, process.env);
+      const parts = await archiveParts({
+        nc,
+        subjects,
+        shards: config.shards,
+        realm: config.realm,
+        store,
+        tile,
+      });
+      const { signal } = this.#stopped;
+      const run = { until: Number.POSITIVE_INFINITY, keep: archive.keep, signal };
+      logger.info(await archiveLog(parts, run), 'archived');
+    } finally {
+      await lease.release();
+    }
+  }
+}
