@@ -202,7 +202,13 @@ export class Client {
   /** Open asks fail with `client_closed`; what was published is flushed. */
   async close(): Promise<void> {
     await this.#desk[Symbol.asyncDispose]();
-    if (!this.connection.isClosed()) await this.connection.drain();
+    if (this.connection.isClosed()) return;
+    try {
+      await this.connection.drain();
+    } catch {
+      // The server is away: there is nobody to flush to, and nothing to wait for.
+      await this.connection.close();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -45,7 +45,7 @@ export function archiveCommand(shell: Shell): Command {
       ['infrafabric archive --to ./archive', `all but the newest ${count(KEEP_DEFAULT)} commits`],
       ['infrafabric archive --to s3://audit/realm --until 30d', 'what is older than thirty days'],
       ['infrafabric archive --dry-run', 'what would be moved'],
-      ['infrafabric archive verify --to ./archive', 'every segment by itself, with no realm'],
+      ['infrafabric archive verify ./archive', 'every segment by itself, with no realm'],
     ],
   })
     .option(
@@ -118,10 +118,11 @@ async function run(realm: Realm, options: Options, around: Surroundings): Promis
 function statusCommand(shell: Shell): Command {
   const command = new Command('status')
     .description('what is archived, and where')
-    .option('--to <place>', 'the archive');
-  return handle<[], Options>(shell, command, ({ io, out, options, builtins }) =>
+    .argument('[place]', 'the archive; that of the realm when absent');
+  return handle<[string?], Options>(shell, command, ({ io, out, options, builtins }, to) =>
     withRealm(options, io, async (realm) => {
-      const place = await placeOf(realm, options, { io, out, builtins });
+      const chosen = { ...options, ...(to !== undefined && { to }) };
+      const place = await placeOf(realm, chosen, { io, out, builtins });
       const store = openStore(place.to, place.baseDir, io.env);
       const manifest = await readManifest(store);
       const { mark } = await (await Marks.open(realm.connection, realm.subjects.buckets.witness)).read();
@@ -150,26 +151,22 @@ function statusCommand(shell: Shell): Command {
 function verifyCommand(shell: Shell): Command {
   const command = new Command('verify')
     .description('check every segment of an archive: whole, signed, and one chain; needs no realm')
-    .requiredOption('--to <place>', 'the archive')
+    .argument('<place>', 'folder or s3://bucket/prefix')
     .option('--key <vkey>', 'verifier key that must have signed; the one in the segments when absent');
-  return handle<[], { readonly to: string; readonly key?: string }>(
-    shell,
-    command,
-    async ({ io, out, options }) => {
-      const store = openStore(options.to, io.cwd, io.env);
-      const checked = await verifyArchive(store, options.key ?? '', io.signal);
-      out.data(checked);
-      const { good, bad } = out.palette;
-      out.lines(
-        checked.ok
-          ? [
-              `${good('✓')} ${plural(checked.commits, 'commit')} in ${plural(checked.segments, 'segment')} of ${store.place} are what they were`,
-            ]
-          : [bad(`✗ ${checked.problem}`)],
-      );
-      return checked.ok ? EXIT.ok : EXIT.failure;
-    },
-  );
+  return handle<[string], { readonly key?: string }>(shell, command, async ({ io, out, options }, place) => {
+    const store = openStore(place, io.cwd, io.env);
+    const checked = await verifyArchive(store, options.key ?? '', io.signal);
+    out.data(checked);
+    const { good, bad } = out.palette;
+    out.lines(
+      checked.ok
+        ? [
+            `${good('✓')} ${plural(checked.commits, 'commit')} in ${plural(checked.segments, 'segment')} of ${store.place} are what they were`,
+          ]
+        : [bad(`✗ ${checked.problem}`)],
+    );
+    return checked.ok ? EXIT.ok : EXIT.failure;
+  });
 }
 
 async function verifyArchive(store: ArchiveStore, key: string, signal: AbortSignal) {

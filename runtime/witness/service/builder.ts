@@ -229,7 +229,13 @@ export class Builder {
       const fault = this.#chain.take({ shard, head, hash, storedAt });
       if (fault !== undefined) tell({ id: `${fault.kind}@${seq}`, seq, shard, index: head.index, ...fault });
       if (this.#halted !== undefined) continue;
-      for (const tile of this.#edge.append(encodeLeaf({ ...head, seq, hash }))) await this.#keep(tile);
+      const full = this.#edge.append(encodeLeaf({ ...head, seq, hash }));
+      // They have left the edge: until they are stored readers get them from here.
+      for (const tile of full) this.tree.leaving(tile);
+      for (const tile of full) {
+        await this.#keep(tile);
+        this.tree.arrived(tile);
+      }
       this.#unsignedSince ??= Math.min(storedAt, now());
     }
   }

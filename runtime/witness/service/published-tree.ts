@@ -10,7 +10,7 @@ import type { TreeHead } from '../merkle.ts';
 import { merkle } from '../node-crypto.ts';
 import { parseTilePath, TILE_WIDTH, type TileLevel, tilePath, tileReader, tileWidth } from '../tiles.ts';
 import { witnessServiceErrors } from './errors.ts';
-import type { RightEdge } from './right-edge.ts';
+import type { FullTile, RightEdge } from './right-edge.ts';
 import type { StoredTree } from './scrub-pass.ts';
 import type { TileStore } from './tile-store.ts';
 
@@ -20,6 +20,8 @@ const ENTRY_BYTES = 2 + LEAF_BYTES;
 export class PublishedTree {
   readonly #edge: RightEdge;
   readonly #tiles: TileStore;
+  /** Full tiles on their way to the store, by path. */
+  readonly #leaving = new Map<string, Uint8Array>();
   #size = 0;
   #root: Uint8Array;
 
@@ -32,6 +34,15 @@ export class PublishedTree {
   /** Leaves that the published checkpoint covers. */
   get size(): number {
     return this.#size;
+  }
+
+  /** A tile that left the edge, and is not in the store yet. */
+  leaving({ level, n, bytes }: FullTile): void {
+    this.#leaving.set(tilePath({ level, n, width: TILE_WIDTH }), bytes);
+  }
+
+  arrived({ level, n }: FullTile): void {
+    this.#leaving.delete(tilePath({ level, n, width: TILE_WIDTH }));
   }
 
   publish(size: number, root: Uint8Array): void {
@@ -81,7 +92,8 @@ export class PublishedTree {
   /** The first `width` of a tile, from the edge where it is still partial there. */
   async #read(store: TileStore, level: TileLevel, n: number, width: number): Promise<Uint8Array | undefined> {
     if (tileWidth(this.#edge.size, level, n) < TILE_WIDTH) return this.#edge.partial(level, width);
-    const full = await store.get(tilePath({ level, n, width: TILE_WIDTH }));
+    const path = tilePath({ level, n, width: TILE_WIDTH });
+    const full = this.#leaving.get(path) ?? (await store.get(path));
     return full?.subarray(0, width * (level === 'entries' ? ENTRY_BYTES : HASH_BYTES));
   }
 }
