@@ -17,7 +17,6 @@ import { Dedupe } from '#runtime/shard/dedupe';
 import { Doors, type DoorsOptions } from '#runtime/shard/doors';
 import { ItemQueue } from '#runtime/shard/gather';
 import type { Ask, Logger } from '#runtime/shard/ports';
-import { TestServer } from '../rig/nats.ts';
 import { freePort, TestRealm } from '../rig/realm.ts';
 
 const KINDS = {
@@ -437,12 +436,4 @@ test('asks that fit the server alone but not together go alone', async (t) => {
     await once(server, 'exit');
     rmSync(folder, { recursive: true });
   }
-});
-
-test('a client whose server is away closes all the same', async (t) => {
-  const server = await TestServer.start();
-  const client = await connect({ url: server.url, token: server.token });
-  await server[Symbol.asyncDispose]();
-  await client.close();
-  t.true(client.connection.isClosed());
 });

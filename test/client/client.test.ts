@@ -20,6 +20,7 @@ import { edgeGate } from '#runtime/edge/verify';
 import { locateServer } from '#runtime/node/locate-server';
 import { FabricError } from '#schemas/fabric-error';
 import type { IFMessage } from '#schemas/if-message';
+import { TestServer } from '../rig/nats.ts';
 
 const test = anyTest as TestFn<{ url: string; nc: NatsConnection; stop: () => Promise<void> }>;
 
@@ -311,4 +312,12 @@ test('A typed handle asks and sends like its client', async (t) => {
   t.deepEqual((await handle.ask({ type: 'add', by: 2 })).reply, { type: 'add', by: 2 });
   t.false((await handle.send({ type: 'inc' })).duplicate);
   t.true(handleIsTyped);
+});
+
+test('A client whose server is away closes all the same', async (t) => {
+  const server = await TestServer.start();
+  const client = await connect({ url: server.url, token: server.token });
+  await server[Symbol.asyncDispose]();
+  await client.close();
+  t.true(client.connection.isClosed());
 });
