@@ -27,5 +27,3 @@ export const archiveSchema = z
   })
   .transform(({ every, ...rest }) => ({ ...rest, everyMs: every }))
   .describe('Moves old commits with their proofs out of the stream, on a schedule.');
-
-export type ArchiveConfig = z.infer<typeof archiveSchema>;
