@@ -44,6 +44,8 @@ export function program(shell: Shell, version: string): Command {
     .helpOption('-h, --help', 'this help')
     .helpCommand('help [command]', 'help on a command')
     .showSuggestionAfterError(true)
+    // What stands behind a subcommand is the subcommand's, also where its parent has the same option.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),

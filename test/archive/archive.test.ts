@@ -12,10 +12,13 @@ import { natsLogReader } from '#runtime/bus/nats-log-reader';
 import { Subjects } from '#runtime/bus/subjects';
 import type { Client } from '#runtime/client/node';
 import { nodePrimitives } from '#runtime/witness/node-crypto';
+import { formatVerifierKey } from '#runtime/witness/note';
 import { natsWitnessStore } from '#runtime/witness/service/state-store';
 import { verifyLog } from '#runtime/witness/verify/verify';
+import { CliFolder } from '../rig/cli.ts';
 import { TestRealm } from '../rig/realm.ts';
 import { S3StandIn } from '../rig/s3-stand-in.ts';
+import { newSigner } from '../witness/evidence.ts';
 
 const SHARDS = 2;
 const subjects = new Subjects('if', SHARDS);
@@ -117,6 +120,39 @@ test('old commits move into verified segments, the stream drops them, and everyt
     t.is((await bytesOf(client)).size, (await log.range()).last);
     const witness = await natsWitnessStore(client.connection, subjects.buckets.witness);
     t.deepEqual((await witness.breaks()).value, [], 'what is archived is not missing');
+
+    await using elsewhere = new CliFolder();
+    const checked = await elsewhere.run(['archive', 'verify', place, '--json']);
+    t.like(JSON.parse(checked.out), { ok: true, commits: second.through });
+    const strange = await elsewhere.run([
+      'archive',
+      'verify',
+      place,
+      '--key',
+      formatVerifierKey(newSigner().key),
+    ]);
+    t.is(strange.code, 1);
+    t.regex(strange.out, /log-0+1-\d+\.ifbundle\.gz: checkpoint: .* did not sign/);
+    const none = await elsewhere.run(['archive', 'verify', './nowhere']);
+    t.regex(none.err, /error\[archive_missing\]/);
+  } finally {
+    rmSync(place, { recursive: true });
+  }
+});
+
+test('a schedule in the config archives by itself', async (t) => {
+  const place = folder();
+  const archive = { to: place, every: '1s', keep: 0 };
+  await using realm = await TestRealm.start({ config: { ...CONFIG, archive } });
+  try {
+    await write(await realm.client(), 300);
+    const { commits } = (await realm.event('archived')) as unknown as { commits: number };
+    t.true(commits === 0 || commits === 256, String(commits));
+    while (!readdirSync(place).includes('archive.json')) await realm.event('archived');
+    t.like(JSON.parse(readFileSync(join(place, 'archive.json'), 'utf8')), {
+      realm: 'test',
+      segments: [{ from: 1, through: 256 }],
+    });
   } finally {
     rmSync(place, { recursive: true });
   }
