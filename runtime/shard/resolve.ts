@@ -30,7 +30,7 @@ export function resolveArrival(
   limits: { readonly bodyBytesMax: number },
   now: number,
 ): Work {
-  const { address, message, bodyBytes, contentType } = arrival;
+  const { address, message, contentType } = arrival;
   const type = address.slice(0, address.indexOf('/'));
   const kind = state.registry.kind(type);
   if (kind === undefined)
@@ -42,8 +42,9 @@ export function resolveArrival(
       `Actors of type "${type}" take no messages from outside`,
     );
   }
-  if (bodyBytes > limits.bodyBytesMax || isTooBigOfMany(message, limits.bodyBytesMax)) {
-    const why = `The body has ${bodyBytes} bytes; ${limits.bodyBytesMax} are allowed`;
+  const bytes = bytesOf(arrival, limits.bodyBytesMax);
+  if (bytes > limits.bodyBytesMax) {
+    const why = `The body has ${bytes} bytes; ${limits.bodyBytesMax} are allowed`;
     return refused(arrival, shardErrors.body_too_big, why);
   }
   let value: unknown;
@@ -93,11 +94,10 @@ export function resolveArrival(
   return work;
 }
 
-/** An ask that came with others counts with its share of their message; a bound below that message is looked at closely. */
-function isTooBigOfMany(message: Arrival['message'], bodyBytesMax: number): boolean {
-  return (
-    message.value !== undefined && bodyBytesMax < BATCH_BYTES_MAX && message.body.byteLength > bodyBytesMax
-  );
+/** An ask that came with others counts with its share of their message; where that may break the bound, with its own body. */
+function bytesOf({ message, bodyBytes }: Arrival, bodyBytesMax: number): number {
+  const isShare = message.value !== undefined && bodyBytesMax < BATCH_BYTES_MAX;
+  return isShare ? message.body.byteLength : bodyBytes;
 }
 
 const EVENT_TYPE_MAX = 128;

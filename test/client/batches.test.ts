@@ -289,6 +289,24 @@ test('an id that the log would give back as another is refused', async (t) => {
   t.deepEqual(answers[0]?.reply, { n: 1 }, 'asked twice under one id, nothing counted twice');
 });
 
+test('each ask of a batch is measured by its own body', async (t) => {
+  await using realm = await TestRealm.start({
+    config: { kinds: KINDS, limits: { bodyBytesMax: '1KiB' } },
+  });
+  const { connection: nc } = await realm.client();
+  const row = (n: number, chars: number): unknown[] => [
+    'counter.b',
+    `id-${n}`,
+    { type: 'inc', x: '€'.repeat(chars) },
+  ];
+  const rows = [row(1, 3_000), row(2, 1), row(3, 334), row(4, 335)];
+  const { answers } = await askBatch(nc, 'if.asks.0.counter', JSON.stringify(rows), rows.length);
+  t.deepEqual(
+    answers.map(({ error, reply }) => error?.code ?? reply),
+    ['body_too_big', { n: 1 }, { n: 2 }, 'body_too_big'],
+  );
+});
+
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** A batch as a node gets it, over a connection that keeps what it publishes and takes no more than the server would. */
