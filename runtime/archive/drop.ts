@@ -4,15 +4,22 @@
  *
  * D1  Only sequences that are archived and verified may go. While the limit is lowered each new commit pushes out the
  *     oldest; so {@link KEPT_MIN} archived messages stay as a margin, more than a realm writes until somebody notices.
- * D2  The record says `dropping` before the limits are lowered and until they are back. Whoever finds it so (every
- *     archive run, and every node at its start and each {@link GUARD_EVERY_MS}) puts them back.
+ * D2  The record says `dropping` before the limits are lowered and until they are back. Whoever finds both so (every
+ *     node at its start and each {@link GUARD_EVERY_MS}) puts them back.
+ * D3  A record whose limits are not lowered is of a run that is about to, or that died: only once it has stood so for
+ *     {@link UNDECLARE_AFTER_MS} does a guard take it away. A run that comes that late lowers nothing any more.
  */
-import { DiscardPolicy, type JetStreamManager } from '@nats-io/jetstream';
-import type { ArchiveMark, Marks } from './mark.ts';
+import { DiscardPolicy, type JetStreamManager, type StreamConfig } from '@nats-io/jetstream';
+import { FabricError } from '#schemas/fabric-error';
+import { archiveErrors } from './errors.ts';
+import type { Marks } from './mark.ts';
 
 /** D1: a stream takes less than 5,000 commits a second, a node looks every two. */
 export const KEPT_MIN = 16_384;
 export const GUARD_EVERY_MS = 2_000;
+/** D3: a run lowers the limits within milliseconds of saying so, and not at all after {@link LOWER_WITHIN_MS}. */
+export const UNDECLARE_AFTER_MS = 2 * GUARD_EVERY_MS;
+const LOWER_WITHIN_MS = 1_000;
 
 const UNBOUNDED = { max_msgs: -1, discard: DiscardPolicy.New };
 
@@ -37,28 +44,74 @@ export async function dropArchived(options: DropOptions): Promise<number> {
   const { mark, revision } = await marks.read();
   if (mark === undefined || first <= state.first_seq) return state.first_seq;
   const lowering = { ...mark, dropped: Math.max(mark.dropped, first - 1 + keptMin), dropping: true };
-  const next = await marks.write(lowering, revision);
+  await marks.write(lowering, revision);
+  const declaredAt = performance.now();
   probe?.('before_lower');
   // Those that came since are counted: more are kept then, never fewer.
   const { state: now } = await jsm.streams.info(stream);
+  // D3
+  if (performance.now() - declaredAt > LOWER_WITHIN_MS)
+    throw new FabricError(archiveErrors.archive_busy, 'The server was too slow to drop anything safely');
   await jsm.streams.update(stream, { max_msgs: now.last_seq - first + 1, discard: DiscardPolicy.Old });
   probe?.('lowered');
   await restoreLimits(jsm, stream);
   probe?.('restored');
-  const { state: after } = await jsm.streams.info(stream);
-  await marks.write({ ...lowering, dropped: after.first_seq - 1, dropping: false }, next);
-  return after.first_seq;
+  return await settle(jsm, stream, marks);
 }
 
-/** D2: puts the limits back where a run ended half-way; true where it did. */
-export async function guardLimits(jsm: JetStreamManager, stream: string, marks: Marks): Promise<boolean> {
+/** What a guard saw at its last look. */
+export interface GuardMemory {
+  revision: number;
+  /** By the clock of `performance.now`. */
+  since: number;
+}
+
+/**
+ * D2: puts the limits back where a run ended half-way; true where it did. With a memory, which is the caller's to keep
+ * from look to look, it also takes away what a dead run declared and never did (D3).
+ */
+export async function guardLimits(
+  jsm: JetStreamManager,
+  stream: string,
+  marks: Marks,
+  memory?: GuardMemory,
+): Promise<boolean> {
   const { mark, revision } = await marks.read();
   if (mark === undefined || !mark.dropping) return false;
-  await restoreLimits(jsm, stream);
-  const { state } = await jsm.streams.info(stream);
-  const healed: ArchiveMark = { ...mark, dropped: Math.max(0, state.first_seq - 1), dropping: false };
-  await marks.write(healed, revision);
-  return true;
+  const { config } = await jsm.streams.info(stream);
+  if (isLowered(config)) {
+    await restoreLimits(jsm, stream);
+    await settle(jsm, stream, marks);
+    return true;
+  }
+  if (memory === undefined) return false;
+  if (memory.revision !== revision) {
+    memory.revision = revision;
+    memory.since = performance.now();
+  } else if (performance.now() - memory.since >= UNDECLARE_AFTER_MS) {
+    await settle(jsm, stream, marks);
+  }
+  return false;
+}
+
+function isLowered({ discard, max_msgs: max }: StreamConfig): boolean {
+  return discard === DiscardPolicy.Old || max > 0;
+}
+
+/** Records that the limits are back, and where the stream begins; gives that. Others may have done so already. */
+async function settle(jsm: JetStreamManager, stream: string, marks: Marks): Promise<number> {
+  for (;;) {
+    const { mark, revision } = await marks.read();
+    const { state } = await jsm.streams.info(stream);
+    const dropped = Math.max(0, state.first_seq - 1);
+    if (mark === undefined || (!mark.dropping && mark.dropped === dropped)) return state.first_seq;
+    try {
+      await marks.write({ ...mark, dropped, dropping: false }, revision);
+      return state.first_seq;
+    } catch (thrown) {
+      if (!(thrown instanceof FabricError) || thrown.code !== archiveErrors.archive_busy.code) throw thrown;
+    }
+  }
 }
 
 async function restoreLimits(jsm: JetStreamManager, stream: string): Promise<void> {

@@ -20,13 +20,13 @@ import { type ArchiveStore, openStore } from './store.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** The log of a realm, with what is archived of it where the stream does not begin at the beginning. Throws `archive_…`. */
+/** The log of a realm, with what is archived of it where the stream no longer has it. Its methods throw `archive_…`. */
 export async function openWholeLog(nc: NatsConnection, subjects: Subjects, env: Env): Promise<LogReader> {
-  const stream = await natsLogReader(nc, subjects);
-  if ((await stream.range()).first === 1) return stream;
-  const { mark } = await (await Marks.open(nc, subjects.buckets.witness)).read();
-  if (mark === undefined) return stream;
-  return new WholeLog(await openArchive(openStore(mark.place, '/', env)), stream);
+  const archive = async (): Promise<LogReader | undefined> => {
+    const { mark } = await (await Marks.open(nc, subjects.buckets.witness)).read();
+    return mark === undefined ? undefined : await openArchive(openStore(mark.place, '/', env));
+  };
+  return new WholeLog(archive, await natsLogReader(nc, subjects));
 }
 
 /** Tiles of the signed tree, from the node that builds it. */

@@ -68,34 +68,99 @@ export class ArchiveReader implements LogReader {
   }
 }
 
-/** Archive and stream: no gap, no overlap. The stream is asked for what it has. */
+/**
+ * Archive and stream: no gap, no overlap. Each sequence comes from the stream where that has it, and from the archive
+ * where it has not, also where it was dropped while this reads. What neither has shows as a gap.
+ */
 export class WholeLog implements LogReader {
-  readonly #archive: LogReader;
+  readonly #open: () => Promise<LogReader | undefined>;
   readonly #stream: LogReader;
+  #archive: Promise<LogReader | undefined> | undefined;
 
-  constructor(archive: LogReader, stream: LogReader) {
-    this.#archive = archive;
+  /** `open` gives the archive as it is now; it is called when something is asked for that is not in the stream. */
+  constructor(open: () => Promise<LogReader | undefined>, stream: LogReader) {
+    this.#open = open;
     this.#stream = stream;
   }
 
   async range(): Promise<LogRange> {
-    const [archive, stream] = await Promise.all([this.#archive.range(), this.#stream.range()]);
-    return { first: Math.min(archive.first, stream.first), last: Math.max(archive.last, stream.last) };
+    const { first, last } = await this.#stream.range();
+    const archive = first === 1 ? undefined : await this.#archiveWith(first - 1);
+    return { first: archive === undefined ? first : Math.min(first, (await archive.range()).first), last };
   }
 
   async *read(from: number, through: number, signal?: AbortSignal): AsyncGenerator<readonly LogMessage[]> {
-    const { first } = await this.#stream.range();
-    if (from < first) yield* this.#archive.read(from, Math.min(through, first - 1), signal);
-    if (through >= first) yield* this.#stream.read(Math.max(from, first), through, signal);
+    const { first, last } = await this.#stream.range();
+    const end = Math.min(through, last);
+    yield* this.#archived(from, Math.min(end, first - 1), signal);
+    const rest = Math.max(from, first);
+    if (rest <= end) yield* this.#filled(rest, end, this.#stream.read(rest, end, signal), signal);
   }
 
   async *follow(from: number, signal: AbortSignal): AsyncGenerator<readonly LogMessage[]> {
     const { first } = await this.#stream.range();
-    if (from < first) yield* this.#archive.read(from, first - 1, signal);
-    yield* this.#stream.follow(Math.max(from, first), signal);
+    yield* this.#archived(from, first - 1, signal);
+    const rest = Math.max(from, first);
+    yield* this.#filled(rest, rest - 1, this.#stream.follow(rest, signal), signal);
   }
 
   async get(seq: number): Promise<LogMessage | undefined> {
-    return (await this.#stream.get(seq)) ?? (await this.#archive.get(seq));
+    return (await this.#stream.get(seq)) ?? (await (await this.#archiveWith(seq))?.get(seq));
+  }
+
+  /** Puts what was dropped since its reading began in its place; `end` is the sequence that has to be there. */
+  async *#filled(
+    from: number,
+    end: number,
+    batches: AsyncIterable<readonly LogMessage[]>,
+    signal?: AbortSignal,
+  ): AsyncGenerator<readonly LogMessage[]> {
+    let due = from;
+    for await (const batch of batches) {
+      for (const run of runsOf(batch)) {
+        const [first] = run;
+        if (first === undefined) continue;
+        if (first.seq > due) yield* this.#dropped(due, first.seq - 1, signal);
+        yield run;
+        due = first.seq + run.length;
+      }
+    }
+    if (due <= end) yield* this.#dropped(due, end, signal);
+  }
+
+  /** Of a gap, what lies before the stream: anything behind its beginning was removed by other hands. */
+  async *#dropped(from: number, through: number, signal?: AbortSignal) {
+    const { first } = await this.#stream.range();
+    yield* this.#archived(from, Math.min(through, first - 1), signal);
+  }
+
+  async *#archived(from: number, through: number, signal?: AbortSignal) {
+    if (from > through || signal?.aborted === true) return;
+    const archive = await this.#archiveWith(through);
+    if (archive === undefined) return;
+    for await (const batch of archive.read(from, through, signal)) if (batch.length > 0) yield batch;
+  }
+
+  async #archiveWith(seq: number): Promise<LogReader | undefined> {
+    const opened = await this.#archive;
+    if (opened !== undefined && (await opened.range()).last >= seq) return opened;
+    const opening = this.#open();
+    this.#archive = opening;
+    // A failure is told to who asked, and not kept.
+    opening.catch(() => {
+      if (this.#archive === opening) this.#archive = undefined;
+    });
+    return await opening;
+  }
+}
+
+/** The parts of a batch that have no gap. */
+function* runsOf(batch: readonly LogMessage[]): Generator<readonly LogMessage[]> {
+  let from = 0;
+  for (let at = 1; at <= batch.length; at += 1) {
+    const before = batch[at - 1];
+    if (at < batch.length && before !== undefined && batch[at]?.seq === before.seq + 1) continue;
+    yield batch.slice(from, at);
+    from = at;
   }
 }

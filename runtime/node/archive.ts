@@ -2,7 +2,7 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { archiveLog } from '#runtime/archive/archiver';
-import { GUARD_EVERY_MS, guardLimits } from '#runtime/archive/drop';
+import { GUARD_EVERY_MS, type GuardMemory, guardLimits } from '#runtime/archive/drop';
 import { Marks } from '#runtime/archive/mark';
 import { archiveParts } from '#runtime/archive/open';
 import { openStore } from '#runtime/archive/store';
@@ -42,6 +42,7 @@ export class ArchiveKeeper {
   readonly #parts: ArchiveParts;
   readonly #stopped = new AbortController();
   #guard: unknown;
+  readonly #guardMemory: GuardMemory = { revision: 0, since: 0 };
   #schedule: unknown;
   #working: Promise<void> = Promise.resolve();
 
@@ -68,7 +69,8 @@ export class ArchiveKeeper {
         async () => {
           const { nc, subjects, logger } = this.#parts;
           const marks = await Marks.open(nc, subjects.buckets.witness);
-          if (await guardLimits(await jetstreamManager(nc), subjects.streams.log, marks)) {
+          const jsm = await jetstreamManager(nc);
+          if (await guardLimits(jsm, subjects.streams.log, marks, this.#guardMemory)) {
             logger.warn({ stream: subjects.streams.log }, 'log_limits_restored');
           }
         },
