@@ -157,12 +157,14 @@ export async function openRealm(
 
     openLog: () => openWholeLog(nc, subjects, env),
 
-    log: (query, range) => readLog(nc, subjects, query, range),
+    async *log(query, range) {
+      yield* readLog(await openWholeLog(nc, subjects, env), query, range);
+    },
 
     async tail(query, limit) {
       const items: LogItem[] = [];
       const range = { limit, follow: false, signal: new AbortController().signal };
-      for await (const item of readLog(nc, subjects, query, range)) items.push(item);
+      for await (const item of realm.log(query, range)) items.push(item);
       return items;
     },
 
