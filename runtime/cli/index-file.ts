@@ -7,7 +7,7 @@ import { LogIndex } from '#runtime/index/log-index';
 import type { LogReader } from '#runtime/witness/log-reader';
 import type { Io, Out } from './io.ts';
 import type { Target } from './locate.ts';
-import { indexProgress } from './log-progress.ts';
+import { logProgress } from './log-progress.ts';
 import type { Realm } from './realm.ts';
 
 const NAME = 'index.sqlite';
@@ -32,7 +32,7 @@ export function openIndexIfThere(realm: Realm, env: Io['env']): LogIndex | undef
 /** Reads what is new, with a bar in a terminal. */
 export async function bringUp(index: LogIndex, reader: LogReader, io: Io, out: Out): Promise<void> {
   const from = index.status().seq;
-  const bar = indexProgress(io, out, (await reader.range()).last - from);
+  const bar = logProgress(io, out, (await reader.range()).last - from, 'index');
   try {
     await index.catchUp(reader, {
       signal: io.signal,

@@ -13,12 +13,13 @@ export interface LogProgress {
 /** A bar from so many commits on; fewer are done before it could be read. */
 const LOG_BAR_COMMITS_MIN = 10_000;
 
-export function indexProgress(io: Io, out: Out, total: number): LogProgress {
+/** `what` names what goes on. */
+export function logProgress(io: Io, out: Out, total: number, what: string): LogProgress {
   if (total < LOG_BAR_COMMITS_MIN || io.stderr.isTTY !== true || out.json) {
     return { reach: () => {}, stop: () => {} };
   }
   const bar = new SingleBar({
-    format: 'index {bar} {percentage}% · {value} of {total} commits · {eta_formatted} left',
+    format: `${what} {bar} {percentage}% · {value} of {total} commits · {eta_formatted} left`,
     barCompleteChar: '━',
     barIncompleteChar: out.palette.faint('─'),
     barsize: 30,

@@ -4,7 +4,7 @@ import { errorKinds } from '#schemas/fabric-error';
 export const replayErrors = errorKinds({
   replay_no_start: {
     retryable: false,
-    help: 'The beginning of the log is gone: give the archive that holds it, for a replay begins with the first commit.',
+    help: 'The beginning of the log is not there: give the archive that holds it, or begin with the last snapshots (--from-snapshot).',
   },
   replay_broken: {
     retryable: false,

@@ -2,6 +2,8 @@
 import type { ReplayStep } from './report.ts';
 
 export const EXPORT_FORMATS = ['jsonl', 'csv', 'ndjson', 'inspector'] as const;
+/** Version of the events' shapes, those of @statelyai/inspect. */
+const INSPECTOR_PROTOCOL = '0.7.0';
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
 /** The columns of `csv` and `ndjson`, with the Parquet type that `ndjson` is ready for. */
@@ -83,13 +85,24 @@ function flat({ seq, shard, index, n, at, entry, before, after }: ReplayStep): F
 /** Events of the Stately inspector: `@xstate.actor` where an actor begins, then the event and the snapshot it led to. */
 function inspectorEvents({ seq, n, at, entry, before, after }: ReplayStep): object[] {
   const { actor, cause } = entry;
-  const common = { sessionId: actor, rootId: actor, createdAt: String(at), _version: '1' };
+  const common = { sessionId: actor, rootId: actor, createdAt: String(at), _version: INSPECTOR_PROTOCOL };
   const id = `${seq}.${n}`;
   const snapshot =
     after === undefined ? undefined : { status: after.status, value: after.value, context: after.context };
   const events: object[] = [];
   if (before === undefined && after !== undefined) {
-    events.push({ ...common, id: `${id}.actor`, type: '@xstate.actor', name: actor, snapshot });
+    const parentId = entry.parent?.address;
+    const name = after.machine;
+    events.push({
+      ...common,
+      id: `${id}.actor`,
+      type: '@xstate.actor',
+      name: actor,
+      // What the inspector draws is known by name only: a machine's definition is in no log.
+      definition: JSON.stringify({ id: name }),
+      ...(parentId !== undefined && { parentId }),
+      snapshot,
+    });
   }
   const sourceId = 'from' in cause ? cause.from : undefined;
   const event = entry.event ?? { type: entry.op ?? 'event' };

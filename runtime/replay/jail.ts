@@ -10,6 +10,7 @@ import { fromWireError } from '#runtime/node/api';
 import type { LogMessage, LogReader } from '#runtime/witness/log-reader';
 import { FabricError } from '#schemas/fabric-error';
 import { replayErrors } from './errors.ts';
+import type { BlobReader } from './replayer.ts';
 import type { ReplayStep, ReplaySummary } from './report.ts';
 import type { FromWorker, ReplayOrder, ToWorker } from './worker.ts';
 
@@ -25,20 +26,27 @@ export interface JailOptions {
   readonly packageRoot: string;
   readonly order: ReplayOrder;
   readonly log: Pick<LogReader, 'read'>;
-  readonly from: number;
+  /** The log begins here. */
+  readonly first: number;
   readonly through: number;
   /** False once a message is past what is wanted. */
   readonly wanted?: (message: LogMessage) => boolean;
-  readonly blob: (name: string) => Promise<Uint8Array | undefined>;
+  readonly blobs: BlobReader;
   readonly onSteps?: (steps: readonly ReplayStep[]) => Promise<void> | void;
   readonly progress?: (commits: number) => void;
   readonly signal: AbortSignal;
 }
 
-/** Throws `replay_broken`, `replay_child_failed`, `what_if_unused`, and what reading throws. */
+/** Throws `replay_no_start`, `replay_broken`, `replay_child_failed`, `what_if_unused`, and what reading throws. */
 export async function replayInJail(options: JailOptions): Promise<ReplaySummary> {
-  const { log, from, through, signal, wanted } = options;
-  await using jail = await Jail.open(options);
+  const { log, first, through, signal, wanted } = options;
+  await using jail = new Jail(options);
+  const { from } = await jail.order(options.order);
+  if (from < first) {
+    throw new FabricError(replayErrors.replay_no_start, `The log begins with sequence ${first}`, {
+      details: { first, needed: from },
+    });
+  }
   let commits = 0;
   let isOver = false;
   reading: for await (const messages of log.read(from, through, signal)) {
@@ -74,14 +82,23 @@ type Reply<K extends FromWorker['kind']> = Extract<FromWorker, { kind: K }>;
 
 class Jail {
   readonly #child: ChildProcess;
-  readonly #blob: JailOptions['blob'];
+  readonly #blobs: BlobReader;
   readonly #ended = Promise.withResolvers<never>();
   #waiting: PromiseWithResolvers<FromWorker> | undefined;
   #stderr = '';
 
-  private constructor(child: ChildProcess, blob: JailOptions['blob']) {
+  constructor({ program, packageRoot, order, blobs }: JailOptions) {
+    const [file = '', ...args] = program;
+    const readable = readableFolders([packageRoot, order.baseDir, order.whatIfDir ?? order.baseDir]);
+    const rights = ['--permission', ...readable.map((folder) => `--allow-fs-read=${folder}`)];
+    const child = spawn(process.execPath, ['--no-warnings', ...rights, file, ...args], {
+      // Nothing of the environment: secrets of the shell are none of a machine's business.
+      env: { NO_COLOR: '1' },
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      serialization: 'advanced',
+    });
     this.#child = child;
-    this.#blob = blob;
+    this.#blobs = blobs;
     this.#ended.promise.catch(() => undefined);
     child.stderr?.on('data', (chunk: Buffer) => {
       this.#stderr = (this.#stderr + chunk.toString()).slice(-STDERR_CHARS_MAX);
@@ -93,24 +110,8 @@ class Jail {
     );
   }
 
-  static async open({ program, packageRoot, order, blob }: JailOptions): Promise<Jail> {
-    const [file = '', ...args] = program;
-    const readable = readableFolders([packageRoot, order.baseDir, order.whatIfDir ?? order.baseDir]);
-    const rights = ['--permission', ...readable.map((folder) => `--allow-fs-read=${folder}`)];
-    const child = spawn(process.execPath, ['--no-warnings', ...rights, file, ...args], {
-      // Nothing of the environment: secrets of the shell are none of a machine's business.
-      env: { NO_COLOR: '1' },
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      serialization: 'advanced',
-    });
-    const jail = new Jail(child, blob);
-    try {
-      await jail.#ask({ kind: 'order', order }, 'ready');
-      return jail;
-    } catch (thrown) {
-      await jail[Symbol.asyncDispose]();
-      throw thrown;
-    }
+  order(order: ReplayOrder): Promise<Reply<'ready'>> {
+    return this.#ask({ kind: 'order', order }, 'ready');
   }
 
   commits(batch: readonly LogMessage[]): Promise<Reply<'took'>> {
@@ -122,8 +123,8 @@ class Jail {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const { exitCode, signalCode } = this.#child;
-    if (exitCode !== null || signalCode !== null) return;
+    const { pid, exitCode, signalCode } = this.#child;
+    if (pid === undefined || exitCode !== null || signalCode !== null) return;
     const ended = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');
     await ended;
@@ -142,13 +143,25 @@ class Jail {
   }
 
   #take(message: FromWorker): void {
-    if (message.kind !== 'blob') {
-      this.#waiting?.resolve(message);
-      return;
+    switch (message.kind) {
+      case 'blob': {
+        const { name } = message;
+        this.#answer(async () => ({ kind: 'blob', name, bytes: await this.#blobs.get(name) }));
+        return;
+      }
+      case 'list': {
+        const { prefix } = message;
+        this.#answer(async () => ({ kind: 'names', prefix, names: await this.#blobs.list(prefix) }));
+        return;
+      }
+      default:
+        this.#waiting?.resolve(message);
     }
-    const { name } = message;
-    this.#blob(name).then(
-      (bytes) => this.#child.send({ kind: 'blob', name, bytes }),
+  }
+
+  #answer(find: () => Promise<ToWorker>): void {
+    find().then(
+      (answer) => this.#child.connected && this.#child.send(answer),
       (error: unknown) => this.#waiting?.reject(error),
     );
   }

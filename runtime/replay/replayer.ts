@@ -2,14 +2,18 @@
  * Replay: the machines run again over the log, by the same fold that recovers a shard, and every state digest is
  * compared. Pure but for the bodies that lie in the blob store.
  *
- * R1  Every commit from the first is folded; none is believed without its digest.
+ * R1  Every commit from the first, or from the shard's snapshot where that is asked for, is folded; none is believed
+ *     without its digest.
  * R2  Nothing is carried out: mail, effects and timers are looked at and dropped.
  */
 import type { MachineRegistry } from '#runtime/machine/types';
 import type { Draft } from '#runtime/shard/draft';
-import type { EdgeGate } from '#runtime/shard/ports';
-import { type FoldWatch, foldCommit } from '#runtime/shard/recover';
+import { Hydrator } from '#runtime/shard/hydrate';
+import type { BlobStore, EdgeGate } from '#runtime/shard/ports';
+import { applyTables, type FoldWatch, foldCommit, type Sources } from '#runtime/shard/recover';
+import { SnapshotWriter } from '#runtime/shard/snapshot';
 import { emptyState, type ShardState } from '#runtime/shard/state';
+import type { Cell } from '#runtime/shard/table';
 import type { LogMessage } from '#runtime/witness/log-reader';
 import type { Commit, Entry } from '#schemas/commit';
 import { FabricError } from '#schemas/fabric-error';
@@ -21,20 +25,26 @@ export interface ReplayerOptions {
   readonly registry: MachineRegistry;
   readonly shardOf: (address: string) => number;
   readonly eventOf: EdgeGate['eventOf'];
-  /** A body too big for the log. */
-  readonly blob: (name: string) => Promise<Uint8Array | undefined>;
+  /** Bodies too big for the log, and snapshots. */
+  readonly blobs: BlobReader;
   /** Called after each entry, where it is wanted: it costs as much as the step itself. */
   readonly watch?: (place: EntryPlace, entry: Entry, made: Made, before: ActorView | undefined) => void;
   /** Go on where states differ: for another machine than the log's. */
   readonly goOn?: boolean;
 }
 
+export type BlobReader = Pick<BlobStore, 'get' | 'list'>;
+
 /** Ids of messages mean nothing here. */
 const NO_IDS = { dedupeWindow: 2, dedupeSeed: 0 };
+/** Snapshots are only read: no epoch is this one's own. */
+const NO_EPOCH = -1;
+/** Without a snapshot every actor is in memory. */
+const NOTHING_COLD: Sources['hydrator'] = { hydrate: async () => undefined };
 
 export class Replayer {
   readonly #options: ReplayerOptions;
-  readonly #shards = new Map<number, ShardState>();
+  readonly #shards = new Map<number, Shard>();
   commits = 0;
   entries = 0;
   digests = 0;
@@ -44,27 +54,43 @@ export class Replayer {
   }
 
   get actors(): number {
-    return [...this.#shards.values()].reduce((sum, { actors }) => sum + actors.size, 0);
+    return [...this.#shards.values()].reduce((sum, { state }) => sum + state.actors.size, 0);
   }
 
-  /** Folds the next message; where it parts from the log, and undefined where it does not. Throws `replay_broken`. */
+  /** Begins a shard with its last snapshot. Returns the sequence that it stands at; 0 where there is none. Throws `blob_missing`. */
+  async restore(shard: number): Promise<number> {
+    const { get, list } = this.#options.blobs;
+    const blobs: BlobStore = { get, list, put: refuse, delete: refuse };
+    const hydrator = new Hydrator(shard, blobs);
+    const { state } = this.#shard(shard, hydrator);
+    const tables = await new SnapshotWriter(shard, blobs, hydrator).load(state, NO_EPOCH);
+    if (tables === undefined) return 0;
+    applyTables(state, tables);
+    return tables.seq;
+  }
+
+  /**
+   * Folds the next message; where it parts from the log, and undefined where it does not. What a snapshot holds already
+   * is passed over. Throws `replay_broken`.
+   */
   async take({ seq, shard, bytes }: LogMessage): Promise<Divergence | undefined> {
-    const state = this.#state(shard);
+    const { state, hydrator } = this.#shard(shard, NOTHING_COLD);
+    if (seq <= state.seq) return undefined;
     const options = this.#options;
     const place = { seq, shard };
     let divergence: Divergence | undefined;
     const steps: Looked[] = [];
+    const states: Around[] = [];
     const watch: FoldWatch = {
       step: (entry, n, draft, apply) => {
         this.entries += 1;
-        if (options.watch === undefined) {
-          apply();
-          return;
-        }
-        steps.push(look(state, { ...place, index: draft.index, n, at: draft.at }, entry, draft, apply));
+        const before = glimpse(state, entry.actor);
+        if (options.watch === undefined) apply();
+        else steps.push(look(state, { ...place, index: draft.index, n, at: draft.at }, entry, draft, apply));
+        states.push({ before, after: glimpse(state, entry.actor) });
       },
       diverged: (commit, draft) => {
-        if (options.goOn !== true) divergence = divergenceOf(state, place, commit, draft);
+        if (options.goOn !== true) divergence = divergenceOf(place, commit, draft, states);
         return true;
       },
     };
@@ -73,8 +99,8 @@ export class Replayer {
         state,
         { seq, bytes },
         {
-          hydrator: { hydrate: async () => undefined },
-          blobs: { get: options.blob },
+          hydrator,
+          blobs: options.blobs,
           eventOf: options.eventOf,
           watch,
         },
@@ -92,15 +118,32 @@ export class Replayer {
     return divergence;
   }
 
-  #state(shard: number): ShardState {
-    let state = this.#shards.get(shard);
-    if (state === undefined) {
+  #shard(shard: number, hydrator: Sources['hydrator']): Shard {
+    let found = this.#shards.get(shard);
+    if (found === undefined) {
       const { registry, shardOf } = this.#options;
-      state = emptyState({ shard, registry, shardOf, ...NO_IDS });
-      this.#shards.set(shard, state);
+      found = { state: emptyState({ shard, registry, shardOf, ...NO_IDS }), hydrator };
+      this.#shards.set(shard, found);
     }
-    return state;
+    return found;
   }
+}
+
+interface Shard {
+  readonly state: ShardState;
+  readonly hydrator: Sources['hydrator'];
+}
+
+/** What a cell is at a moment: references to states, which are never changed. */
+type Glimpse = Pick<Cell, 'machine' | 'state' | 'failed'>;
+
+interface Around {
+  readonly before: Glimpse | undefined;
+  readonly after: Glimpse | undefined;
+}
+
+async function refuse(): Promise<never> {
+  throw new TypeError('A replay writes nothing');
 }
 
 interface Looked {
@@ -126,23 +169,40 @@ function look(state: ShardState, at: EntryPlace, entry: Entry, draft: Draft, app
 }
 
 function viewOf(state: ShardState, address: string): ActorView | undefined {
+  return viewed(glimpse(state, address));
+}
+
+function glimpse(state: ShardState, address: string): Glimpse | undefined {
   const cell = state.actors.peek(address);
   if (typeof cell !== 'object') return undefined;
+  return { machine: cell.machine, state: cell.state, failed: cell.failed };
+}
+
+function viewed(cell: Glimpse | undefined): ActorView | undefined {
+  if (cell === undefined) return undefined;
   const { status, value, context } = cell.state;
   return { machine: cell.machine.ref, status: cell.failed === undefined ? status : 'error', value, context };
 }
 
+/** A digest covers a commit: the entry is the first whose recorded outcome differs, or else the first that could be it. */
 function divergenceOf(
-  state: ShardState,
   place: Pick<EntryPlace, 'seq' | 'shard'>,
   commit: Commit,
   draft: Draft,
+  states: readonly Around[],
 ): Divergence {
   const found = firstDifference(commit.entries, draft.entries);
-  const n = found ?? 0;
+  const suspects = [...draft.touched].map(({ address }) => address);
+  const n =
+    found ??
+    Math.max(
+      0,
+      commit.entries.findIndex(({ actor }) => suspects.includes(actor)),
+    );
   const entry = commit.entries[n];
   const replayed = draft.entries[n];
-  const after = entry === undefined ? undefined : viewOf(state, entry.actor);
+  const before = viewed(states[n]?.before);
+  const after = viewed(states[n]?.after);
   return {
     ...place,
     index: commit.index,
@@ -151,10 +211,11 @@ function divergenceOf(
     actor: entry?.actor ?? '',
     machine: entry?.machine,
     event: entry?.event,
+    ...(before !== undefined && { before }),
     recorded: entry === undefined ? {} : outcomeOf(entry),
     replayed: replayed === undefined ? {} : outcomeOf(replayed),
     ...(after !== undefined && { after }),
     isExact: found !== undefined,
-    suspects: [...draft.touched].map(({ address }) => address),
+    suspects,
   };
 }

@@ -46,13 +46,14 @@ export interface Divergence extends EntryPlace {
   readonly actor: string;
   readonly machine: string | undefined;
   readonly event: unknown;
+  /** The state before the entry; absent where no actor lived there. */
   readonly before?: ActorView;
   /** What the commit recorded of its outcome: value, reply, error, log lines. The context is in no commit, only its digest. */
   readonly recorded: Readonly<Record<string, unknown>>;
   readonly replayed: Readonly<Record<string, unknown>>;
-  /** The whole state that the machine of now makes. */
+  /** The whole state that the machine of now makes in this entry. */
   readonly after?: ActorView;
-  /** False where all recorded outcomes agree and only the digest differs: the context is another, of one of these actors. */
+  /** False where all recorded outcomes agree and only the digest differs: the context is another, of one of the suspects. */
   readonly isExact: boolean;
   readonly suspects: readonly string[];
 }
@@ -65,7 +66,17 @@ export interface Parting extends EntryPlace {
   readonly wouldBe: Made;
 }
 
+/** Something that the process of the machines tried and was not let do. */
+export interface Refusal {
+  /** Node's name of the right: FileSystemRead, FileSystemWrite, Net, ChildProcess, … */
+  readonly permission: string;
+  readonly resource: string;
+  readonly count: number;
+}
+
 export interface ReplaySummary {
+  /** Sequence of the first commit that was folded: 1, or what follows the snapshots. */
+  readonly from: number;
   readonly commits: number;
   readonly entries: number;
   readonly actors: number;
@@ -77,6 +88,7 @@ export interface ReplaySummary {
   readonly parted: number;
   /** Actors that ran on the machine in question. */
   readonly compared: number;
+  readonly refused: readonly Refusal[];
 }
 
 /** Which steps are wanted. */

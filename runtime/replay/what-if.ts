@@ -5,7 +5,7 @@ import type { Machine, MachineRegistry } from '#runtime/machine/types';
 import type { LogMessage } from '#runtime/witness/log-reader';
 import type { Entry } from '#schemas/commit';
 import { Replayer, type ReplayerOptions } from './replayer.ts';
-import type { EntryPlace, Made, Parting } from './report.ts';
+import type { Divergence, EntryPlace, Made, Parting } from './report.ts';
 
 /** Partings told of one by one; further actors are counted. */
 const PARTINGS_MAX = 1_000;
@@ -97,10 +97,18 @@ export class WhatIf {
     return this.#was;
   }
 
-  async take(message: LogMessage): Promise<void> {
+  /** Begins a shard with its last snapshot, on both sides. */
+  async restore(shard: number): Promise<number> {
+    await this.#wouldBe.restore(shard);
+    return await this.#was.restore(shard);
+  }
+
+  /** Where the log's own machines part from it there is nothing to compare with. */
+  async take(message: LogMessage): Promise<Divergence | undefined> {
     this.#entries = [];
     this.#others = [];
-    await this.#was.take(message);
+    const divergence = await this.#was.take(message);
+    if (divergence !== undefined) return divergence;
     await this.#wouldBe.take(message);
     for (const [i, [place, entry, was]] of this.#entries.entries()) {
       const wouldBe = this.#others[i];
@@ -112,5 +120,6 @@ export class WhatIf {
         this.partings.push({ ...place, actor: entry.actor, event: entry.event, was, wouldBe });
       }
     }
+    return undefined;
   }
 }

@@ -50,9 +50,9 @@ export const replay: Suite = {
         packageRoot: ROOT,
         order: { config, baseDir: ROOT, driverNames: [...Object.keys(builtins.drivers), PRIVACY_DRIVER] },
         log,
-        from: 1,
+        first: 1,
         through: last,
-        blob: async () => undefined,
+        blobs: { get: async () => undefined, list: async () => [] },
         signal: new AbortController().signal,
       });
       if (divergence !== undefined || entries < count)

@@ -30,7 +30,7 @@ async function summaryOf(
 }
 
 /** A folder with one kind, whose machine lies in a file. */
-function folderWith(machine: string): CliFolder {
+function folderWith(machine: string, shards = 2): CliFolder {
   const folder = new CliFolder();
   mkdirSync(join(folder.path, 'machines'));
   // Modules are found above the folder; the checkout's are linked into it.
@@ -39,7 +39,7 @@ function folderWith(machine: string): CliFolder {
   writeFileSync(join(folder.path, 'machines/tally.ts'), machine);
   writeFileSync(
     join(folder.path, 'realm.yaml'),
-    'realm: tally\nshards: 2\nkinds:\n  tally: { machine: "./machines/tally.ts#tally", spawnOnMessage: true, door: open }\n',
+    `realm: tally\nshards: ${shards}\nlimits: { snapshotEvery: 2 }\nkinds:\n  tally: { machine: "./machines/tally.ts#tally", spawnOnMessage: true, door: open }\n`,
   );
   return folder;
 }
@@ -96,7 +96,7 @@ test(`the phase-0 example folds to equal digests after ${CRASHES} crashes at ran
 });
 
 test('a machine that was edited without another version is caught, with the entry and both states', async (t) => {
-  await using folder = folderWith(tally(10));
+  await using folder = folderWith(tally(10), 1);
   await up(t, folder);
   for (const by of [4, 5, 3, 2]) await folder.run(['ask', 'tally/a', 'add', JSON.stringify({ by })]);
   await folder.run(['ask', 'tally/b', 'add', '{"by":1}']);
@@ -110,6 +110,7 @@ test('a machine that was edited without another version is caught, with the entr
     machine: 'tally@1',
     event: { type: 'add', by: 3 },
     isExact: true,
+    before: { value: 'low', context: { n: 9, seen: 2 } },
     recorded: { after: 'high' },
     replayed: { after: 'low' },
     after: { value: 'low', context: { n: 12, seen: 3 } },
@@ -117,16 +118,24 @@ test('a machine that was edited without another version is caught, with the entr
   const shown = (await folder.run(['replay'])).out;
   t.regex(shown, /part from the log at commit \d+ of shard \d, entry 0 \(sequence \d+\)/);
   t.regex(shown, /after {2}- high {2}\+ low/);
+  t.regex(shown, /before .* low\s+\{"n":9,"seen":2\}\s+now .* low\s+\{"n":12,"seen":3\}/);
 
   writeFileSync(join(folder.path, 'machines/tally.ts'), tally(10, 2));
   const context = await summaryOf(folder);
   t.like(context.divergence, {
     isExact: false,
     suspects: ['tally/a'],
+    before: undefined,
     after: { context: { n: 4, seen: 2 } },
   });
+  const whatIf = await summaryOf(folder, '--what-if', './machines/tally.ts#tally');
+  t.like(whatIf, { ok: false, divergence: { actor: 'tally/a' } }, 'nothing to compare with');
   writeFileSync(join(folder.path, 'machines/tally.ts'), tally(10));
-  t.like(await summaryOf(folder), { ok: true });
+  const whole = await summaryOf(folder);
+  t.like(whole, { ok: true, from: 1 });
+  const rest = await summaryOf(folder, '--from-snapshot');
+  t.like(rest, { ok: true, actors: whole.actors });
+  t.true(rest.from > 1 && rest.digests < whole.digests, JSON.stringify(rest));
   await folder.run(['down']);
 });
 
@@ -227,8 +236,13 @@ test('a machine that is not pure can do no harm in a replay', async (t) => {
     join(folder.path, 'machines/tally.ts'),
     `if (process.env.REPLAY_SECRET) throw new Error('saw it');\n${tally(10)}`,
   );
-  t.like(await summaryOf(folder), { ok: true });
+  t.like(await summaryOf(folder), { ok: true, refused: [] });
   delete process.env['REPLAY_SECRET'];
+  const quiet = `try { (await import('node:fs')).writeFileSync(${JSON.stringify(marks[0])}, 'x') } catch {}`;
+  writeFileSync(join(folder.path, 'machines/tally.ts'), `${quiet};\n${tally(10)}`);
+  const refused = [{ permission: 'FileSystemWrite', resource: marks[0], count: 1 }];
+  t.like(await summaryOf(folder), { ok: true, refused }, 'what it hides from itself is told');
+  t.regex((await folder.run(['replay'])).out, /not pure[\s\S]*FileSystemWrite .*written/);
   await folder.run(['down']);
 });
 

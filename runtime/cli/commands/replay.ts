@@ -5,7 +5,6 @@ import { finished } from 'node:stream/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { decodeCommit } from '#runtime/bus/codec';
 import { natsBlobs } from '#runtime/bus/nats-blobs';
-import { replayErrors } from '#runtime/replay/errors';
 import { EXPORT_FORMATS, type ExportFormat, headOf, linesOf } from '#runtime/replay/export';
 import { replayInJail } from '#runtime/replay/jail';
 import type { ReplayStep, StepFilter } from '#runtime/replay/report';
@@ -14,13 +13,13 @@ import { readCommitHead } from '#runtime/witness/commit-head';
 import type { LogMessage } from '#runtime/witness/log-reader';
 import { parseAddress } from '#schemas/address';
 import { realmConfigSchema } from '#schemas/config';
-import { FabricError } from '#schemas/fabric-error';
 import { KERNEL_DRIVERS } from '#schemas/kernel-kinds';
 import { type Builtins, machineNames } from '../builtins.ts';
 import { declare, handle, moment, type Shell } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import type { Io, Out } from '../io.ts';
 import { findConfig, missingConfig } from '../locate.ts';
+import { logProgress } from '../log-progress.ts';
 import { openPrivacyView, revealOption } from '../privacy-view.ts';
 import { type Realm, withRealm } from '../realm.ts';
 import { stepLines, summaryLines } from '../render/replay.ts';
@@ -40,6 +39,7 @@ interface Options {
   readonly trace?: string;
   readonly step?: boolean;
   readonly whatIf?: string;
+  readonly fromSnapshot?: boolean;
   readonly export?: string;
   readonly format: ExportFormat;
   readonly reveal?: boolean;
@@ -72,6 +72,7 @@ export function replayCommand(shell: Shell): Command {
     .option('-a, --actor <address>', 'only steps of this actor')
     .option('--trace <id>', 'only steps of this trace')
     .option('--until <place>', 'up to a time (10m ago, or a date), a sequence, or shard/commit', until)
+    .option('--from-snapshot', 'begin with the last snapshot of each shard, and believe it')
     .option('--step', 'walk through the steps: keys in a terminal, a list elsewhere')
     .option('--what-if <file#export>', 'the same inputs under another machine of this name')
     .option('--export <file>', 'write the steps into a file')
@@ -95,9 +96,6 @@ async function replay(
 ): Promise<ExitCode> {
   const log = await realm.openLog();
   const range = await log.range();
-  if (range.first > 1) {
-    throw new FabricError(replayErrors.replay_no_start, `The log begins with sequence ${range.first}`);
-  }
   const view = await openPrivacyView(realm, out, options);
   const place = { palette: out.palette, now: realm.now() };
   const { config, baseDir } = configOf(options, io, builtins);
@@ -107,6 +105,8 @@ async function replay(
   await using file =
     options.export === undefined ? undefined : new Export(resolve(io.cwd, options.export), options.format);
   const blobs = await natsBlobs(realm.connection, realm.subjects);
+  const through = throughOf(options.until, range.last);
+  const bar = logProgress(io, out, through, 'replay');
   const startedAt = performance.now();
   const summary = await replayInJail({
     program: [builtins.program, REPLAY_WORKER],
@@ -116,13 +116,14 @@ async function replay(
       baseDir,
       driverNames: [...Object.keys(builtins.drivers), ...KERNEL_DRIVERS],
       ...((wantsSteps || file !== undefined) && { steps: filter }),
+      ...(options.fromSnapshot === true && { fromSnapshot: true }),
       ...(options.whatIf !== undefined && { whatIf: options.whatIf, whatIfDir: io.cwd }),
     },
     log,
-    from: 1,
-    through: throughOf(options.until, range.last),
+    first: range.first,
+    through,
     ...(options.until !== undefined && { wanted: wantedUntil(options.until) }),
-    blob: (name) => blobs.get(name),
+    blobs,
     async onSteps(steps) {
       for (const step of steps) {
         const shown = await view.show(step);
@@ -131,8 +132,9 @@ async function replay(
         else if (wantsSteps && kept.length < STEPS_MAX) kept.push(shown);
       }
     },
+    progress: bar.reach,
     signal: io.signal,
-  });
+  }).finally(bar.stop);
   const tookMs = performance.now() - startedAt;
   if (kept.length > 0) {
     if (options.step === true && out.live && io.stdin.isTTY === true) await showSteps(kept, io, place);

@@ -1,6 +1,14 @@
 /** Replays for people: steps with what they changed, the place where histories part, and the sum of it all. */
 import { type Change, changesOf } from '#runtime/replay/difference';
-import type { ActorView, Divergence, Made, Parting, ReplayStep, ReplaySummary } from '#runtime/replay/report';
+import type {
+  ActorView,
+  Divergence,
+  Made,
+  Parting,
+  Refusal,
+  ReplayStep,
+  ReplaySummary,
+} from '#runtime/replay/report';
 import { clock, compact, count, plural, span } from './format.ts';
 import { eventName } from './log.ts';
 import type { Palette } from './palette.ts';
@@ -22,7 +30,7 @@ export function stepLines(step: ReplayStep, { palette, now }: Place): string[] {
   const lines = [head];
   if (entry.event !== undefined) lines.push(faint(`    event   ${compact(entry.event, VALUE_WIDTH)}`));
   const changes = changesOf(stateOf(before), stateOf(after));
-  if (before === undefined && after !== undefined) lines.push(...stateLines('begins ', after, palette));
+  if (before === undefined && after !== undefined) lines.push(...stateLines('begins', after, palette.good));
   else if (changes.length === 0) lines.push(faint('    no change'));
   else lines.push(...changes.map((change) => `    ${changeLine(change, palette)}`));
   if (entry.reply !== undefined) lines.push(`    reply   ${compact(entry.reply, VALUE_WIDTH)}`);
@@ -32,8 +40,8 @@ export function stepLines(step: ReplayStep, { palette, now }: Place): string[] {
 
 export function divergenceLines(found: Divergence, { palette, now }: Place): string[] {
   const { bad, name, faint, strong } = palette;
-  const { shard, index, n, seq, at, actor, machine, event, isExact, suspects, recorded, replayed, after } =
-    found;
+  const { shard, index, n, seq, at, actor, machine, event, isExact, suspects, recorded, replayed } = found;
+  const { before, after } = found;
   const lines = [
     bad('✗ ') +
       strong(
@@ -53,7 +61,8 @@ export function divergenceLines(found: Divergence, { palette, now }: Place): str
     `    recorded  ${compact(recorded, VALUE_WIDTH)}`,
     `    replayed  ${compact(replayed, VALUE_WIDTH)}`,
   );
-  if (after !== undefined) lines.push(...stateLines('now', after, palette));
+  if (before !== undefined) lines.push(...stateLines('before', before, faint));
+  if (after !== undefined) lines.push(...stateLines('now', after, palette.good));
   lines.push(
     faint(
       '  Was a machine changed without a new version? A machine that changes needs one, with a migration.',
@@ -74,31 +83,47 @@ export function partingLines(
 }
 
 export function summaryLines(
-  { commits, entries, actors, digests, divergence, partings, parted, compared }: ReplaySummary,
+  { from, commits, entries, actors, digests, divergence, partings, parted, compared, refused }: ReplaySummary,
   { tookMs, isWhatIf }: { readonly tookMs: number; readonly isWhatIf: boolean },
   place: Place,
 ): string[] {
   const { good, warn, faint, strong } = place.palette;
-  if (commits === 0) return ['The log is empty: there is nothing to replay.'];
+  const told = refusalLines(refused, place.palette);
+  if (commits === 0 && from === 1) return ['The log is empty: there is nothing to replay.', ...told];
   const rate = count(entries / Math.max(tookMs / 1_000, 0.001));
   const done = `${plural(entries, 'entry', 'entries')} of ${plural(commits, 'commit')}, ${plural(actors, 'actor')}`;
   const pace = faint(`  in ${span(tookMs)}, ${rate} entries a second`);
   if (divergence !== undefined)
-    return [...divergenceLines(divergence, place), faint(`  after ${done}`), pace];
-  if (!isWhatIf) return [good('✓ ') + strong(`${done}: all ${count(digests)} state digests are equal`), pace];
+    return [...divergenceLines(divergence, place), faint(`  after ${done}`), pace, ...told];
+  const since =
+    from === 1 ? [] : [faint(`  from the snapshots before sequence ${from} on; they are believed`)];
+  if (!isWhatIf) {
+    const verdict = good('✓ ') + strong(`${done}: all ${count(digests)} state digests are equal`);
+    return [verdict, ...since, pace, ...told];
+  }
   const verdict =
     parted === 0
       ? good('✓ ') + strong(`${plural(compared, 'actor')} would have the same history`)
       : warn('! ') + strong(`${count(parted)} of ${plural(compared, 'actor')} would have another history`);
   const shown = partings.slice(0, PARTINGS_SHOWN).flatMap((parting) => partingLines(parting, place));
   const more = parted > PARTINGS_SHOWN ? [faint(`… and ${count(parted - PARTINGS_SHOWN)} more`)] : [];
-  return [...shown, ...more, verdict, faint(`  ${done}`), pace];
+  return [...shown, ...more, verdict, faint(`  ${done}`), ...since, pace, ...told];
 }
 
-function stateLines(title: string, state: ActorView, { good }: Palette): string[] {
+function refusalLines(refused: readonly Refusal[], { warn, faint }: Palette): string[] {
+  if (refused.length === 0) return [];
   return [
-    good(`    ${title.padEnd(8)}${state.machine} ${state.status} ${compact(state.value, VALUE_WIDTH)}`),
-    good(`            ${compact(state.context, VALUE_WIDTH)}`),
+    `${warn('!')} A machine is not pure: it tried what a replay does not allow`,
+    ...refused.map(({ permission, resource, count: times }) =>
+      faint(`    ${permission} ${resource}${times === 1 ? '' : ` (${count(times)} times)`}`),
+    ),
+  ];
+}
+
+function stateLines(title: string, state: ActorView, paint: Palette['good']): string[] {
+  return [
+    paint(`    ${title.padEnd(8)}${state.machine} ${state.status} ${compact(state.value, VALUE_WIDTH)}`),
+    paint(`            ${compact(state.context, VALUE_WIDTH)}`),
   ];
 }
 
