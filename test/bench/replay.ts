@@ -8,7 +8,7 @@ import { REPLAY_WORKER } from '#runtime/cli/commands/replay';
 import { replayInJail } from '#runtime/replay/jail';
 import { nodePrimitives } from '#runtime/witness/node-crypto';
 import { realmConfigSchema } from '#schemas/config';
-import { PRIVACY_DRIVER } from '#schemas/privacy';
+import { KERNEL_DRIVERS } from '#schemas/kernel-kinds';
 import { closedLoop } from './measure.ts';
 import { startRealm } from './realm.ts';
 import { median, rounded, row } from './row.ts';
@@ -48,7 +48,7 @@ export const replay: Suite = {
       const { divergence, entries } = await replayInJail({
         program: [builtins.program, REPLAY_WORKER],
         packageRoot: ROOT,
-        order: { config, baseDir: ROOT, driverNames: [...Object.keys(builtins.drivers), PRIVACY_DRIVER] },
+        order: { config, baseDir: ROOT, driverNames: [...Object.keys(builtins.drivers), ...KERNEL_DRIVERS] },
         log,
         first: 1,
         through: last,
