@@ -125,6 +125,13 @@ channel(
   bytes(),
 );
 operation('mail', 'receive', 'Between shards; private to the kernel.');
+channel(
+  'effect',
+  subjects.effect('{node}'),
+  'Effects that a node runs for others, and their results.',
+  bytes(),
+);
+operation('effect', 'receive', 'Between nodes only.');
 channel('log', subjects.log(NUMBER), 'Commits, one a message.', bytes());
 operation('log', 'send', 'Written by the owner of the shard; anyone may read.');
 channel('dead', subjects.dead(address), 'A message nobody could take, as it came, and why.', {
@@ -179,6 +186,15 @@ admin(
   'Applies a changed tree; the reply is its plan.',
   { spec: ref('SupervisorSpec'), dryRun: { type: 'boolean' } },
   ['spec'],
+);
+admin('members', 'The nodes, and for each shard its owner, the wanted one, and who can never own it.', {});
+admin(
+  'node.{node}.drain',
+  'Has a node give its shards away (`on`), or take some again.',
+  {
+    on: { type: 'boolean' },
+  },
+  ['on'],
 );
 admin('node.{node}.down', 'Stops a node cleanly.', {});
 

@@ -145,6 +145,12 @@ export type TimerRecord =
     }
   | { readonly actor: string; readonly id: string; readonly cancel: true };
 
+/** The log's word on a snapshot: which manifest in the object store, and the SHA-256 of it. */
+export interface SnapshotStatement {
+  readonly manifest: string;
+  readonly hash: Uint8Array;
+}
+
 export interface Commit {
   readonly format: number;
   readonly shard: number;
@@ -162,6 +168,8 @@ export interface Commit {
   readonly consumed: number;
   /** Every outside act (cross-shard mail, dead letters) of commits up to this index is known to be done. */
   readonly acted: number;
+  /** A snapshot of the shard after an earlier commit, that counts from this commit on. */
+  readonly snapshot?: SnapshotStatement;
   readonly entries: readonly Entry[];
   readonly mail?: readonly Mail[];
   readonly effects?: readonly EffectRecord[];

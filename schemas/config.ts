@@ -3,8 +3,10 @@
  * docs/schemas and the reference in docs/config.md are generated from them.
  */
 import { z } from 'zod';
+import { accessSchema } from './access.ts';
 import { archiveSchema } from './archive.ts';
 import { limitsSchema } from './limits.ts';
+import { CAPACITY_MAX, LABEL, LABELS_MAX, NODE_NAME } from './member.ts';
 import { personalSchema } from './privacy.ts';
 import {
   CHILDREN_MAX,
@@ -38,6 +40,15 @@ const machineName = z.string().regex(MACHINE, {
   error: 'expected the name of a machine, or a file of yours such as ./machines/mine.ts#mine',
 });
 
+const label = z.string().regex(LABEL, { error: 'expected letters, digits and . _ / -, 63 at most' });
+
+const kindLabels = z
+  .union([z.record(label, label), z.array(label)])
+  .transform((labels) =>
+    Array.isArray(labels) ? Object.fromEntries(labels.map((name) => [name, 'true'])) : labels,
+  )
+  .refine((labels) => Object.keys(labels).length <= LABELS_MAX, { error: `at most ${LABELS_MAX} labels` });
+
 export const kindSchema = z
   .strictObject({
     machine: machineName.describe('A built-in machine (`counter`), or `file#export` relative to the config.'),
@@ -62,6 +73,11 @@ export const kindSchema = z
       .default('keep')
       .describe(
         'A machine that throws: keep the last good state, or fail the actor so that its supervisor acts.',
+      ),
+    labels: kindLabels
+      .optional()
+      .describe(
+        'Effects of these actors run only on nodes with all of these labels: `[sip]`, or `{ zone: a }`. Their state may lie anywhere.',
       ),
     personal: personalSchema.optional(),
   })
@@ -145,7 +161,19 @@ export const supervisorSchema: z.ZodType<SupervisorConfig> = z
 
 const natsSchema = z
   .strictObject({
-    url: z.string().min(1).optional().describe('An existing NATS server; absent: the realm runs its own.'),
+    url: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'An existing NATS server, or several of a cluster separated by commas; absent: the realm runs its own.',
+      ),
+    replicas: z
+      .union([z.literal('auto'), z.literal(1), z.literal(3), z.literal(5)])
+      .default('auto')
+      .describe(
+        'Servers that keep each stream of a new realm. `auto`: 3 in a cluster of at least three, otherwise 1. What is there is never changed by a start: `infrafabric cluster raise`.',
+      ),
     port: z
       .int()
       .min(0)
@@ -158,6 +186,30 @@ const natsSchema = z
       .max(65_535)
       .optional()
       .describe('Opens a WebSocket door for browsers on this port.'),
+    secure: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Nodes, operators, agents and tools sign on with keys of their own, each with rights of its own, over TLS. See docs/security.md.',
+      ),
+    host: z
+      .string()
+      .regex(/^[A-Za-z0-9.:-]+$/, { error: 'expected a name or an address' })
+      .optional()
+      .describe(
+        'Address on which the realm’s own server listens; loopback when absent. Only where `secure` is on.',
+      ),
+    ca: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'Certificate (PEM) of the authority behind an existing server, relative to the config; the system’s authorities when absent.',
+      ),
+  })
+  .refine(({ host, secure }) => host === undefined || secure, {
+    path: ['host'],
+    error: 'only a secure realm listens elsewhere than on loopback',
   })
   .describe('Where messages and logs live.');
 
@@ -182,6 +234,33 @@ const edgeSchema = z
   })
   .transform(({ maxAge, ...rest }) => ({ ...rest, maxAgeMs: maxAge }))
   .describe('What may come in.');
+
+const nodeSchema = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(NODE_NAME, { error: 'expected letters, digits, _ and -, 63 at most' })
+      .optional()
+      .describe(
+        'Name of this node, which it keeps over restarts; made up and kept in the data folder when absent. `--name` and `INFRAFABRIC_NODE_NAME` win.',
+      ),
+    capacity: z
+      .number()
+      .min(1 / CAPACITY_MAX)
+      .max(CAPACITY_MAX)
+      .default(1)
+      .describe(
+        'Share of the shards, relative to other nodes: 2 takes twice what 1 takes. `--capacity` and `INFRAFABRIC_CAPACITY` win.',
+      ),
+    labels: z
+      .record(label, label)
+      .refine((labels) => Object.keys(labels).length <= LABELS_MAX, { error: `at most ${LABELS_MAX} labels` })
+      .default({})
+      .describe(
+        'What this node has that others may not, such as `sip: "true"`. `--label` and `INFRAFABRIC_LABELS` (`sip,zone=a`) add to them.',
+      ),
+  })
+  .describe('What is special about the node that reads this config; for realms of several nodes.');
 
 const driversSchema = z
   .object({
@@ -249,9 +328,11 @@ export const realmConfigSchema = z
         'Single-writer logs, fixed for the life of a realm. One is fastest on one node; take about four for each node the realm may ever have.',
       ),
     nats: natsSchema.prefault({}),
+    node: nodeSchema.prefault({}),
     limits: limitsSchema.prefault({}),
     edge: edgeSchema.prefault({}),
     drivers: driversSchema.prefault({}),
+    access: accessSchema,
     archive: archiveSchema.optional(),
     witness: witnessSchema.prefault({}),
     include: z

@@ -24,8 +24,10 @@ export const DEDUPE_WINDOW_DEFAULT = 100_000;
 export const EFFECTS_MAX_DEFAULT = 256;
 /** Time one attempt of an effect may take unless it says otherwise: what most HTTP services give a request. */
 export const EFFECT_TIMEOUT_MS_DEFAULT = 30_000;
-/** Lease of a shard: a crashed node's shards move after this, and a pause for garbage collection does not reach it. */
-export const LEASE_TTL_MS_DEFAULT = 5_000;
+/** Lease of a shard: a crashed node's shards have a new owner within 3 s, and a pause for garbage collection does not reach it. */
+export const LEASE_TTL_MS_DEFAULT = 2_000;
+/** A shard that moved stays: a move costs who asks some 10 ms to 1 s, and ten seconds make that one percent at worst. */
+export const SHARD_STAY_MS_DEFAULT = 10_000;
 /** Bytes of sent messages waiting for their shards: a full inbox refuses senders before the disk is full. */
 export const INBOX_BYTES_MAX_DEFAULT = GIB;
 /** Bytes of dead letters: the oldest leave first; a realm that fills this has been failing for long. */
@@ -76,6 +78,9 @@ export const limitsSchema = z
     leaseTtl: duration(1_000, 3_600_000)
       .prefault(formatDuration(LEASE_TTL_MS_DEFAULT))
       .describe('Lease of a shard: how long after a crash another node takes over.'),
+    shardStay: duration(0, 3_600_000)
+      .prefault(formatDuration(SHARD_STAY_MS_DEFAULT))
+      .describe('A shard that moved to a node stays there at least so long, unless its owner goes.'),
     logBytesMax: byteSize(MIB, 2 ** 50)
       .optional()
       .describe(
@@ -93,12 +98,13 @@ export const limitsSchema = z
         'Size of the object store (snapshots, bodies too big for the log) when the realm is made; absent: the disk is the bound.',
       ),
   })
-  .transform(({ passivateAfter, snapshotEvery, effectTimeout, leaseTtl, ...rest }) => ({
+  .transform(({ passivateAfter, snapshotEvery, effectTimeout, leaseTtl, shardStay, ...rest }) => ({
     ...rest,
     passivateAfterMs: passivateAfter,
     snapshotEveryEntries: snapshotEvery,
     effectTimeoutMs: effectTimeout,
     leaseTtlMs: leaseTtl,
+    shardStayMs: shardStay,
   }))
   .describe('Bounds; every one has a default.');
 

@@ -122,13 +122,13 @@ export async function archiveLog(parts: ArchiveParts, run: ArchiveRun): Promise<
 }
 
 async function drop(
-  { nc, subjects, shards, blobs, marks }: ArchiveParts,
+  { nc, subjects, shards, stream, blobs, marks }: ArchiveParts,
   run: ArchiveRun,
   archived: number,
   first: number,
 ): Promise<{ streamFirst: number; kept: string | undefined }> {
   if (archived === 0) return { streamFirst: first, kept: undefined };
-  const unneeded = await unneededThrough(blobs, shards);
+  const unneeded = await unneededThrough({ blobs, log: stream }, shards);
   const streamFirst = await dropArchived({
     jsm: await jetstreamManager(nc),
     stream: subjects.streams.log,
@@ -138,7 +138,10 @@ async function drop(
     ...(run.probe !== undefined && { probe: run.probe }),
   });
   if (unneeded === 0)
-    return { streamFirst, kept: 'a shard has no snapshot yet, so its log is needed from the start' };
+    return {
+      streamFirst,
+      kept: 'a shard has no snapshot that counts yet, so its log is needed from the start',
+    };
   if (unneeded < archived) return { streamFirst, kept: `recovery still reads from sequence ${unneeded + 1}` };
   return { streamFirst, kept: undefined };
 }

@@ -3,12 +3,12 @@
  * Appends go this way; `nc.request` costs about 8 µs more each.
  */
 import {
-  createInbox,
   InvalidArgumentError,
   type MsgHdrs,
   type NatsConnection,
   type Subscription,
 } from '@nats-io/nats-core';
+import { ownInbox } from './own-inbox.ts';
 
 /** Late answers are noticed this much after their time. */
 const SWEEP_MS = 250;
@@ -26,7 +26,7 @@ export type Reply =
 
 export class AckMux {
   readonly #nc: NatsConnection;
-  readonly #inbox = createInbox();
+  readonly #inbox: string;
   readonly #waiting = new Map<string, Waiting>();
   readonly #subscription: Subscription;
   #next = 0;
@@ -34,6 +34,7 @@ export class AckMux {
 
   constructor(nc: NatsConnection) {
     this.#nc = nc;
+    this.#inbox = ownInbox(nc);
     void this.#watch();
     this.#subscription = nc.subscribe(`${this.#inbox}.*`, {
       callback: (error, m) => {

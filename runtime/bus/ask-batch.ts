@@ -8,12 +8,15 @@
  * B2  All asks of a batch are to the actor type that its subject names, so that a permission on subjects holds.
  * B3  Every ask gets exactly one answer. Those that are ready at the same moment leave in one message.
  */
-import type { Msg, NatsConnection } from '@nats-io/nats-core';
+import { headers, type Msg, type NatsConnection } from '@nats-io/nats-core';
+import { encodeRefusal } from '#runtime/edge/replies';
 import type { Ask, Encoded, Logger } from '#runtime/shard/ports';
 import { FabricError, toWireError } from '#schemas/fabric-error';
 import { decodeJson } from './codec.ts';
 import { busErrors } from './errors.ts';
 import { readHeaders } from './message-headers.ts';
+import { claimedSenders, type Senders } from './senders.ts';
+import { addressOfTail, type Subjects } from './subjects.ts';
 
 /** Asks in one message: as many as a commit likes to have. */
 export const BATCH_ASKS_MAX = 512;
@@ -23,6 +26,8 @@ export const BATCH_BYTES_MAX = 64 * 1024;
 const ANSWERS_CHARS_MAX = 256 * 1024;
 /** Bytes of a character at most. */
 const CHAR_BYTES_MAX = 3;
+/** Whoever asked has asked again by then. */
+const RELAY_TIMEOUT_MS = 5_000;
 /** Around an answer: its brackets and its place. */
 const PLACE_CHARS = 8;
 
@@ -30,8 +35,16 @@ const PLACE_CHARS = 8;
 type Row = readonly [target: string, id: string, event: unknown, trace?: string];
 
 /** The asks of a batch. Throws `bad_batch` where the message is none; nothing of it was taken then. */
-export function asksOf(m: Msg, nc: NatsConnection, logger: Logger): readonly Ask[] {
-  const { from, contentType } = readHeaders(m);
+export function asksOf(
+  m: Msg,
+  nc: NatsConnection,
+  subjects: Subjects,
+  logger: Logger,
+  senders: Senders = claimedSenders,
+): readonly Ask[] {
+  const found = readHeaders(m);
+  const { contentType } = found;
+  const from = senders.ofAsk(found);
   if (m.data.byteLength > BATCH_BYTES_MAX) throw bad(`has ${m.data.byteLength} bytes`);
   if (contentType !== undefined && !contentType.startsWith('application/json')) throw bad('is not JSON');
   const rows = decodeJson(m.data);
@@ -40,7 +53,7 @@ export function asksOf(m: Msg, nc: NatsConnection, logger: Logger): readonly Ask
   }
   const type = `${m.subject.slice(m.subject.lastIndexOf('.') + 1)}.`;
   if (!rows.every((row) => isRow(row, type))) throw bad('holds what is no ask of its actor type');
-  const answers = new Answers(nc, m, logger);
+  const answers = new Answers(nc, m, subjects, logger);
   const bytes = Math.ceil(m.data.byteLength / rows.length);
   return rows.map((row: Row, n) => new BatchedAsk(row, n, bytes, from, answers));
 }
@@ -103,18 +116,25 @@ class BatchedAsk implements Ask {
   respond(body: Encoded): void {
     this.#answers.add(this.#n, body);
   }
+
+  /** As an ask of its own, whose answer comes back here: a batch is answered by place. */
+  handOn(): void {
+    void this.#answers.relay(this).then((body) => this.respond(body));
+  }
 }
 
 /** B3: `[[n, answer], …]` */
 class Answers {
   readonly #nc: NatsConnection;
   readonly #message: Msg;
+  readonly #subjects: Subjects;
   readonly #logger: Logger;
   readonly #charsMax: number;
   #text = '';
 
-  constructor(nc: NatsConnection, message: Msg, logger: Logger) {
+  constructor(nc: NatsConnection, message: Msg, subjects: Subjects, logger: Logger) {
     this.#nc = nc;
+    this.#subjects = subjects;
     // One answer too many would cost all of them.
     this.#charsMax = Math.min(
       ANSWERS_CHARS_MAX,
@@ -127,6 +147,23 @@ class Answers {
   /** The message that brought the asks. */
   get batch(): Uint8Array {
     return this.#message.data;
+  }
+
+  /** The answer of whoever owns the shard by now, or a refusal: who asked asks again under the same id then. */
+  async relay({ subject, id, from, trace, body }: BatchedAsk): Promise<Encoded> {
+    try {
+      const hdrs = headers();
+      hdrs.set('Nats-Msg-Id', id);
+      if (from !== undefined) hdrs.set('If-From', from);
+      if (trace !== undefined) hdrs.set('traceparent', trace);
+      const to = this.#subjects.askShard(addressOfTail(subject));
+      return (await this.#nc.request(to, body, { headers: hdrs, timeout: RELAY_TIMEOUT_MS })).data;
+    } catch (cause) {
+      const error = new FabricError(busErrors.not_handed_on, 'The next owner of the shard did not answer', {
+        cause,
+      });
+      return encodeRefusal(error.toWire(), undefined);
+    }
   }
 
   add(n: number, body: Encoded): void {

@@ -1,9 +1,12 @@
 /** The connection to NATS: reconnects for ever, says so in the log, and refuses servers that cannot carry a realm. */
-import type { ConnectionOptions, NatsConnection } from '@nats-io/nats-core';
-import { connect } from '@nats-io/transport-node';
+import type { NatsConnection } from '@nats-io/nats-core';
+import { connect, type NodeConnectionOptions } from '@nats-io/transport-node';
+import { keyedOptions } from '#runtime/access/sign-on';
+import type { SigningKey } from '#runtime/edge/sign';
 import type { Logger } from '#runtime/shard/ports';
 import { FabricError } from '#schemas/fabric-error';
 import { busErrors } from './errors.ts';
+import { hostsOf, serversOf } from './servers.ts';
 
 export const SERVER_VERSION_MIN = '2.12.0';
 const RECONNECT_FIRST_MS = 50;
@@ -11,8 +14,13 @@ const RECONNECT_MAX_MS = 2_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 
 export interface BusOptions {
+  /** One server, or several of a cluster separated by commas. */
   readonly url: string;
   readonly token?: string;
+  /** Signs on with this key, and hears answers under its own prefix. */
+  readonly key?: SigningKey;
+  /** PEM of the authority that signed the server's certificate. */
+  readonly ca?: string;
   /** Shown in the server's connection list. */
   readonly name: string;
   readonly logger: Logger;
@@ -25,7 +33,7 @@ export async function connectBus(options: BusOptions): Promise<NatsConnection> {
   try {
     nc = await connect(connectionOptions(options, backoff));
   } catch (cause) {
-    const { host } = new URL(options.url.includes('://') ? options.url : `nats://${options.url}`);
+    const host = hostsOf(options.url);
     throw new FabricError(
       busErrors.server_unreachable,
       `No NATS server answers at ${host}: ${(cause as Error).message}`,
@@ -50,10 +58,14 @@ interface Backoff {
   attempt: number;
 }
 
-function connectionOptions({ url, token, name }: BusOptions, backoff: Backoff): ConnectionOptions {
+function connectionOptions(
+  { url, token, key, ca, name }: BusOptions,
+  backoff: Backoff,
+): NodeConnectionOptions {
   return {
-    servers: url,
+    servers: serversOf(url),
     ...(token !== undefined && { token }),
+    ...keyedOptions({ url, key, ca }),
     name,
     timeout: CONNECT_TIMEOUT_MS,
     maxReconnectAttempts: -1,

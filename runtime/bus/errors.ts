@@ -18,6 +18,14 @@ export const busErrors = errorKinds({
     retryable: false,
     help: 'See docs/subjects.md for what a batch of asks holds; a client of yours may always send its asks one by one.',
   },
+  not_handed_on: {
+    retryable: true,
+    help: 'The shard is moving between nodes; retry with the same message id.',
+  },
+  object_corrupt: {
+    retryable: false,
+    help: 'The disk under the NATS server, or somebody, changed a stored object: restore it from a backup.',
+  },
   server_too_old: { retryable: false, help: 'Use nats-server 2.12 or newer.' },
   server_failed: {
     retryable: true,
@@ -27,6 +35,10 @@ export const busErrors = errorKinds({
   jetstream_missing: {
     retryable: false,
     help: 'Start nats-server with JetStream (-js, or a jetstream block in its config).',
+  },
+  jetstream_unready: {
+    retryable: true,
+    help: 'Wait until the servers of the cluster have chosen their leaders; `infrafabric doctor` shows how they are.',
   },
   data_locked: {
     retryable: false,
@@ -39,6 +51,22 @@ export const busErrors = errorKinds({
   shards_changed: {
     retryable: false,
     help: 'The number of shards is fixed when a realm is made: set shards: back, or start a new realm.',
+  },
+  replicas_refused: {
+    retryable: true,
+    help: 'So many copies need as many JetStream servers that are there: start them, or set nats.replicas lower; `infrafabric cluster status` shows them.',
+  },
+  not_clustered: {
+    retryable: false,
+    help: 'Join the servers to a cluster first: docs/cluster.md shows how, `npm run cluster` runs one on this machine.',
+  },
+  bus_server_unknown: {
+    retryable: false,
+    help: 'Name a server as `infrafabric cluster status` shows it.',
+  },
+  cluster_slow: {
+    retryable: true,
+    help: 'It goes on by itself: `infrafabric cluster status` shows how far it is.',
   },
   storage_refused: {
     retryable: true,

@@ -4,16 +4,26 @@
  * values that a server lets pass (a bare line feed), and nobody may lose a message by them.
  */
 import type { JsMsg } from '@nats-io/jetstream';
-import type { Msg } from '@nats-io/nats-core';
+import { Match, type Msg } from '@nats-io/nats-core';
 
 export interface MessageHeaders {
   readonly contentType: string | undefined;
   readonly id: string | undefined;
   readonly from: string | undefined;
   readonly trace: string | undefined;
+  /** What the server says of the sender: the last header of its name. Senders can write it where no server does. */
+  readonly info: string | undefined;
 }
 
-const NONE: MessageHeaders = { contentType: undefined, id: undefined, from: undefined, trace: undefined };
+const NONE: MessageHeaders = {
+  contentType: undefined,
+  id: undefined,
+  from: undefined,
+  trace: undefined,
+  info: undefined,
+};
+/** In exactly this spelling: the server takes out no other. */
+const INFO = 'Nats-Request-Info';
 
 /** Where the client keeps a message's bytes: header block first, `hdr` bytes long, −1 without. Pinned with its version. */
 interface RawMessage {
@@ -23,7 +33,7 @@ interface RawMessage {
 
 type Found = { -readonly [K in keyof MessageHeaders]: MessageHeaders[K] };
 
-/** The first value of each header; names are compared without case. */
+/** The first value of each header, but for `info`; names are compared without case. */
 export function readHeaders(m: Msg): MessageHeaders {
   const { _msg, _rdata } = m as unknown as RawMessage;
   if (_msg?.hdr === undefined || _rdata === undefined) return readSlowly(m);
@@ -37,7 +47,8 @@ export function readHeaders(m: Msg): MessageHeaders {
     const colon = text.indexOf(':', at);
     if (colon > at && colon < end) {
       const key = keyOf(text, at, colon);
-      if (key !== undefined) found[key] ??= text.slice(colon + 1, end).trim() || undefined;
+      if (key === 'info') found.info = text.slice(colon + 1, end).trim();
+      else if (key !== undefined) found[key] ??= text.slice(colon + 1, end).trim() || undefined;
     }
     at = end + 2;
   }
@@ -60,6 +71,8 @@ function keyOf(text: string, at: number, colon: number): keyof MessageHeaders | 
       return isName('traceparent', text, at, colon) ? 'trace' : undefined;
     case 12:
       return isName('content-type', text, at, colon) ? 'contentType' : undefined;
+    case 17:
+      return text.startsWith(INFO, at) ? 'info' : undefined;
     default:
       return undefined;
   }
@@ -77,6 +90,7 @@ function readSlowly(m: Msg): MessageHeaders {
     id: headers.get('Nats-Msg-Id') || undefined,
     from: headers.get('If-From') || undefined,
     trace: headers.get('traceparent') || undefined,
+    info: headers.values(INFO, Match.Exact).at(-1),
   };
 }
 

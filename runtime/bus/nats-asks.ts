@@ -7,24 +7,40 @@ import { encodeRefusal } from '#runtime/edge/replies';
 import type { Ask, AskDoor, Encoded, Logger } from '#runtime/shard/ports';
 import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
 import { asksOf } from './ask-batch.ts';
+import { closeSubscription } from './close-subscription.ts';
 import { busErrors } from './errors.ts';
 import { readHeaders } from './message-headers.ts';
 import { ReplyGuard } from './reply-guard.ts';
+import { claimedSenders, type Senders } from './senders.ts';
 import { addressOfTail, type Subjects } from './subjects.ts';
 
 /** Nodes that share the work of the short form. */
 const ROUTER_QUEUE = 'ask-router';
 
-export function natsAsks(nc: NatsConnection, subjects: Subjects, shard: number, logger: Logger): AskDoor {
+/**
+ * The door of a shard. Owners that follow one another in a handover share a `group`: of those that are open at the same
+ * moment exactly one gets an ask.
+ */
+export function natsAsks(
+  nc: NatsConnection,
+  subjects: Subjects,
+  shard: number,
+  logger: Logger,
+  group?: string,
+  senders: Senders = claimedSenders,
+): AskDoor {
   const guard = new ReplyGuard(subjects.prefix, logger);
   return {
     open(deliver) {
+      const queue = group === undefined ? {} : { queue: group };
       const subscription = nc.subscribe(subjects.wildcards.ask(shard), {
+        ...queue,
         callback: (error, m) => {
-          if (error === null && guard.accepts(m)) deliver(askOf(m));
+          if (error === null && guard.accepts(m)) deliver(new NatsAsk(m, nc, subjects, senders));
         },
       });
       const batches = nc.subscribe(subjects.wildcards.askBatch(shard), {
+        ...queue,
         callback: (error, m) => {
           if (error === null && guard.accepts(m)) deliverBatch(m);
         },
@@ -32,7 +48,7 @@ export function natsAsks(nc: NatsConnection, subjects: Subjects, shard: number, 
       const deliverBatch = (m: Msg): void => {
         let asks: readonly Ask[];
         try {
-          asks = asksOf(m, nc, logger);
+          asks = asksOf(m, nc, subjects, logger, senders);
         } catch (thrown) {
           m.respond(encodeRefusal(toWireError(thrown), undefined));
           return;
@@ -41,8 +57,7 @@ export function natsAsks(nc: NatsConnection, subjects: Subjects, shard: number, 
       };
       return {
         async close() {
-          subscription.unsubscribe();
-          batches.unsubscribe();
+          await Promise.all([subscription, batches].map((sub) => closeSubscription(nc, sub)));
         },
       };
     },
@@ -62,7 +77,8 @@ export function openAskRouter(
   subjects: Subjects,
   route: AskRoute,
   logger: Logger,
-): { close(): void } {
+  senders: Senders = claimedSenders,
+): { close(): Promise<void> } {
   const guard = new ReplyGuard(subjects.prefix, logger);
   const short = nc.subscribe(subjects.wildcards.askShort(), {
     queue: ROUTER_QUEUE,
@@ -84,11 +100,11 @@ export function openAskRouter(
     try {
       address = addressOfTail(m.subject);
     } catch (thrown) {
-      askOf(m).respond(encodeRefusal(toWireError(thrown), contentTypeOf(m)));
+      m.respond(encodeRefusal(toWireError(thrown), contentTypeOf(m)));
       return;
     }
     const shard = subjects.shardOf(address);
-    const ask = askOf(m);
+    const ask = new NatsAsk(m, nc, subjects, senders);
     if (route.offer(shard, ask)) return;
     const refusal = route.refusal(shard);
     if (refusal !== undefined) ask.respond(encodeRefusal(refusal, ask.contentType));
@@ -96,8 +112,8 @@ export function openAskRouter(
   }
 
   return {
-    close() {
-      for (const subscription of [short, ...malformed]) subscription.unsubscribe();
+    async close() {
+      await Promise.all([short, ...malformed].map((sub) => closeSubscription(nc, sub)));
     },
   };
 }
@@ -133,10 +149,6 @@ function contentTypeOf(m: Msg): string | undefined {
   return readHeaders(m).contentType;
 }
 
-function askOf(m: Msg): Ask {
-  return new NatsAsk(m);
-}
-
 /** A third of the time that the client's own encoder takes for a short text. */
 function bytesOf(body: Encoded): Uint8Array {
   return typeof body === 'string' ? Buffer.from(body) : body;
@@ -151,19 +163,27 @@ class NatsAsk implements Ask {
   readonly from: string | undefined;
   readonly trace: string | undefined;
   readonly #message: Msg;
+  readonly #nc: NatsConnection;
+  readonly #subjects: Subjects;
 
-  constructor(m: Msg) {
+  constructor(m: Msg, nc: NatsConnection, subjects: Subjects, senders: Senders) {
     this.#message = m;
+    this.#nc = nc;
+    this.#subjects = subjects;
     this.subject = m.subject;
     this.body = m.data;
-    const { contentType, id, from, trace } = readHeaders(m);
-    this.contentType = contentType;
-    this.id = id;
-    this.from = from;
-    this.trace = trace;
+    const found = readHeaders(m);
+    this.contentType = found.contentType;
+    this.id = found.id;
+    this.from = senders.ofAsk(found);
+    this.trace = found.trace;
   }
 
   respond(body: Encoded): void {
     this.#message.respond(bytesOf(body));
+  }
+
+  handOn(): void {
+    handOn(this.#nc, this.#subjects.askShard(addressOfTail(this.subject)), this.#message);
   }
 }

@@ -5,10 +5,17 @@
  *     gone. So it has a deadline and begins anew.
  * O2  What lies under `body/` is named after its content: it is stored once and never replaced.
  */
+
+import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { type ObjectStore, Objm } from '@nats-io/obj';
 import type { BlobStore } from '#runtime/shard/ports';
+import { FabricError } from '#schemas/fabric-error';
+import { busErrors } from './errors.ts';
+import { isForbidden } from './forbidden.ts';
+import { getSingly, listSingly } from './nats-blobs-singly.ts';
 import type { Subjects } from './subjects.ts';
+import { tidyJetStream } from './tidy-jetstream.ts';
 
 const CONTENT_ADDRESSED = 'body/';
 const GET_TIMEOUT_MS = 10_000;
@@ -26,7 +33,7 @@ export async function natsBlobs(
   subjects: Subjects,
   { bucket = subjects.buckets.objects, getTimeoutMs = GET_TIMEOUT_MS }: BlobOptions = {},
 ): Promise<BlobStore> {
-  const store = await new Objm(nc).open(bucket);
+  const store = await new Objm(tidyJetStream(nc)).open(bucket);
   return {
     async put(name, bytes) {
       if (name.startsWith(CONTENT_ADDRESSED) && (await isStored(store, name, bytes.byteLength))) return;
@@ -38,7 +45,8 @@ export async function natsBlobs(
         try {
           return await readOnce(store, name, getTimeoutMs);
         } catch (error) {
-          if (attempt === GET_ATTEMPTS_MAX) throw error;
+          if (isForbidden(error)) return await getSingly(await jetstreamManager(nc), bucket, name);
+          if (attempt === GET_ATTEMPTS_MAX) throw isCorrupt(error) ? corrupt(name, error) : error;
         }
       }
     },
@@ -49,10 +57,26 @@ export async function natsBlobs(
     },
 
     async list(prefix) {
-      const infos = await store.list();
+      const infos = await store.list().catch((error: unknown) => {
+        if (isForbidden(error)) return undefined;
+        throw error;
+      });
+      if (infos === undefined) return await listSingly(await jetstreamManager(nc), bucket, prefix);
       return infos.filter((i) => !i.deleted && i.name.startsWith(prefix)).map((i) => i.name);
     },
   };
+}
+
+/** The client has no type for it. */
+function isCorrupt(error: unknown): boolean {
+  return error instanceof Error && error.message.includes('corrupt object');
+}
+
+function corrupt(name: string, cause: unknown): FabricError {
+  return new FabricError(busErrors.object_corrupt, `${name} is not what was stored under its digest`, {
+    details: { name },
+    cause,
+  });
 }
 
 /** O2 */

@@ -4,13 +4,16 @@
  * I1  Every stored message after the position is delivered once and in stream order, through reconnects, server
  *     restarts and lost consumers: the position is ours, so a new consumer begins right behind it.
  */
-import { DeliverPolicy, type JetStreamManager, type JsMsg, jetstream } from '@nats-io/jetstream';
+
+import { DeliverPolicy, type JetStreamManager, type JsMsg } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { decode } from '#runtime/bus/codec';
 import type { Clock, InboxMessage, Logger, MailBundle, ShardInbox } from '#runtime/shard/ports';
 import { readStoredHeaders } from './message-headers.ts';
 import { readAheadBytes } from './read-ahead.ts';
+import { claimedSenders, type Senders } from './senders.ts';
 import type { Subjects } from './subjects.ts';
+import { tidyJetStream } from './tidy-jetstream.ts';
 
 /** Two missed heartbeats tell that a consumer is gone. */
 const HEARTBEAT_MS = 1_000;
@@ -23,6 +26,8 @@ export interface InboxDeps {
   readonly subjects: Subjects;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** What senders say of themselves where absent. */
+  readonly senders?: Senders;
 }
 
 export function natsInbox(deps: InboxDeps, shard: number): ShardInbox {
@@ -143,7 +148,7 @@ class InboxReader {
   /** I1: one consumer's life. */
   async #read(): Promise<void> {
     const { nc, subjects } = this.#deps;
-    const consumer = await jetstream(nc).consumers.get(subjects.streams.inbox, {
+    const consumer = await tidyJetStream(nc).consumers.get(subjects.streams.inbox, {
       filter_subjects: [...subjects.wildcards.inbox(this.#shard)],
       deliver_policy: DeliverPolicy.StartSequence,
       opt_start_seq: this.#last + 1,
@@ -161,7 +166,7 @@ class InboxReader {
         if (m.seq <= this.#last) continue;
         this.#last = m.seq;
         this.#pending = m.info.pending;
-        this.#deliver(messageOf(m));
+        this.#deliver(messageOf(m, this.#deps.senders ?? claimedSenders));
       }
     } finally {
       messages.stop();
@@ -169,7 +174,16 @@ class InboxReader {
   }
 }
 
-function messageOf(m: JsMsg): InboxMessage {
-  const { contentType, id, from, trace } = readStoredHeaders(m);
-  return { seq: m.seq, subject: m.subject, body: m.data, contentType, id, from, trace };
+function messageOf(m: JsMsg, senders: Senders): InboxMessage {
+  const found = readStoredHeaders(m);
+  const { contentType, id, trace } = found;
+  return {
+    seq: m.seq,
+    subject: m.subject,
+    body: m.data,
+    contentType,
+    id,
+    from: senders.ofSend(found),
+    trace,
+  };
 }

@@ -1,19 +1,25 @@
 /** Reads the whole log of a realm from its stream. */
+
+import { setTimeout as pause } from 'node:timers/promises';
 import {
+  type Consumer,
   DeliverPolicy,
   type JetStreamManager,
   type JsMsg,
-  jetstream,
   jetstreamManager,
 } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { LogMessage, LogReader } from '#runtime/witness/log-reader';
+import { isForbidden } from './forbidden.ts';
 import { readAheadBytes } from './read-ahead.ts';
 import type { Subjects } from './subjects.ts';
+import { tidyJetStream } from './tidy-jetstream.ts';
 
 /** Messages handed over at once at most: a reader that is slower than the server still gets to breathe. */
 const BATCH_MAX = 512;
 const BATCH_BYTES_MAX = 1024 * 1024;
+/** Who may have no consumer looks for new commits this often. */
+const FOLLOW_EVERY_MS = 250;
 const NANOS_PER_MS = 1e6;
 
 export async function natsLogReader(nc: NatsConnection, subjects: Subjects): Promise<LogReader> {
@@ -55,10 +61,11 @@ class NatsLogReader implements LogReader {
 
   async *#consume(from: number, end: number, signal?: AbortSignal): AsyncGenerator<readonly LogMessage[]> {
     if (signal?.aborted === true) return;
-    const consumer = await jetstream(this.#nc).consumers.get(this.#subjects.streams.log, {
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: from,
-    });
+    const consumer = await this.#consumer(from);
+    if (consumer === undefined) {
+      yield* this.#singly(from, end, signal);
+      return;
+    }
     // Not by callback: only messages that are taken are counted against what may be read ahead.
     const messages = await consumer.consume({ max_bytes: readAheadBytes(this.#nc) });
     const stop = (): void => messages.stop();
@@ -82,6 +89,38 @@ class NatsLogReader implements LogReader {
     } finally {
       signal?.removeEventListener('abort', stop);
       await messages.close();
+    }
+  }
+
+  /** Undefined where who reads may make none: a consumer can be told to deliver where its maker may not publish. */
+  async #consumer(from: number): Promise<Consumer | undefined> {
+    try {
+      return await tidyJetStream(this.#nc).consumers.get(this.#subjects.streams.log, {
+        deliver_policy: DeliverPolicy.StartSequence,
+        opt_start_seq: from,
+      });
+    } catch (thrown) {
+      if (isForbidden(thrown)) return undefined;
+      throw thrown;
+    }
+  }
+
+  /** By number, many at once. */
+  async *#singly(from: number, end: number, signal?: AbortSignal): AsyncGenerator<readonly LogMessage[]> {
+    for (let next = from; next <= end && signal?.aborted !== true; ) {
+      const { last } = await this.range();
+      if (next > last) {
+        if (end !== Number.POSITIVE_INFINITY) return;
+        await pause(FOLLOW_EVERY_MS, undefined, signal === undefined ? {} : { signal }).catch(
+          () => undefined,
+        );
+        continue;
+      }
+      const count = Math.min(BATCH_MAX, Math.min(end, last) - next + 1);
+      const found = await Promise.all(Array.from({ length: count }, (_, n) => this.get(next + n)));
+      next += count;
+      const batch = found.filter((message) => message !== undefined);
+      if (batch.length > 0) yield batch;
     }
   }
 }

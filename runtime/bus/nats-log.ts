@@ -1,12 +1,22 @@
 /** The log of a shard on JetStream. */
-import { DeliverPolicy, type JetStreamManager, jetstream } from '@nats-io/jetstream';
+
+import { DeliverPolicy, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import { headers, type NatsConnection } from '@nats-io/nats-core';
 import type { AppendResult, ShardLog, StoredCommit } from '#runtime/shard/ports';
 import type { AckMux } from './ack-mux.ts';
 import { readAheadBytes } from './read-ahead.ts';
 import type { Subjects } from './subjects.ts';
+import { tidyJetStream } from './tidy-jetstream.ts';
 
-const APPEND_TIMEOUT_MS = 5_000;
+/**
+ * A leader that steps down drops what it was sent without a word. An answer that is only late costs a read and a publish
+ * that is refused; one that never comes would cost all who wait as long as this.
+ */
+const APPEND_TIMEOUT_MS = 1_000;
+/** And so much more for each byte: a busy disk takes a large commit slowly. */
+const APPEND_TIMEOUT_MS_PER_BYTE = 2_000 / (1024 * 1024);
+/** The same for reading at the leader: while there is none, nobody answers. */
+const HEAD_TIMEOUT_MS = 250;
 /** Room for headers and subject in the largest message. */
 const HEADER_ROOM_BYTES = 4_096;
 /** Larger commits only get later, not cheaper. */
@@ -28,25 +38,34 @@ export interface LogDeps {
   readonly jsm: JetStreamManager;
   readonly acks: AckMux;
   readonly subjects: Subjects;
+  /** How long an answer is waited for, ms; 1,000 when absent. */
+  readonly appendTimeoutMs?: number;
 }
 
-export function natsLog({ nc, jsm, acks, subjects }: LogDeps, shard: number): ShardLog {
+export function natsLog(
+  { nc, jsm, acks, subjects, appendTimeoutMs = APPEND_TIMEOUT_MS }: LogDeps,
+  shard: number,
+): ShardLog {
   const subject = subjects.log(shard);
   const stream = subjects.streams.log;
   const bytesMax = Math.min((nc.info?.max_payload ?? 1024 * 1024) - HEADER_ROOM_BYTES, COMMIT_BYTES_MAX);
+
+  let leader: Promise<JetStreamManager> | undefined;
 
   return {
     bytesMax,
 
     async head() {
-      const last = await jsm.streams.getMessage(stream, { last_by_subj: subject });
+      leader ??= jetstreamManager(nc, { checkAPI: false, timeout: HEAD_TIMEOUT_MS });
+      const last = await (await leader).streams.getMessage(stream, { last_by_subj: subject });
       return last === null ? undefined : { seq: last.seq, bytes: last.data };
     },
 
     async append(bytes, expectedSeq) {
       const hdrs = headers();
       hdrs.set('Nats-Expected-Last-Subject-Sequence', String(expectedSeq));
-      const reply = await acks.request(subject, bytes, hdrs, APPEND_TIMEOUT_MS);
+      const timeoutMs = appendTimeoutMs + bytes.byteLength * APPEND_TIMEOUT_MS_PER_BYTE;
+      const reply = await acks.request(subject, bytes, hdrs, timeoutMs);
       if (reply.kind === 'silence') return { kind: 'unclear', reason: reply.reason };
       if (reply.kind === 'unsendable') return refused(reply.reason);
       return resultOf(parseAck(reply.data));
@@ -54,7 +73,7 @@ export function natsLog({ nc, jsm, acks, subjects }: LogDeps, shard: number): Sh
 
     async *read(afterSeq, throughSeq) {
       if (afterSeq >= throughSeq) return;
-      const consumer = await jetstream(nc).consumers.get(stream, {
+      const consumer = await tidyJetStream(nc).consumers.get(stream, {
         filter_subjects: subject,
         opt_start_seq: afterSeq + 1,
         deliver_policy: DeliverPolicy.StartSequence,

@@ -1,7 +1,8 @@
 /**
  * The realm's own nats-server, as a child process.
  *
- * V1  It listens on loopback only and asks for a token that only the owner of the data folder can read.
+ * V1  It listens on loopback only and asks for a token that only the owner of the data folder can read; or, with
+ *     accounts, for a key that they name, over TLS.
  * V2  It never outlives its parent (tether.ts), even when that is ended by SIGKILL.
  * V3  When it dies by itself it is started again on the same port and data; clients reconnect.
  * V4  Two servers never work on one data folder: one that an earlier owner left behind has ended before ours begins.
@@ -22,6 +23,8 @@ import { busErrors } from './errors.ts';
 import { writePrivateFile } from './file.ts';
 import { endLeftover, signalGroup, spawnTethered } from './tether.ts';
 
+/** What a realm's own server calls itself. */
+export const EMBEDDED_NAME = 'infrafabric';
 /** Largest message: the server warns above this, and a commit or a body rarely comes near it. */
 export const MAX_PAYLOAD_BYTES = 8 * 1024 * 1024;
 /** What may wait for one client before the server drops it as too slow: every shard of a node reads ahead on one connection. */
@@ -43,6 +46,8 @@ const PORT_ATTEMPTS_MAX = 3;
 /** The disk is the bound; the server's own (three quarters of what is free) would refuse our streams on a small one. */
 const FILE_STORE_MAX = '1PB';
 const PID_FILE = 'nats-server.pid';
+/** Beside the config, which includes it. */
+export const ACCOUNTS_FILE = 'nats-accounts.conf';
 
 export interface EmbeddedServerOptions {
   readonly dataDir: string;
@@ -53,12 +58,24 @@ export interface EmbeddedServerOptions {
   /** 0 or absent: a free one. */
   readonly port?: number;
   readonly websocketPort?: number;
+  /** Who may sign on, in place of the token. */
+  readonly secure?: ServerSecurity;
   readonly logger: Logger;
+}
+
+export interface ServerSecurity {
+  /** The `accounts` of the server's config. */
+  readonly accounts: string;
+  /** Address to listen on; loopback when absent. */
+  readonly host?: string;
+  readonly certFile: string;
+  readonly keyFile: string;
 }
 
 export class EmbeddedServer {
   readonly url: string;
-  readonly token: string;
+  /** Undefined where keys sign on. */
+  readonly token: string | undefined;
   readonly websocketUrl: string | undefined;
   readonly #options: EmbeddedServerOptions;
   readonly #config: string;
@@ -71,9 +88,12 @@ export class EmbeddedServer {
   private constructor(options: EmbeddedServerOptions, port: number, websocketPort: number | undefined) {
     this.#options = options;
     this.#config = join(options.dataDir, 'nats-server.conf');
-    this.url = `nats://127.0.0.1:${port}`;
-    this.websocketUrl = websocketPort === undefined ? undefined : `ws://127.0.0.1:${websocketPort}`;
-    this.token = readToken(join(options.dataDir, 'token'));
+    const { dataDir, secure } = options;
+    this.url = `${secure === undefined ? 'nats' : 'tls'}://127.0.0.1:${port}`;
+    const websocket = secure === undefined ? 'ws' : 'wss';
+    this.websocketUrl = websocketPort === undefined ? undefined : `${websocket}://127.0.0.1:${websocketPort}`;
+    this.token = secure === undefined ? readToken(join(dataDir, 'token')) : undefined;
+    if (secure !== undefined) writePrivateFile(join(dataDir, ACCOUNTS_FILE), secure.accounts);
     writePrivateFile(this.#config, configText(options, this.token, port, websocketPort));
   }
 
@@ -102,6 +122,13 @@ export class EmbeddedServer {
     const file = join(this.#options.dataDir, PID_FILE);
     const pid = existsSync(file) ? Number.parseInt(readFileSync(file, 'utf8'), 10) : 0;
     return pid > 0 ? pid : undefined;
+  }
+
+  /** Puts other accounts in force; the server ends the connections of whoever is in them no more. */
+  reload(accounts: string): void {
+    writePrivateFile(join(this.#options.dataDir, ACCOUNTS_FILE), accounts);
+    // Where none runs at this moment, the next one reads the file.
+    if (this.pid !== undefined && this.#child?.exitCode === null) process.kill(this.pid, 'SIGHUP');
   }
 
   /** SIGTERM, and SIGKILL for a server that does not end. */
@@ -221,26 +248,33 @@ function readToken(path: string): string {
 
 /** JSON strings are valid in the server's config language. */
 function configText(
-  { dataDir, strict }: EmbeddedServerOptions,
-  token: string,
+  { dataDir, strict, secure }: EmbeddedServerOptions,
+  token: string | undefined,
   port: number,
   websocketPort: number | undefined,
 ): string {
   const quote = (text: string): string => JSON.stringify(text);
+  const host = secure?.host ?? '127.0.0.1';
+  const tls =
+    secure === undefined
+      ? ''
+      : `tls { cert_file: ${quote(secure.certFile)}, key_file: ${quote(secure.keyFile)} }\n`;
   const websocket =
-    websocketPort === undefined ? '' : `websocket { listen: "127.0.0.1:${websocketPort}", no_tls: true }\n`;
-  return `listen: "127.0.0.1:${port}"
-server_name: "infrafabric"
+    websocketPort === undefined
+      ? ''
+      : `websocket { listen: "${host}:${websocketPort}"\n${tls === '' ? 'no_tls: true' : tls} }\n`;
+  return `listen: "${host}:${port}"
+server_name: ${quote(EMBEDDED_NAME)}
 pid_file: ${quote(join(dataDir, PID_FILE))}
 max_payload: ${MAX_PAYLOAD_BYTES}
 max_pending: ${MAX_PENDING_BYTES}
-authorization { token: ${quote(token)} }
+${token === undefined ? `include "./${ACCOUNTS_FILE}"` : `authorization { token: ${quote(token)} }`}
 jetstream {
   store_dir: ${quote(join(dataDir, 'jetstream'))}
   max_file_store: ${FILE_STORE_MAX}
   ${strict ? 'sync_interval: always' : ''}
 }
-${websocket}`;
+${tls}${websocket}`;
 }
 
 async function freePort(): Promise<number> {

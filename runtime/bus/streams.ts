@@ -12,8 +12,10 @@ import {
 import { Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { Objm } from '@nats-io/obj';
+import type { Logger } from '#runtime/shard/ports';
 import { FabricError } from '#schemas/fabric-error';
 import { busErrors } from './errors.ts';
+import { firstReplicas, isTooFewServers, type Replicas } from './replicas.ts';
 import type { Subjects } from './subjects.ts';
 
 /** Shards know their duplicates themselves; the stream's own memory of ids would take two senders' equal ids for one. */
@@ -25,38 +27,47 @@ const DEAD_DUPLICATE_WINDOW_NS = 120 * 1e9;
 const KEY_REVISIONS_MAX = 64;
 
 export interface StreamOptions {
-  readonly replicas: number;
+  /** Copies of what is made now. */
+  readonly replicas: Replicas;
   readonly inboxBytesMax: number;
   readonly deadBytesMax: number;
   /** −1: no bound. */
   readonly logBytesMax: number;
   /** Absent: no bound. */
   readonly objectBytesMax?: number | undefined;
+  readonly logger?: Logger;
 }
 
 type Wanted = Partial<StreamConfig> & Pick<StreamConfig, 'name' | 'subjects'>;
 
-/** Throws `stream_drift`, `shards_changed`, or `storage_refused` where the server has no room for a stream. */
+/**
+ * Resolves with the number of copies that the log has. What is there keeps the number that it has.
+ *
+ * Throws `stream_drift`, `shards_changed`, `replicas_refused` where the servers for so many copies are not there, or
+ * `storage_refused` where the server has no room for a stream.
+ */
 export async function ensureStreams(
   nc: NatsConnection,
   subjects: Subjects,
   options: StreamOptions,
-): Promise<void> {
+): Promise<number> {
   try {
-    await ensure(nc, subjects, options);
+    return await ensure(nc, subjects, options);
   } catch (thrown) {
-    if (!(thrown instanceof JetStreamApiError) || !NO_ROOM.has(thrown.code)) throw thrown;
+    if (!(thrown instanceof JetStreamApiError)) throw thrown;
+    const { replicas, inboxBytesMax, deadBytesMax, logBytesMax } = options;
+    if (isTooFewServers(thrown)) {
+      throw new FabricError(
+        busErrors.replicas_refused,
+        `The servers cannot keep ${replicas} copies of a stream: ${thrown.message}`,
+        { details: { replicas }, cause: thrown },
+      );
+    }
+    if (!NO_ROOM.has(thrown.code)) throw thrown;
     throw new FabricError(
       busErrors.storage_refused,
       `The server has no room for the streams: ${thrown.message}`,
-      {
-        details: {
-          inboxBytesMax: options.inboxBytesMax,
-          deadBytesMax: options.deadBytesMax,
-          logBytesMax: options.logBytesMax,
-        },
-        cause: thrown,
-      },
+      { details: { inboxBytesMax, deadBytesMax, logBytesMax }, cause: thrown },
     );
   }
 }
@@ -64,13 +75,47 @@ export async function ensureStreams(
 /** Insufficient resources, and limits of the account. */
 const NO_ROOM = new Set([10_002, 10_023, 10_028, 10_047]);
 
-async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOptions): Promise<void> {
+async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOptions): Promise<number> {
   const jsm = await jetstreamManager(nc);
-  const { streams, buckets, wildcards } = subjects;
+  const { streams, buckets } = subjects;
+  // The log comes first: how many copies it can have, all others get.
+  const replicas = await firstReplicas({
+    isClustered: nc.info?.cluster !== undefined && nc.info.cluster !== '',
+    wish: options.replicas,
+    present: async () => (await configOf(jsm, streams.log))?.num_replicas,
+    create: (n) => ensureStream(jsm, subjects, wantedStreams(subjects, options, n)[0]),
+    ...(options.logger !== undefined && { logger: options.logger }),
+  });
+  for (const config of wantedStreams(subjects, options, replicas)) {
+    await ensureStream(jsm, subjects, config);
+  }
+  const kvm = new Kvm(nc);
+  for (const bucket of [buckets.claims, buckets.nodes]) {
+    await undrifted(bucket, kvm.create(bucket, { replicas, history: 1, markerTTL: MARKER_TTL_MS }));
+  }
+  for (const bucket of [buckets.keys, buckets.witness]) {
+    await undrifted(bucket, kvm.create(bucket, { replicas, history: 1 }));
+  }
+  await undrifted(buckets.tiles, new Objm(nc).create(buckets.tiles, { replicas, storage: StorageType.File }));
+  // As of the streams, an operator may change the bound.
+  const objectBytesMax =
+    (await configOf(jsm, `OBJ_${buckets.objects}`))?.max_bytes ?? options.objectBytesMax ?? -1;
+  await undrifted(
+    buckets.objects,
+    new Objm(nc).create(buckets.objects, { replicas, storage: StorageType.File, max_bytes: objectBytesMax }),
+  );
+  return replicas;
+}
+
+function wantedStreams(
+  { streams, buckets, wildcards }: Subjects,
+  options: StreamOptions,
+  replicas: number,
+): readonly [log: Wanted, ...others: Wanted[]] {
   const common = {
     storage: StorageType.File,
     retention: RetentionPolicy.Limits,
-    num_replicas: options.replicas,
+    num_replicas: replicas,
     discard: DiscardPolicy.New,
     allow_rollup_hdrs: false,
     allow_msg_ttl: false,
@@ -80,7 +125,7 @@ async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOpt
   };
   /** Nothing that was acknowledged goes by itself. */
   const kept = { max_age: 0, max_msgs: -1, max_msgs_per_subject: -1 };
-  const wanted: Wanted[] = [
+  return [
     {
       ...common,
       ...kept,
@@ -120,36 +165,21 @@ async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOpt
       allow_direct: true,
     },
   ];
-  for (const config of wanted) {
-    let present = await configOf(jsm, config.name);
-    if (present === undefined) {
-      try {
-        await jsm.streams.add(config);
-        continue;
-      } catch (error) {
-        // Another node was faster and made it otherwise: the drift says how.
-        if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NAME_IN_USE) throw error;
-        present = await configOf(jsm, config.name);
-      }
+}
+
+async function ensureStream(jsm: JetStreamManager, subjects: Subjects, config: Wanted): Promise<void> {
+  let present = await configOf(jsm, config.name);
+  if (present === undefined) {
+    try {
+      await jsm.streams.add(config);
+      return;
+    } catch (error) {
+      // Another node was faster and made it otherwise: the drift says how.
+      if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NAME_IN_USE) throw error;
+      present = await configOf(jsm, config.name);
     }
-    if (present !== undefined) checkDrift(config, present, subjects);
   }
-  const kvm = new Kvm(nc);
-  const { replicas } = options;
-  for (const bucket of [buckets.claims, buckets.nodes]) {
-    await undrifted(bucket, kvm.create(bucket, { replicas, history: 1, markerTTL: MARKER_TTL_MS }));
-  }
-  for (const bucket of [buckets.keys, buckets.witness]) {
-    await undrifted(bucket, kvm.create(bucket, { replicas, history: 1 }));
-  }
-  await undrifted(buckets.tiles, new Objm(nc).create(buckets.tiles, { replicas, storage: StorageType.File }));
-  // As of the streams, an operator may change the bound.
-  const objectBytesMax =
-    (await configOf(jsm, `OBJ_${buckets.objects}`))?.max_bytes ?? options.objectBytesMax ?? -1;
-  await undrifted(
-    buckets.objects,
-    new Objm(nc).create(buckets.objects, { replicas, storage: StorageType.File, max_bytes: objectBytesMax }),
-  );
+  if (present !== undefined) checkDrift(config, present, subjects);
 }
 
 /** A bucket that is there is left as it is; one that was made otherwise is refused. */

@@ -152,9 +152,38 @@ export class Subjects {
     return { address: `${type}/${id.replaceAll('%2E', '.')}`, event: event.join('.') };
   }
 
+  /** Orders for effects that a node runs for others, and their results: between nodes only. */
+  effect(nodeId: string): string {
+    return `${this.prefix}.effect.${nodeId}`;
+  }
+
   api(verb: string): string {
     return `${this.prefix}.api.${verb}`;
   }
+
+  /** Names of everything that is stored: streams, and those under the buckets. */
+  get stored(): {
+    readonly streams: readonly string[];
+    readonly kv: readonly string[];
+    readonly obj: readonly string[];
+  } {
+    const { objects, tiles, ...kv } = this.buckets;
+    return { streams: Object.values(this.streams), kv: Object.values(kv), obj: [objects, tiles] };
+  }
+
+  /** What rights name; `type` is a kind, `id` an actor of it or a star for all. The caller checks both. */
+  readonly reach = {
+    /** Asks in every form in which they travel. A batch is to any actor of its type. */
+    ask: (type: string, id: string): readonly string[] => [
+      `${this.prefix}.ask.${type}.${encodeId(id)}`,
+      `${this.prefix}.ask.*.${type}.${encodeId(id)}`,
+      ...(id === '*' ? [`${this.prefix}.asks.*.${type}`] : []),
+    ],
+    in: (type: string, id: string): string => `${this.prefix}.in.${type}.${encodeId(id)}`,
+    asks: (): readonly string[] => [`${this.prefix}.ask.>`, `${this.prefix}.asks.>`],
+    api: (): string => `${this.prefix}.api.>`,
+    effects: (): string => `${this.prefix}.effect.*`,
+  };
 
   /** What to subscribe to. */
   readonly wildcards = {

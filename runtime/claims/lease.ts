@@ -5,10 +5,13 @@
  *     compare-and-swap renewals.
  * L2  An unclear answer is settled by reading: the value carries a nonce of this very acquisition.
  * L3  A holder that could not renew within the TTL by its own clock considers the lease lost. That serves liveness;
- *     safety rests on the fencing token, which whoever is written to must check.
+ *     safety rests on the fencing token, which whoever is written to must check. One whose work is fenced may be
+ *     tenacious: it holds on while the store is away, and takes the lease again where it expired and nobody has it.
+ * L4  A transfer is one compare-and-swap: the lease is the giver's before it and the taker's after it, and nobody's at
+ *     no time. The taker begins by a renewal under a nonce of its own; a taker that never does lets it expire.
  */
 import type { Clock, Logger, Random } from '#runtime/shard/ports';
-import type { LeaseStore } from './lease-store.ts';
+import type { LeaseRow, LeaseStore } from './lease-store.ts';
 
 /** A lease is renewed this often within its TTL: two renewals may fail before it is lost. */
 const RENEWALS_PER_TTL = 3;
@@ -21,6 +24,8 @@ export interface LeaseOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** L3. */
+  readonly tenacious?: boolean;
 }
 
 /** Takes the lease, or undefined where another holds it. Rejects when the store cannot say. */
@@ -40,10 +45,41 @@ export async function acquireLease(options: LeaseOptions): Promise<Lease | undef
   return revision === undefined ? undefined : new Lease(options, value, revision, askedAt);
 }
 
+/**
+ * Takes a lease that its holder transferred to us, as {@link readClaim} told (L4); undefined where it expired or is
+ * somebody else's by now. Rejects when the store cannot say.
+ */
+export async function adoptLease(options: LeaseOptions, row: LeaseRow): Promise<Lease | undefined> {
+  const { store, key, holder, ttlMs, clock, random } = options;
+  const value = JSON.stringify({ holder, nonce: random.id() });
+  const askedAt = clock.now();
+  let revision: number | undefined;
+  try {
+    revision = await store.update(key, value, row.revision, ttlMs);
+  } catch (unclear) {
+    // L2.
+    const found = await store.get(key);
+    if (found?.value !== value) throw unclear;
+    revision = found.revision;
+  }
+  return revision === undefined ? undefined : new Lease(options, value, revision, askedAt);
+}
+
+/** What the stored value of a lease says. */
+export interface Claim {
+  readonly holder: string;
+  /** Set where it was transferred and not begun yet: what its giver has to say to the holder. */
+  readonly given?: string;
+}
+
+export function readClaim({ value }: Pick<LeaseRow, 'value'>): Claim {
+  const { holder, given } = JSON.parse(value) as Claim;
+  return { holder, ...(given !== undefined && { given }) };
+}
+
 /** Who holds a lease, by its stored value. */
-export function holderOf({ value }: { readonly value: string }): string {
-  const { holder } = JSON.parse(value) as { holder: string };
-  return holder;
+export function holderOf(row: Pick<LeaseRow, 'value'>): string {
+  return readClaim(row).holder;
 }
 
 export class Lease {
@@ -58,6 +94,7 @@ export class Lease {
   #renewedAt: number;
   #timer: unknown;
   #ended = false;
+  #renewing: Promise<void> | undefined;
   #lose: (reason: string) => void = () => {};
 
   constructor(options: LeaseOptions, value: string, revision: number, renewedAt: number) {
@@ -80,9 +117,32 @@ export class Lease {
     await this.#options.store.remove(this.key, this.#revision);
   }
 
+  /**
+   * Makes `holder` the one who holds the lease, with a word for it (L4). False where the lease was lost before, or
+   * where it is not clear that the transfer is stored: whoever holds it then, it is not this one.
+   */
+  async transfer(holder: string, given: string): Promise<boolean> {
+    // A renewal under way would change the revision.
+    await this.#renewing;
+    if (this.#ended) return false;
+    this.#end();
+    const { store, ttlMs, random } = this.#options;
+    const value = JSON.stringify({ holder, nonce: random.id(), given });
+    try {
+      if ((await store.update(this.key, value, this.#revision, ttlMs)) !== undefined) return true;
+    } catch {
+      // Unclear: what is stored tells (L2).
+    }
+    return (await store.get(this.key))?.value === value;
+  }
+
   #arm(): void {
     const { clock, ttlMs } = this.#options;
-    this.#timer = clock.setTimer(() => void this.#renew(), ttlMs / RENEWALS_PER_TTL);
+    this.#timer = clock.setTimer(() => {
+      this.#renewing = this.#renew().finally(() => {
+        this.#renewing = undefined;
+      });
+    }, ttlMs / RENEWALS_PER_TTL);
   }
 
   async #renew(): Promise<void> {
@@ -94,6 +154,9 @@ export class Lease {
         // A renewal whose answer was lost looks like a conflict (L2).
         const found = await store.get(this.key);
         if (found?.value === this.#value) revision = found.revision;
+        else if (found === undefined && this.#options.tenacious === true) {
+          revision = await store.create(this.key, this.#value, ttlMs);
+        }
       }
       if (this.#ended) return;
       if (revision === undefined) {
@@ -106,7 +169,7 @@ export class Lease {
       if (this.#ended) return;
       logger.warn({ key: this.key, error: (error as Error).message }, 'lease_renewal_unclear');
       // L3.
-      if (clock.now() - this.#renewedAt >= ttlMs) {
+      if (this.#options.tenacious !== true && clock.now() - this.#renewedAt >= ttlMs) {
         this.#fail('it could not be renewed within its TTL');
         return;
       }

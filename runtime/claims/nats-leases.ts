@@ -1,15 +1,19 @@
 /** Leases on a JetStream KV bucket whose entries have a TTL of their own. */
+
 import { JetStreamApiError, jetstream } from '@nats-io/jetstream';
 import { Kvm, KvWatchInclude } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
+import { watchRows } from '#runtime/bus/kv-watch';
+import { tidyJetStream } from '#runtime/bus/tidy-jetstream';
 import type { LeaseStore } from './lease-store.ts';
 
 /** "wrong last sequence": the key has another revision. */
 const WRONG_LAST_SEQUENCE = 10_071;
-const REQUEST_TIMEOUT_MS = 2_000;
+/** Within the shortest TTL. */
+const REQUEST_TIMEOUT_MS = 1_000;
 
 export async function natsLeases(nc: NatsConnection, bucket: string): Promise<LeaseStore> {
-  const kv = await new Kvm(nc).open(bucket);
+  const kv = await new Kvm(tidyJetStream(nc)).open(bucket);
   const js = jetstream(nc, { timeout: REQUEST_TIMEOUT_MS });
 
   async function isOurs(publish: Promise<{ seq: number }>): Promise<number | undefined> {
@@ -69,5 +73,11 @@ export async function natsLeases(nc: NatsConnection, bucket: string): Promise<Le
         },
       };
     },
+
+    watch: (prefix, heard) =>
+      watchRows(kv, `${prefix}>`, (entry) => {
+        const { key, revision } = entry;
+        heard(key, entry.operation === 'PUT' ? { value: entry.string(), revision } : undefined);
+      }),
   };
 }

@@ -113,8 +113,8 @@ export async function checkPorts(
   const name = 'ports';
   let ports: number[] = [];
   try {
-    const nats = file === undefined ? {} : loadConfig(file, { env }).config.nats;
-    ports = [nats.port, nats.websocketPort].filter((port) => port !== undefined && port !== 0) as number[];
+    const nats = file === undefined ? undefined : loadConfig(file, { env }).config.nats;
+    ports = [nats?.port, nats?.websocketPort].filter((port) => port !== undefined && port !== 0) as number[];
   } catch {
     return { name, state: 'skip', seen: 'unknown until the config is right' };
   }

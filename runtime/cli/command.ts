@@ -9,6 +9,7 @@ export interface CommonOptions {
   readonly json?: boolean;
   readonly data?: string;
   readonly config?: string;
+  readonly nkey?: string;
   readonly debug?: boolean;
 }
 
@@ -63,6 +64,7 @@ export function handle<A extends readonly unknown[], O>(
     .addOption(new Option('--json', 'machine-readable output: JSON, one object a line'))
     .addOption(new Option('--data <dir>', 'data folder of the realm'))
     .addOption(new Option('--config <file>', 'config of the realm'))
+    .addOption(new Option('--nkey <file>', 'key to sign on with to a secure realm'))
     .addOption(new Option('--debug', 'with an error: its stack and causes'))
     .helpOption('-h, --help', 'this help')
     .action(async (...given: unknown[]) => {

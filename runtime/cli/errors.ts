@@ -2,6 +2,10 @@
 import { errorKinds } from '#schemas/fabric-error';
 
 export const cliErrors = errorKinds({
+  no_sign_on: {
+    retryable: false,
+    help: 'Name the file of your key with --nkey or INFRAFABRIC_NKEY; `infrafabric keys new operator/NAME` makes one.',
+  },
   usage: { retryable: false, help: 'Add --help to see the arguments, options and examples of a command.' },
   bad_event_text: {
     retryable: false,
@@ -34,6 +38,14 @@ export const cliErrors = errorKinds({
   stop_timeout: {
     retryable: true,
     help: 'It still works on something: try again, or end the process by its pid.',
+  },
+  drain_timeout: {
+    retryable: true,
+    help: 'The node goes on giving away: `infrafabric shards` says where shards want to be and why they cannot.',
+  },
+  join_unknown: {
+    retryable: false,
+    help: 'Give the URL that `infrafabric env` prints on a node, or the data folder of a node that runs on this machine.',
   },
   letter_missing: {
     retryable: false,

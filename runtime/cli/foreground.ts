@@ -4,9 +4,10 @@ import type { Plan } from './commands/up.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { Io, Out } from './io.ts';
 import { LiveView } from './live-view.ts';
-import { mannerOf, readRun } from './locate.ts';
+import { locate, mannerOf, readRun } from './locate.ts';
 import { logger, logLevel } from './logger.ts';
 import { openRealm } from './nats-realm.ts';
+import type { NodePlace } from './place.ts';
 import { plural, span } from './render/format.ts';
 import { palette, wantsColour } from './render/palette.ts';
 import { welcomeLines } from './render/welcome.ts';
@@ -15,13 +16,14 @@ import { treeSettled } from './tree-settled.ts';
 export interface Foreground {
   readonly plan: Plan;
   readonly join: string | undefined;
+  readonly place: NodePlace;
   readonly io: Io;
   readonly out: Out;
   readonly builtins: Builtins;
 }
 
 /** Resolves once the node has stopped: by Ctrl-C, by `down`, or by a fault, which is thrown. */
-export async function runForeground({ plan, join, io, out, builtins }: Foreground): Promise<ExitCode> {
+export async function runForeground({ plan, join, place, io, out, builtins }: Foreground): Promise<ExitCode> {
   const { startNode } = await import('#runtime/node/node');
   const startedAt = Date.now();
   const view = new LiveView(io, out);
@@ -42,6 +44,7 @@ export async function runForeground({ plan, join, io, out, builtins }: Foregroun
     ...(plan.file !== undefined && { configFile: plan.file }),
     log,
     ...(join !== undefined && { join }),
+    place,
     signal: io.signal,
   });
   const interrupted = Promise.withResolvers<void>();
@@ -49,7 +52,7 @@ export async function runForeground({ plan, join, io, out, builtins }: Foregroun
   if (io.signal.aborted) interrupted.resolve();
   const ended = Promise.race([node.stopped, interrupted.promise]);
   const run = readRun(dataDir);
-  await using realm = run === undefined ? undefined : await openRealm({ ...run, dataDir, run });
+  await using realm = run === undefined ? undefined : await openRealm(locate({ data: dataDir }, io));
   if (realm !== undefined && spec.children.length > 0) {
     const settled = treeSettled(realm);
     // Stopped meanwhile, nobody waits for it any more.

@@ -24,6 +24,8 @@ export interface Surroundings {
 }
 
 export interface Choice {
+  /** File of the key to sign on with. */
+  readonly nkey?: string | undefined;
   readonly data?: string | undefined;
   readonly config?: string | undefined;
 }
@@ -37,6 +39,12 @@ export interface Target {
   readonly realm?: string;
   readonly dataDir?: string;
   readonly run?: RunFile;
+  /** Keys sign on there. */
+  readonly secure?: boolean;
+  /** Where the certificate of the server's authority lies. */
+  readonly ca?: string;
+  /** File of the key to sign on with; one of the data folder's where absent. */
+  readonly nkey?: string;
 }
 
 const runFileSchema = z.object({
@@ -48,11 +56,25 @@ const runFileSchema = z.object({
   token: z.string().optional(),
   websocketUrl: z.string().optional(),
   joined: z.boolean().optional(),
+  secure: z.object({ ca: z.string().optional() }).optional(),
   startedAt: z.number(),
 });
 
-/** Finds a running realm. Throws `not_running` or `ambiguous_realm`. */
-export function locate(choice: Choice, { env: given, cwd }: Surroundings): Target {
+/** Finds a running realm, and as whom to sign on to it. Throws `not_running` or `ambiguous_realm`. */
+export function locate(choice: Choice, around: Surroundings): Target {
+  const target = locateRealm(choice, around);
+  const filled = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
+  const nkey = choice.nkey ?? filled(around.env['INFRAFABRIC_NKEY']);
+  const ca = target.ca ?? filled(around.env['INFRAFABRIC_CA']);
+  return {
+    ...target,
+    ...((nkey !== undefined || ca !== undefined) && { secure: true }),
+    ...(nkey !== undefined && { nkey: resolve(around.cwd, nkey) }),
+    ...(ca !== undefined && { ca: resolve(around.cwd, ca) }),
+  };
+}
+
+function locateRealm(choice: Choice, { env: given, cwd }: Surroundings): Target {
   if (choice.data !== undefined) return fromData(resolve(cwd, choice.data), { env: given, cwd });
   const named = choice.config === undefined ? undefined : resolve(cwd, choice.config);
   if (named !== undefined && !existsSync(named)) throw missingConfig(named);
@@ -71,7 +93,13 @@ export function locate(choice: Choice, { env: given, cwd }: Surroundings): Targe
       return fromData(peek.dataDir, { env, cwd }, { config });
     }
     // No node here, maybe elsewhere; the keys of senders are kept here all the same.
-    return { url: server, prefix: peek.prefix, dataDir: peek.dataDir, ...realmOf(peek.realm) };
+    return {
+      url: server,
+      prefix: peek.prefix,
+      dataDir: peek.dataDir,
+      ...realmOf(peek.realm),
+      ...(peek.secure && { secure: true, ...(peek.ca !== undefined && { ca: peek.ca }) }),
+    };
   }
   const running = runningUnder(join(cwd, DATA_ROOT));
   const [only, second] = running;
@@ -114,16 +142,26 @@ export function findConfig(folder: string): string | undefined {
 export function peekConfig(
   file: string,
   env: Surroundings['env'],
-): { readonly realm?: string; readonly prefix: string; readonly url?: string; readonly dataDir: string } {
+): {
+  readonly realm?: string;
+  readonly prefix: string;
+  readonly url?: string;
+  readonly dataDir: string;
+  readonly secure: boolean;
+  readonly ca?: string;
+} {
   const raw = readLoosely(file);
   const text = (value: unknown): string | undefined =>
     typeof value === 'string' ? interpolate(value, env).text : undefined;
   const realm = text(raw['realm']);
-  const nats = raw['nats'];
-  const url = typeof nats === 'object' && nats !== null && 'url' in nats ? text(nats.url) : undefined;
+  const found = raw['nats'];
+  const nats: Record<string, unknown> = typeof found === 'object' && found !== null ? { ...found } : {};
+  const [url, ca] = [text(nats['url']), text(nats['ca'])];
   return {
     ...realmOf(realm),
     ...(url !== undefined && { url }),
+    secure: nats['secure'] === true,
+    ...(ca !== undefined && { ca: resolve(dirname(file), ca) }),
     prefix: text(raw['prefix']) ?? PREFIX_DEFAULT,
     dataDir: resolve(dirname(file), text(raw['data']) ?? join(DATA_ROOT, realm ?? 'realm')),
   };
@@ -145,8 +183,13 @@ export function missingConfig(file: string): FabricError {
   return new FabricError(cliErrors.config_missing, `There is no config ${file}`, { details: { file } });
 }
 
+/** A text with its commands, which begin a code span, as they are to be typed here. */
+export function typed(text: string, around: Pick<Surroundings, 'env'>): string {
+  return text.replaceAll('`infrafabric ', `\`${programOf(around)} `);
+}
+
 /** npm is how those have it who did not install it for everybody. */
-function programOf({ env }: Surroundings): string {
+function programOf({ env }: Pick<Surroundings, 'env'>): string {
   return env['npm_command'] === undefined ? 'infrafabric' : 'npx infrafabric';
 }
 
@@ -197,8 +240,16 @@ function notRunning(
 }
 
 function targetOf(dataDir: string, run: RunFile): Target {
-  const { url, token, prefix, realm } = run;
-  return { url, prefix, realm, dataDir, run, ...(token !== undefined && { token }) };
+  const { url, token, prefix, realm, secure } = run;
+  return {
+    url,
+    prefix,
+    realm,
+    dataDir,
+    run,
+    ...(token !== undefined && { token }),
+    ...(secure !== undefined && { secure: true, ...(secure.ca !== undefined && { ca: secure.ca }) }),
+  };
 }
 
 function runningUnder(root: string): Target[] {
@@ -224,12 +275,13 @@ function readRunFile(dataDir: string): RunFile | undefined {
   }
   const run = runFileSchema.safeParse(parsed);
   if (!run.success) return undefined;
-  const { token, websocketUrl, joined, ...rest } = run.data;
+  const { token, websocketUrl, joined, secure, ...rest } = run.data;
   return {
     ...rest,
     ...(token !== undefined && { token }),
     ...(websocketUrl !== undefined && { websocketUrl }),
     ...(joined !== undefined && { joined }),
+    ...(secure !== undefined && { secure: secure.ca === undefined ? {} : { ca: secure.ca } }),
   };
 }
 

@@ -7,6 +7,7 @@ import { REPLAY_WORKER } from './commands/replay.ts';
 import { cliErrors } from './errors.ts';
 import { EXIT, type ExitCode, exitCodeOf, Refused } from './exit-codes.ts';
 import { type Io, outOf } from './io.ts';
+import { typed } from './locate.ts';
 import { program } from './program.ts';
 import { debugLines, errorLines, wireOf } from './render/error.ts';
 import { palette, wantsColour } from './render/palette.ts';
@@ -47,13 +48,18 @@ function report(thrown: unknown, argv: readonly string[], io: Io): ExitCode {
   if (io.signal.aborted && io.signal.reason === thrown) return EXIT.interrupted;
   if (thrown instanceof CommanderError) {
     if (thrown.exitCode === 0) return EXIT.ok;
+    // A command without the subcommand it needs: its help stands on stderr.
+    if (thrown.code === 'commander.help') return EXIT.usage;
     return report(usageError(thrown), argv, io);
   }
   const error = thrown instanceof Refused ? thrown.error : thrown;
   const wire = wireOf(error);
   if (argv.includes('--json')) outOf(io, true).data({ ok: false, error: wire });
   const colours = palette(wantsColour(io.env, io.stderr));
-  const lines = errorLines(wire, colours);
+  const lines = errorLines(
+    { ...wire, ...(wire.help !== undefined && { help: typed(wire.help, io) }) },
+    colours,
+  );
   if (argv.includes('--debug')) lines.push(...debugLines(error, colours));
   io.stderr.write(`${lines.join('\n')}\n`);
   return exitCodeOf(thrown);

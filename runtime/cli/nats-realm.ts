@@ -1,29 +1,36 @@
 /** A running realm over NATS: asks and sends through the client, questions through the admin API. */
 
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import { openWholeLog } from '#runtime/archive/open';
+import { readCopies } from '#runtime/bus/copies';
+import { hostsOf } from '#runtime/bus/servers';
 import { Subjects } from '#runtime/bus/subjects';
+import { tidyJetStream } from '#runtime/bus/tidy-jetstream';
 import { clientErrors } from '#runtime/client/errors';
 import { type Client, connect, fileSequences } from '#runtime/client/node';
 import { type KeyEntry, type KeyRecord, KeyRegistry } from '#runtime/edge/keys';
 import { natsKeyStore } from '#runtime/edge/nats-keys';
 import { type SenderKeys, senderKeys } from '#runtime/edge/sender-keys';
-import { type SigningKey, signMessage } from '#runtime/edge/sign';
+import { type SigningKey, signingKey, signMessage } from '#runtime/edge/sign';
 import { KeyringClient } from '#runtime/keys/client';
-import { readKey } from '#runtime/keys/key-store';
+import { readSeedFile } from '#runtime/keys/key-file';
+import { readKey, storedKeys } from '#runtime/keys/key-store';
 import { publicRecord } from '#runtime/keys/order';
 import {
   type ActorSummary,
   apiRequest,
   type ListReply,
+  type MembersReply,
   nodeStatuses,
   type ShowReply,
 } from '#runtime/node/api';
 import { nodeErrors } from '#runtime/node/errors';
 import { FabricError } from '#schemas/fabric-error';
+import { NODE_TYPE, OPERATOR_TYPE } from '#schemas/keyring';
 import type { Plan } from '#schemas/supervisor';
 import { lastLetters, letterAt, retryLetter } from './dead-stream.ts';
 import { cliErrors } from './errors.ts';
@@ -56,10 +63,12 @@ export async function openRealm(
 ): Promise<Realm> {
   const subjects = new Subjects(target.prefix, 1);
   const keys = keyRing();
+  const signOn = await signOnOf(target);
   let client: Client;
   try {
     client = await connect({
       url: target.url,
+      ...signOn,
       prefix: target.prefix,
       from: 'cli',
       ...(target.token !== undefined && { token: target.token }),
@@ -73,7 +82,7 @@ export async function openRealm(
   } catch (cause) {
     throw new FabricError(
       cliErrors.not_running,
-      `The server of the realm at ${hostOf(target.url)} cannot be reached`,
+      `The server of the realm at ${hostsOf(target.url)} cannot be reached`,
       {
         cause,
       },
@@ -97,6 +106,11 @@ export async function openRealm(
     subjects,
     now: Date.now,
     statuses,
+    members: () => apiRequest<MembersReply>(nc, subjects.api('members')),
+
+    drain: async (nodeId, on) => {
+      await refusing(apiRequest(nc, subjects.api(`node.${nodeId}.drain`), { on }));
+    },
 
     async *actors({ type }) {
       const count = await shardCount();
@@ -176,6 +190,8 @@ export async function openRealm(
       return streamsCheck(nc, subjects, await shardCount());
     },
 
+    copies: () => readCopies(nc, subjects),
+
     async clockSkewMs() {
       const { ts } = await (await jetstreamManager(nc)).streams.info(subjects.streams.log);
       // The server says in each answer when it gave it.
@@ -202,6 +218,29 @@ export async function openRealm(
   }
 }
 
+/** As whom: with the key that was named, else with one of an operator that lies here, else as the node itself. */
+async function signOnOf({
+  secure,
+  nkey,
+  ca,
+  dataDir,
+}: Target): Promise<{ signOn?: SigningKey; ca?: string }> {
+  if (secure !== true) return {};
+  const named = nkey === undefined ? undefined : await readSeedFile(nkey);
+  const key = named === undefined ? await ownKey(nkey, dataDir) : signingKey(named);
+  return { signOn: key, ...(ca !== undefined && { ca: await readFile(ca, 'utf8') }) };
+}
+
+async function ownKey(named: string | undefined, dataDir: string | undefined): Promise<SigningKey> {
+  const stored = named !== undefined || dataDir === undefined ? [] : await storedKeys(dataDir);
+  for (const type of [OPERATOR_TYPE, NODE_TYPE]) {
+    const found = stored.find(({ owner }) => owner?.startsWith(`${type}/`) === true);
+    if (found !== undefined) return found.key;
+  }
+  const place = named ?? dataDir ?? 'this folder';
+  throw new FabricError(cliErrors.no_sign_on, `The realm asks for a key, and there is none in ${place}`);
+}
+
 /** The keys of local senders; opened with the first message that is signed. */
 function keyRing(): (
   client: Client,
@@ -224,7 +263,7 @@ async function openKeys(
   if (dataDir === undefined) {
     throw new FabricError(cliErrors.no_key_folder, 'There is no data folder to keep the keys of senders in');
   }
-  const bucket = await new Kvm(client.connection).open(new Subjects(prefix, 1).buckets.keys);
+  const bucket = await new Kvm(tidyJetStream(client.connection)).open(new Subjects(prefix, 1).buckets.keys);
   const registry = await KeyRegistry.open(natsKeyStore(bucket));
   const add = async (entry: KeyEntry, now: number, key: SigningKey): Promise<KeyRecord> => {
     const isNew = registry.keyOf(entry.kid) === undefined;
@@ -272,9 +311,4 @@ async function refusing<T>(reply: Promise<T>): Promise<T> {
 
 function isLocal(error: unknown): boolean {
   return !(error instanceof FabricError) || LOCAL_CODES.has(error.code);
-}
-
-/** The address without what may be a credential. */
-function hostOf(url: string): string {
-  return URL.parse(url.includes('://') ? url : `nats://${url}`)?.host ?? 'its address';
 }

@@ -1,23 +1,28 @@
 /** All commands. `main` runs them; the command reference and shell completion are made from the same definitions. */
 import { type Argument, Command } from 'commander';
 import { examplesText, type Shell } from './command.ts';
+import { accessCommand } from './commands/access.ts';
 import { archiveCommand } from './commands/archive.ts';
 import { askCommand } from './commands/ask.ts';
+import { clusterCommand } from './commands/cluster.ts';
 import { addCompletion } from './commands/completion.ts';
 import { deadCommand } from './commands/dead.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { downCommand } from './commands/down.ts';
+import { drainCommand, undrainCommand } from './commands/drain.ts';
 import { envCommand } from './commands/env.ts';
 import { initCommand } from './commands/init.ts';
 import { keysCommand } from './commands/keys.ts';
 import { logCommand } from './commands/log.ts';
 import { indexCommand } from './commands/log-index.ts';
+import { nodesCommand } from './commands/nodes.ts';
 import { psCommand } from './commands/ps.ts';
 import { redactCommand } from './commands/redact.ts';
 import { reloadCommand } from './commands/reload.ts';
 import { replayCommand } from './commands/replay.ts';
 import { reportCommand } from './commands/report.ts';
 import { sendCommand } from './commands/send.ts';
+import { shardsCommand } from './commands/shards.ts';
 import { showCommand } from './commands/show.ts';
 import { upCommand } from './commands/up.ts';
 import { verifyCommand } from './commands/verify.ts';
@@ -49,8 +54,10 @@ export function program(shell: Shell, version: string): Command {
     .exitOverride()
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
+      // Here comes the help of a command that was named without its subcommand.
+      writeErr: (text) => io.stderr.write(text),
       // Errors are written by main, in the one form that all errors have.
-      writeErr: () => {},
+      outputError: () => {},
       getOutHelpWidth: () => io.stdout.columns ?? 100,
       getOutHasColors: () => colours.enabled,
     })
@@ -64,11 +71,17 @@ export function program(shell: Shell, version: string): Command {
   const commands = [
     upCommand,
     downCommand,
+    drainCommand,
+    undrainCommand,
+    clusterCommand,
     reloadCommand,
     redactCommand,
     keysCommand,
+    accessCommand,
     archiveCommand,
     psCommand,
+    nodesCommand,
+    shardsCommand,
     showCommand,
     logCommand,
     indexCommand,

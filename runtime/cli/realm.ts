@@ -1,9 +1,16 @@
 /** A running realm as the commands see it: every question and request they have. `nats-realm.ts` is the real one. */
 
 import type { NatsConnection } from '@nats-io/nats-core';
+import type { Copies } from '#runtime/bus/copies';
 import type { Subjects } from '#runtime/bus/subjects';
 import type { IndexQuery } from '#runtime/index/facets';
-import type { ActorSummary, ConfigApplyRequest, NodeStatus, ShowReply } from '#runtime/node/api';
+import type {
+  ActorSummary,
+  ConfigApplyRequest,
+  MembersReply,
+  NodeStatus,
+  ShowReply,
+} from '#runtime/node/api';
 import type { LogReader } from '#runtime/witness/log-reader';
 import { FabricError, type WireError } from '#schemas/fabric-error';
 import type { Plan } from '#schemas/supervisor';
@@ -59,6 +66,10 @@ export interface Realm {
   /** ms since the epoch. */
   now(): number;
   statuses(): Promise<readonly NodeStatus[]>;
+  /** The nodes and who owns what, as one of them sees it. */
+  members(): Promise<MembersReply>;
+  /** Has a node give its shards away, or take some again. */
+  drain(nodeId: string, on: boolean): Promise<void>;
   /** Ordered by address. */
   actors(filter: { readonly type?: string }): AsyncIterable<ActorSummary>;
   show(address: string): Promise<ShowReply>;
@@ -88,6 +99,8 @@ export interface Realm {
   retry(letter: Letter): Promise<{ readonly id: string; readonly seq: number }>;
   /** Compares streams and buckets with what they should be. */
   drift(): Promise<Check>;
+  /** Which servers keep what. */
+  copies(): Promise<Copies>;
   /** This clock minus the server's. */
   clockSkewMs(): Promise<number>;
   [Symbol.asyncDispose](): Promise<void>;

@@ -7,14 +7,8 @@
  * D2  Every request ends: with an answer, an error, or at its deadline.
  * D3  The number of open requests is bounded.
  */
-import {
-  createInbox,
-  errors,
-  type Msg,
-  type MsgHdrs,
-  type NatsConnection,
-  type Subscription,
-} from '@nats-io/nats-core';
+import { errors, type Msg, type MsgHdrs, type NatsConnection, type Subscription } from '@nats-io/nats-core';
+import { ownInbox } from '#runtime/bus/own-inbox';
 import { FabricError } from '#schemas/fabric-error';
 import { Batches, ROW_CHARS_MAX } from './batches.ts';
 import { clientErrors } from './errors.ts';
@@ -24,6 +18,8 @@ import { decodeBody, encodeText } from './wire.ts';
 const TICK_MS = 10;
 const BACKOFF_FIRST_MS = 20;
 const BACKOFF_MS_MAX = 1_000;
+/** Where nobody listens asking costs nobody much, and who takes over should not be waited for longer than needed. */
+const UNHEARD_BACKOFF_MS_MAX = 200;
 const NO_RESPONDERS = 503;
 /** Begins the token of a batch; those of single requests are numbers in lower case. */
 const BATCH_MARK = 'B';
@@ -82,7 +78,7 @@ export interface DeskOptions {
 export class RequestDesk {
   readonly #nc: NatsConnection;
   readonly #options: DeskOptions;
-  readonly #inbox = createInbox();
+  readonly #inbox: string;
   readonly #open = new Map<string, Open>();
   readonly #sent = new Map<string, Sent>();
   readonly #batches = new Batches<Open>((subject, rows, opens) => this.#publishBatch(subject, rows, opens));
@@ -95,6 +91,7 @@ export class RequestDesk {
 
   constructor(nc: NatsConnection, options: DeskOptions) {
     this.#nc = nc;
+    this.#inbox = ownInbox(nc);
     this.#options = options;
     this.#mayBatch = options.batching;
     const tokenAt = this.#inbox.length + 1;
@@ -271,8 +268,10 @@ export class RequestDesk {
       return;
     }
     open.lastError = outcome.error;
-    if (outcome.error.code === clientErrors.nobody_answers.code) open.unheard += 1;
-    open.attemptAt = performance.now() + backoffMs(open.attempts);
+    const isNobody = outcome.error.code === clientErrors.nobody_answers.code;
+    if (isNobody) open.unheard += 1;
+    const maxMs = isNobody ? UNHEARD_BACKOFF_MS_MAX : BACKOFF_MS_MAX;
+    open.attemptAt = performance.now() + backoffMs(open.attempts, maxMs);
   }
 
   #fail(open: Open, error: FabricError): void {
@@ -391,7 +390,7 @@ function aborted(signal: AbortSignal | undefined): FabricError {
 }
 
 /** Doubles per attempt, with jitter of a half either way: callers refused together must not come back together. */
-function backoffMs(attempts: number): number {
-  const base = Math.min(BACKOFF_FIRST_MS * 2 ** Math.min(attempts - 1, 10), BACKOFF_MS_MAX);
+function backoffMs(attempts: number, maxMs: number): number {
+  const base = Math.min(BACKOFF_FIRST_MS * 2 ** Math.min(attempts - 1, 10), maxMs);
   return base * (0.5 + Math.random());
 }

@@ -1,6 +1,8 @@
 /** The client on Node: over TCP, with the run file of a local realm, and keys that sign. */
 import { readFile } from 'node:fs/promises';
 import { type NodeConnectionOptions, connect as natsConnect } from '@nats-io/transport-node';
+import { keyedOptions } from '#runtime/access/sign-on';
+import { serversOf, splitToken } from '#runtime/bus/servers';
 import { type SigningKey, signingKey, signMessage } from '#runtime/edge/sign';
 import type { RunFile } from '#runtime/node/api';
 import { FabricError } from '#schemas/fabric-error';
@@ -11,13 +13,17 @@ import type { ClientOptions } from './types.ts';
 const URL_DEFAULT = 'nats://127.0.0.1:4222';
 
 export interface ConnectOptions extends ClientOptions {
-  /** Default: the run file's, `NATS_URL`, or the local server. */
+  /** Several servers of a cluster separated by commas. Default: the run file's, `NATS_URL`, or the local server. */
   readonly url?: string;
   readonly token?: string;
   /** `run.json` of a running realm: gives url, token and prefix. */
   readonly runFile?: string;
   /** Signs IFMessages: a key, or its 32-byte seed. */
   readonly key?: SigningKey | Uint8Array;
+  /** Signs on to a secure realm: a key, or its 32-byte seed; `key` where absent and the realm is secure. */
+  readonly signOn?: SigningKey | Uint8Array;
+  /** PEM of the authority behind the server; the run file's where absent. */
+  readonly ca?: string;
   /** Further options of the NATS connection: TLS, credentials, timeouts. */
   readonly nats?: NodeConnectionOptions;
 }
@@ -34,15 +40,20 @@ export interface ConnectOptions extends ClientOptions {
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
   const run = options.runFile === undefined ? undefined : await readRunFile(options.runFile);
   const { NATS_URL: environmentUrl } = process.env;
-  const url = options.url ?? run?.url ?? environmentUrl ?? URL_DEFAULT;
-  const token = options.token ?? run?.token;
+  const given = options.url ?? run?.url ?? environmentUrl ?? URL_DEFAULT;
   const prefix = options.prefix ?? run?.prefix;
-  const key = options.key instanceof Uint8Array ? signingKey(options.key) : options.key;
+  const key = keyOf(options.key);
+  const caFile = run?.secure?.ca;
+  const ca = options.ca ?? (caFile === undefined ? undefined : await readFile(caFile, 'utf8'));
+  const signOn = keyOf(options.signOn) ?? (ca === undefined ? undefined : key);
   try {
+    const { url, token: tokenOfUrl } = splitToken(given);
+    const token = options.token ?? run?.token ?? tokenOfUrl;
     const connection = await natsConnect({
-      servers: url,
+      servers: serversOf(url),
       maxReconnectAttempts: -1,
       ...(token !== undefined && { token }),
+      ...keyedOptions({ url, key: signOn, ca }),
       ...options.nats,
     });
     return await clientOver(connection, {
@@ -55,6 +66,10 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
     // Neither the URL nor the cause's text goes into the message: either may carry a credential.
     throw new FabricError(clientErrors.connect_failed, 'No connection to the NATS server', { cause });
   }
+}
+
+function keyOf(key: SigningKey | Uint8Array | undefined): SigningKey | undefined {
+  return key instanceof Uint8Array ? signingKey(key) : key;
 }
 
 async function readRunFile(file: string): Promise<RunFile> {

@@ -50,6 +50,7 @@ export class KeyRegistry {
   readonly #store: KeyStore;
   readonly #keys = new Map<string, KeyRecord>();
   readonly #revokedListeners = new Set<(kid: string) => void>();
+  readonly #changeListeners = new Set<() => void>();
   #watch: { close(): Promise<void> } | undefined;
 
   private constructor(store: KeyStore) {
@@ -73,6 +74,11 @@ export class KeyRegistry {
   /** Tells of every key that is revoked from now on. */
   onRevoked(hear: (kid: string) => void): void {
     this.#revokedListeners.add(hear);
+  }
+
+  /** Tells of every change from now on. */
+  onChange(hear: () => void): void {
+    this.#changeListeners.add(hear);
   }
 
   /**
@@ -131,6 +137,7 @@ export class KeyRegistry {
     if (known !== undefined && (known.publicKey !== read.data.publicKey || known.owner !== read.data.owner))
       return;
     this.#keys.set(read.data.kid, read.data);
+    for (const hear of this.#changeListeners) hear();
     if (read.data.status === 'revoked') for (const hear of this.#revokedListeners) hear(read.data.kid);
   }
 }

@@ -24,6 +24,8 @@ export interface Registry extends MachineRegistry {
   define(definition: MachineDefinition): Machine;
   /** Adds or replaces a kind. Throws `unknown_machine` where its machine is not defined. */
   addKind(kind: ActorKind): void;
+  /** Every machine, `name@version`. */
+  refs(): readonly string[];
   /** What its definition says of personal fields. */
   personalOf(name: string, version: number): PersonalSchemas | undefined;
 }
@@ -90,6 +92,8 @@ export function createRegistry(drivers: Iterable<string> = []): Registry {
       machine(kind.machine, kind.version);
       kinds.set(kind.type, kind);
     },
+    refs: () =>
+      [...machines.values()].flatMap((versions) => [...versions.values()].map((d) => d.machine.ref)),
     personalOf: (name, version) => machines.get(name)?.get(version)?.definition.personal,
     kind: (type) => kinds.get(type),
     kinds: () => [...kinds.values()],

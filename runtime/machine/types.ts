@@ -130,6 +130,8 @@ export interface ActorKind {
   readonly door: 'signed' | 'open' | 'closed';
   /** What a throwing step means: keep the last good state (default), or fail the actor so that its supervisor acts. */
   readonly onThrow?: 'keep' | 'fail';
+  /** Labels that a node must have to run effects of its actors. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** Fields of its events that are sealed before anything stores them. */
   readonly personal?: PersonalRules;
 }

@@ -11,16 +11,15 @@ import { FabricError, toWireError } from '#schemas/fabric-error';
 import { logBreakSchema, WITNESS_ACTOR, WITNESS_MACHINE } from '#schemas/log-break';
 import {
   type ActorSummary,
-  type ConfigApplyRequest,
-  type ConfigReply,
+  type DrainRequest,
   fromWireError,
   type KeyringReply,
   LIST_LIMIT_DEFAULT,
   LIST_LIMIT_MAX,
   type ListReply,
   type ListRequest,
+  type MembersReply,
   type NodeStatus,
-  type Plan,
   type RedactReply,
   type RedactRequest,
   type ShowReply,
@@ -31,8 +30,8 @@ import { nodeErrors } from './errors.ts';
 export interface ApiHandlers {
   readonly status: () => NodeStatus;
   readonly down: () => void;
-  readonly configGet: () => Promise<ConfigReply>;
-  readonly configApply: (request: ConfigApplyRequest) => Promise<Plan>;
+  readonly members: () => MembersReply;
+  readonly drain: (on: boolean) => Promise<void>;
 }
 
 /** Orders of operators, each to the shard of the actor that takes it. */
@@ -78,8 +77,14 @@ export class ApiServer {
       queueMicrotask(handlers.down);
       return {};
     });
-    add('config.get', () => handlers.configGet());
-    add('config.apply', (request: ConfigApplyRequest) => handlers.configApply(request));
+    add('members', () => handlers.members());
+    add(`node.${id}.drain`, async (request: DrainRequest) => {
+      if (typeof request.on !== 'boolean') {
+        throw new FabricError(nodeErrors.api_bad_request, '"on" is true or false');
+      }
+      await handlers.drain(request.on);
+      return {};
+    });
     this.#openDiscovery();
   }
 
@@ -122,7 +127,7 @@ export class ApiServer {
   #openDiscovery(): void {
     const { id, version } = this.#identity;
     const identity = { name: SERVICE_NAME, id, version, metadata: { prefix: this.#subjects.prefix } };
-    const endpoints = ['status', 'config.get', 'config.apply'].map((verb) => ({
+    const endpoints = ['status', 'members', 'config.get', 'config.apply'].map((verb) => ({
       name: verb.replaceAll('.', '-'),
       subject: this.#subjects.api(verb),
     }));

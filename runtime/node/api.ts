@@ -2,21 +2,26 @@
  * The admin API: requests on `<prefix>.api.…`, JSON both ways. Every reply is `{ok: true, …}` or `{ok: false, error}`.
  * Nodes implement it, the command line and any other tool use it.
  */
-import type { Msg, NatsConnection } from '@nats-io/nats-core';
+import { errors, type Msg, type NatsConnection } from '@nats-io/nats-core';
 import { FabricError, type WireError } from '#schemas/fabric-error';
-import type { Plan, SupervisorSpec } from '#schemas/supervisor';
+import type { MemberState } from '#schemas/member';
+import type { SupervisorSpec } from '#schemas/supervisor';
 import { nodeErrors } from './errors.ts';
 
 /** A node answers from memory: longer than this means it is not there. */
 export const API_TIMEOUT_MS = 5_000;
 /** Nodes answer a status request within a round trip; after this pause no further one is awaited. */
 export const STATUS_STALL_MS = 150;
+/** A shard moves to another node in less. */
+const MOVE_MS_MAX = 1_000;
+const LOOK_EVERY_MS = 50;
 /** Actors of one page of a list. */
 export const LIST_LIMIT_DEFAULT = 500;
 export const LIST_LIMIT_MAX = 5_000;
 
 export interface ShardStatus {
   readonly shard: number;
+  readonly phase?: string;
   readonly epoch: number;
   /** Index of the last commit; −1 before the first. */
   readonly index: number;
@@ -38,6 +43,9 @@ export interface ShardStatus {
 /** `<prefix>.api.status`: one reply per node. */
 export interface NodeStatus {
   readonly nodeId: string;
+  /** Of the node, over restarts. */
+  readonly name?: string;
+  readonly state?: MemberState;
   readonly realm: string;
   readonly version: string;
   readonly pid: number;
@@ -53,6 +61,15 @@ export interface NodeStatus {
   readonly shards: readonly ShardStatus[];
   /** On the node that builds the witness log: commits its last signed checkpoint covers. */
   readonly witness?: { readonly signed: number };
+}
+
+/** `<prefix>.api.members`: the nodes and who owns what, as the node that answers sees it. */
+export type { MembersReply, ShardPlace } from '#runtime/members/view';
+
+/** `<prefix>.api.node.<id>.drain`. */
+export interface DrainRequest {
+  /** False takes the wish back. */
+  readonly on: boolean;
 }
 
 export type ActorStatus = 'active' | 'done' | 'error' | 'stopped';
@@ -141,8 +158,6 @@ export interface KeyringReply {
   readonly commit: { readonly shard: number; readonly index: number };
 }
 
-export type { Plan };
-
 /** What stands in `run.json` (mode 0600) in the data folder of a running node. */
 export interface RunFile {
   readonly pid: number;
@@ -152,6 +167,8 @@ export interface RunFile {
   readonly url: string;
   readonly token?: string;
   readonly websocketUrl?: string;
+  /** Keys sign on; where the certificate of the server's authority lies. */
+  readonly secure?: { readonly ca?: string };
   /** The server is not this node's own. */
   readonly joined?: boolean;
   /** ms since the epoch. */
@@ -172,16 +189,28 @@ export async function apiRequest<T>(
   body: unknown = {},
   timeoutMs: number = API_TIMEOUT_MS,
 ): Promise<T> {
-  let reply: Msg;
-  try {
-    reply = await nc.request(subject, JSON.stringify(body), { timeout: timeoutMs });
-  } catch (cause) {
-    throw new FabricError(nodeErrors.realm_unreachable, `Nobody answered ${subject}`, {
-      details: { subject },
-      cause,
-    });
+  const deadline = performance.now() + MOVE_MS_MAX;
+  for (;;) {
+    try {
+      return readReply<T>(await nc.request(subject, JSON.stringify(body), { timeout: timeoutMs }));
+    } catch (cause) {
+      if (cause instanceof FabricError) throw cause;
+      // What nobody heard was not done; a shard that is moving has nobody for a moment.
+      const mayMove = subject.includes('.shard.') && isUnheard(cause) && performance.now() < deadline;
+      if (mayMove) {
+        await new Promise<void>((resolve) => void setTimeout(resolve, LOOK_EVERY_MS));
+        continue;
+      }
+      throw new FabricError(nodeErrors.realm_unreachable, `Nobody answered ${subject}`, {
+        details: { subject },
+        cause,
+      });
+    }
   }
-  return readReply<T>(reply);
+}
+
+function isUnheard(cause: unknown): boolean {
+  return cause instanceof errors.RequestError && cause.isNoResponders();
 }
 
 /** The status of every node that answers, in the order of their ids. Throws what {@link apiRequest} throws. */

@@ -13,9 +13,17 @@ export const nodeErrors = errorKinds({
   api_bad_request: { retryable: false, help: 'See docs/subjects.md for what the admin API takes.' },
   actor_absent: { retryable: false, help: '`infrafabric ps` lists what lives.' },
   not_root_owner: { retryable: true, help: 'Retry: the request goes to the node that owns it.' },
+  nodes_behind: {
+    retryable: true,
+    help: 'Start every node with the new machines first, or drain those that are to stay behind: see docs/nodes.md.',
+  },
   bad_driver: {
     retryable: false,
     help: 'A driver is {name, run(call)}, or a function from its options to one.',
+  },
+  join_missing: {
+    retryable: false,
+    help: 'Start it with --join as before, or with another --data folder for a realm of its own.',
   },
   shard_failed: {
     retryable: false,

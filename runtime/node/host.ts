@@ -1,187 +1,171 @@
 /**
- * The shards of a node: for each a lease, and while it is held a shard that runs.
+ * The shards of a node: a seat for each of the realm's, which holds the lease while this node should own the shard.
  *
  * H1  A lost lease only ends the shard here; that it can do no harm meanwhile is the fence of its log.
- * H2  A shard that fails for good (a damaged log, changed machine code) is reported and left alone; the others go on.
+ * H2  A shard that fails here for good (a damaged log, changed machine code) is reported, so that another node takes
+ *     it; the others go on.
+ * H3  Who owns what is decided by placement alone, from what this node sees of the others. Nodes that see different
+ *     things disagree for a while; the leases let one of them have the shard.
  */
-import { acquireLease, type Lease } from '#runtime/claims/lease';
-import type { LeaseStore } from '#runtime/claims/lease-store';
-import type { Ask, Clock, Logger, Random } from '#runtime/shard/ports';
-import { Shard, type ShardDeps } from '#runtime/shard/shard';
-import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
+import { type Claim, readClaim } from '#runtime/claims/lease';
+import type { LeaseRow, LeaseStore } from '#runtime/claims/lease-store';
+import type { Roster } from '#runtime/members/roster';
+import { Wake } from '#runtime/members/wake';
+import type { Ask, AskDoor, Clock, Logger, Random } from '#runtime/shard/ports';
+import type { Shard, ShardDeps } from '#runtime/shard/shard';
+import { toWireError, type WireError } from '#schemas/fabric-error';
+import { Seat } from './seat.ts';
 
-const RETRY_FIRST_MS = 100;
-const RETRY_MAX_MS = 5_000;
+/** Shards that move away from a node at a time: each move reads a log. */
+const MOVES_MAX = 4;
+/** A node that is stopped gives its shards away for so long, and then lets the leases tell. */
+const LEAVE_MS_MAX = 20_000;
+
+const LEASE_PREFIX = 'shard.';
 
 /** Name of a shard's lease. */
 export function leaseKey(shard: number): string {
-  return `shard.${shard}`;
+  return `${LEASE_PREFIX}${shard}`;
 }
 
 export interface HostOptions {
   readonly nodeId: string;
   readonly shards: number;
   readonly leaseTtlMs: number;
+  /** A shard stays so long where it moved to, unless its owner goes, ms. */
+  readonly stayMs: number;
   readonly leases: LeaseStore;
+  readonly roster: Roster;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  readonly depsOf: (shard: number) => ShardDeps;
+  /** `group` is what the owners of a shard that follow one another in handovers share: see `natsAsks`. */
+  readonly depsOf: (shard: number, group: string) => ShardDeps;
+  /** The door of a shard for a group; without it a new owner stays in the group of the one before, whatever becomes of that. */
+  readonly doorOf?: (shard: number, group: string) => AskDoor;
   /** Called when a shard runs here, and with undefined when it no longer does. */
   readonly changed: (shard: number, running: Shard | undefined) => void;
+  /** What a new owner's door needs to be known by all servers, ms; 0 with a single server. */
+  readonly lingerMs?: number;
 }
 
 export class ShardHost {
   readonly #options: HostOptions;
-  readonly #running = new Map<number, Shard>();
-  readonly #starting = new Set<Shard>();
-  readonly #failed = new Map<number, WireError>();
-  readonly #loops: Promise<void>[] = [];
-  readonly #firstTries: PromiseWithResolvers<void>[] = [];
-  #stopping = false;
-  #stop: () => void = () => {};
-  readonly #stopped: Promise<void>;
+  readonly #seats: Seat[] = [];
+  readonly #wake = new Wake();
+  readonly #claims = new Map<number, LeaseRow>();
+  readonly #moving: (() => void)[] = [];
+  #moves = 0;
+  #watch: { close(): Promise<void> } | undefined;
+  #unlisten: () => void = () => {};
 
   constructor(options: HostOptions) {
     this.#options = options;
-    this.#stopped = new Promise((resolve) => {
-      this.#stop = resolve;
-    });
-  }
-
-  start(): void {
-    for (let shard = 0; shard < this.#options.shards; shard++) {
-      this.#firstTries.push(Promise.withResolvers());
-      this.#loops.push(this.#own(shard));
+    for (let shard = 0; shard < options.shards; shard++) {
+      this.#seats.push(
+        new Seat(shard, leaseKey(shard), {
+          ...options,
+          wake: this.#wake,
+          claim: () => this.claim(shard),
+          claimRow: () => this.#claims.get(shard),
+          inTurn: (move) => this.#inTurn(move),
+        }),
+      );
     }
   }
 
-  /** Resolves when every shard runs here, has failed, or is held by another node. */
+  /** Resolves once the seats know who holds what. Rejects where the store cannot say. */
+  async start(): Promise<void> {
+    const { leases, roster } = this.#options;
+    this.#watch = await leases.watch(LEASE_PREFIX, (key, row) => this.#hear(key, row));
+    this.#unlisten = roster.onChange(() => this.#wake.wake());
+    for (const seat of this.#seats) seat.start();
+  }
+
+  /** Resolves when every shard runs here, has failed, or is another node's. */
   async settled(): Promise<void> {
-    await Promise.all(this.#firstTries.map((first) => first.promise));
+    await Promise.all(this.#seats.map((seat) => seat.settled));
   }
 
   running(shard: number): Shard | undefined {
-    return this.#running.get(shard);
+    return this.#seats[shard]?.running;
   }
 
   all(): Shard[] {
-    return [...this.#running.values()].sort((a, b) => a.shard - b.shard);
+    return this.#seats.flatMap(({ running }) => running ?? []);
   }
 
-  /** Why a shard cannot run here, where that is known. */
+  /** Who holds the lease of a shard, as far as this node has heard. */
+  claim(shard: number): Claim | undefined {
+    const row = this.#claims.get(shard);
+    return row === undefined ? undefined : readClaim(row);
+  }
+
+  /** Why nobody takes asks of a shard now, where that is known. */
   failure(shard: number): WireError | undefined {
-    return this.#failed.get(shard);
+    return this.#seats[shard]?.failure;
   }
 
   offer(shard: number, ask: Ask): boolean {
-    const running = this.#running.get(shard);
+    const running = this.running(shard);
     running?.offer(ask);
     return running !== undefined;
   }
 
-  /** Finishes every commit under way and gives the leases back. */
+  /** Gives the shards to other nodes where there are any, finishes every commit under way and gives the leases back. */
   async stop(): Promise<void> {
-    this.#stopping = true;
-    this.#stop();
-    for (const first of this.#firstTries) first.resolve();
-    await Promise.all([...this.#starting, ...this.all()].map((shard) => shard.stop()));
-    await Promise.all(this.#loops);
-  }
-
-  async #own(shard: number): Promise<void> {
-    const { logger } = this.#options;
-    for (let attempt = 0; !this.#stopping; ) {
-      try {
-        const lease = await this.#takeLease(shard);
-        if (lease === undefined) continue;
-        const reason = await this.#run(shard, lease);
-        if (reason === undefined) return;
-        if (!reason.retryable) return this.#giveUp(shard, reason);
-        attempt = 0;
-        logger.warn({ shard, error: reason.toWire() }, 'shard_left');
-      } catch (thrown) {
-        if (thrown instanceof FabricError && !thrown.retryable) return this.#giveUp(shard, thrown);
-        attempt += 1;
-        const error = { ...toWireError(thrown), retryable: true };
-        // Whoever waits for this shard is told why it does not begin, and hears when it does.
-        this.#failed.set(shard, error);
-        this.#firstTries[shard]?.resolve();
-        if (!this.#stopping) logger.warn({ shard, attempt, error }, 'shard_retry');
-      }
-      await this.#pause(Math.min(RETRY_FIRST_MS * 2 ** attempt, RETRY_MAX_MS));
-    }
-  }
-
-  /** H2. */
-  #giveUp(shard: number, reason: FabricError): void {
-    this.#failed.set(shard, reason.toWire());
-    this.#firstTries[shard]?.resolve();
-    this.#options.logger.error({ shard, error: reason.toWire() }, 'shard_failed');
-  }
-
-  /** The lease, as soon as it is free; undefined when it may be free now, or the node stops. */
-  async #takeLease(shard: number): Promise<Lease | undefined> {
-    const { leases, leaseTtlMs: ttlMs, nodeId, clock, random, logger } = this.#options;
-    const key = leaseKey(shard);
-    const take = (): Promise<Lease | undefined> =>
-      acquireLease({ store: leases, key, holder: nodeId, ttlMs, clock, random, logger });
-    const lease = await take();
-    if (lease !== undefined) return lease;
-    this.#failed.delete(shard);
-    this.#firstTries[shard]?.resolve();
-    const freed = Promise.withResolvers<void>();
-    const watch = await leases.watchFreed(key, () => freed.resolve());
-    try {
-      // Freed between the attempt and the watch; and a watch may miss an expiry over a reconnect.
-      const again = await take();
-      if (again !== undefined) return again;
-      await Promise.race([freed.promise, this.#pause(ttlMs), this.#stopped]);
-      return this.#stopping ? undefined : await take();
-    } finally {
-      await watch.close();
-    }
-  }
-
-  /** Runs the shard until it leaves; the reason, or undefined when the node stops. Throws what kept it from beginning. */
-  async #run(shard: number, lease: Lease): Promise<FabricError | undefined> {
-    const running = new Shard(this.#options.depsOf(shard));
-    this.#starting.add(running);
-    try {
-      await running.start();
-      this.#starting.delete(running);
-      this.#failed.delete(shard);
-      this.#running.set(shard, running);
-      this.#options.changed(shard, running);
-      this.#firstTries[shard]?.resolve();
-      if (this.#stopping) await running.stop();
-      void lease.lost.then((why) => {
-        this.#options.logger.warn({ shard, why }, 'lease_lost');
-        return running.stop();
+    const { roster, clock, nodeId } = this.#options;
+    roster.leave();
+    if (
+      this.all().length > 0 &&
+      roster.members().some(({ id, state }) => id !== nodeId && state !== 'leaving')
+    ) {
+      let timer: unknown;
+      const late = new Promise<void>((resolve) => {
+        timer = clock.setTimer(resolve, LEAVE_MS_MAX);
       });
-      const reason = await running.left;
-      if (reason !== undefined || this.#stopping) return reason;
-      return new FabricError(
-        { code: 'lease_lost', retryable: true, help: '' },
-        `The lease of shard ${shard} was lost`,
+      await Promise.race([this.#empty(), late]);
+      clock.clearTimer(timer);
+    }
+    for (const seat of this.#seats) seat.end();
+    this.#wake.wake();
+    await Promise.all(this.#seats.map((seat) => seat.ended));
+    this.#unlisten();
+    await this.#watch?.close().catch((thrown: unknown) => {
+      this.#options.logger.warn({ error: toWireError(thrown) }, 'lease_watch_not_closed');
+    });
+  }
+
+  /** Resolves when no shard runs here any more, or none can be given to anybody. */
+  async #empty(): Promise<void> {
+    for (;;) {
+      const { changed } = this.#wake;
+      const { nodeId, roster } = this.#options;
+      const wanted = this.#seats.filter(
+        (seat) => seat.isBusy && roster.ranking(seat.shard).some(({ id }) => id !== nodeId),
       );
-    } catch (thrown) {
-      await running.stop();
-      throw thrown;
-    } finally {
-      this.#starting.delete(running);
-      this.#running.delete(shard);
-      this.#options.changed(shard, undefined);
-      await lease.release().catch((error: unknown) => {
-        this.#options.logger.warn({ shard, error: toWireError(error) }, 'lease_not_released');
-      });
+      if (wanted.length === 0) return;
+      await changed;
     }
   }
 
-  #pause(delayMs: number): Promise<void> {
-    return Promise.race([
-      new Promise<void>((resolve) => this.#options.clock.setTimer(resolve, delayMs)),
-      this.#stopped,
-    ]);
+  #hear(key: string, row: LeaseRow | undefined): void {
+    const shard = Number(key.slice(LEASE_PREFIX.length));
+    const known = this.#claims.get(shard);
+    if (row === undefined) this.#claims.delete(shard);
+    else this.#claims.set(shard, row);
+    // Renewals change nothing that anybody waits for.
+    if (known?.value !== row?.value) this.#wake.wake();
+  }
+
+  async #inTurn(move: () => Promise<void>): Promise<void> {
+    if (this.#moves >= MOVES_MAX) await new Promise<void>((resolve) => this.#moving.push(resolve));
+    this.#moves += 1;
+    try {
+      await move();
+    } finally {
+      this.#moves -= 1;
+      this.#moving.shift()?.();
+    }
   }
 }

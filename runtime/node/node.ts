@@ -1,9 +1,13 @@
 /** A node: one process of a realm. Puts the bus, the shards, the drivers and the admin API together. */
-import { mkdirSync, rmSync } from 'node:fs';
-import { join as joinPath } from 'node:path';
+
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join as joinPath, resolve as resolvePath } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
+import { AccessKeeper } from '#runtime/access/keeper';
+import { caFile, freshServerFiles } from '#runtime/access/tls-files';
+import { openKinds } from '#runtime/access/users';
 import { realmTile } from '#runtime/archive/open';
 import { AckMux } from '#runtime/bus/ack-mux';
 import { connectBus } from '#runtime/bus/connection';
@@ -11,27 +15,37 @@ import { writePrivateFile } from '#runtime/bus/file';
 import { lockDataFolder } from '#runtime/bus/lock';
 import { type AskRoute, natsAsks, openAskRouter } from '#runtime/bus/nats-asks';
 import { natsBlobs } from '#runtime/bus/nats-blobs';
+import { natsEffects } from '#runtime/bus/nats-effects';
 import { mailOf, natsInbox } from '#runtime/bus/nats-inbox';
 import { natsLog } from '#runtime/bus/nats-log';
 import { natsOutbox } from '#runtime/bus/nats-outbox';
-import { EmbeddedServer } from '#runtime/bus/server';
+import { patiently } from '#runtime/bus/patience';
+import { claimedSenders, provenSenders } from '#runtime/bus/senders';
+import { ACCOUNTS_FILE, EmbeddedServer } from '#runtime/bus/server';
+import { splitToken } from '#runtime/bus/servers';
 import { ensureStreams } from '#runtime/bus/streams';
 import { addressOfTail, Subjects } from '#runtime/bus/subjects';
 import { systemClock, systemRandom } from '#runtime/bus/system';
+import { tidyJetStream } from '#runtime/bus/tidy-jetstream';
 import { natsLeases } from '#runtime/claims/nats-leases';
 import { version } from '#runtime/cli/version';
 import { KeyRegistry } from '#runtime/edge/keys';
 import { natsKeyStore } from '#runtime/edge/nats-keys';
 import { edgeGate } from '#runtime/edge/verify';
+import { EffectDesk } from '#runtime/effects/desk';
 import type { Driver } from '#runtime/effects/driver';
 import { createEffectHub } from '#runtime/effects/runner';
 import { keyringDriver } from '#runtime/keys/driver';
+import { ensureNodeKey } from '#runtime/keys/key-store';
 import { Keyring } from '#runtime/keys/keyring';
 import type { MachineDefinition, Registry } from '#runtime/machine/registry';
 import type { ActorKind } from '#runtime/machine/types';
+import { natsMembers } from '#runtime/members/nats-store';
+import { type NodeTraits, Roster } from '#runtime/members/roster';
+import { membersView } from '#runtime/members/view';
 import { Privacy } from '#runtime/privacy/privacy';
 import { orderRedaction } from '#runtime/privacy/redact';
-import type { Logger } from '#runtime/shard/ports';
+import type { AskDoor, Logger } from '#runtime/shard/ports';
 import type { Shard, ShardDeps } from '#runtime/shard/shard';
 import { loadConfig } from '#runtime/supervise/load-config';
 import { WITNESS_LEASE, type WitnessService } from '#runtime/witness/service/service';
@@ -39,15 +53,17 @@ import type { RealmConfig } from '#schemas/config';
 import { KERNEL_TYPES } from '#schemas/kernel-kinds';
 import { KEYRING_ACTOR } from '#schemas/keyring';
 import type { SupervisorSpec } from '#schemas/supervisor';
-import type { NodeStatus, RunFile } from './api.ts';
+import type { ConfigApplyRequest, NodeStatus, RunFile } from './api.ts';
 import { ApiServer } from './api-server.ts';
 import { ArchiveKeeper, healLogLimits } from './archive.ts';
 import { crashProbe } from './crash-probe.ts';
 import { buildDrivers } from './drivers.ts';
 import { leaseKey, ShardHost } from './host.ts';
+import { checkJoined } from './joined-folder.ts';
 import { freeLeftBehind } from './left-behind.ts';
 import { locateServer } from './locate-server.ts';
 import { OwnKeys } from './own-keys.ts';
+import { ownName } from './own-name.ts';
 import { buildRegistry, loadKinds } from './registry.ts';
 import { Resources } from './resources.ts';
 import { RootSupervisor } from './root-supervisor.ts';
@@ -58,6 +74,8 @@ const packageVersion = version();
 const EFFECT_OUTPUT_BYTES_MAX = 128 * 1024;
 /** Reads are asked again after this: a server that was restarted forgets what it was asked. */
 const JS_TIMEOUT_MS = 2_000;
+/** Servers of a cluster tell one another of a new subscription within a round trip. */
+const LINGER_MS = 50;
 /** All shards together hold back at most this part (1/n) of the inbox before they let go of what is consumed. */
 const INBOX_RELEASE_SHARE = 4;
 
@@ -76,6 +94,12 @@ export interface NodeOptions {
   };
   /** URL of the NATS server of a realm that runs already. */
   readonly join?: string;
+  /** What is said of this node alone: before what the config says. */
+  readonly place?: {
+    readonly name?: string;
+    readonly capacity?: number;
+    readonly labels?: Readonly<Record<string, string>>;
+  };
   /** Stops the node, also while it starts: `startNode` then rejects. */
   readonly signal?: AbortSignal;
   readonly log: Logger;
@@ -108,7 +132,11 @@ export class Node {
   readonly #startedAt = systemClock.now();
   readonly #ended = Promise.withResolvers<void>();
   #host: ShardHost | undefined;
+  #roster: Roster | undefined;
+  #rootDoors: readonly (() => void)[] = [];
   #keys: KeyRegistry | undefined;
+  #access: AccessKeeper | undefined;
+  #server: EmbeddedServer | undefined;
   readonly #privacy: Privacy;
   #witness: WitnessService | undefined;
   #stopping: Promise<void> | undefined;
@@ -136,22 +164,28 @@ export class Node {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     const registryReady = this.#buildRegistry();
     registryReady.catch(() => undefined);
-    const { url, token, websocketUrl } = await this.#openServer();
+    const { url, token, websocketUrl, ca, caFile: caPath } = await this.#openServer(subjects);
+    const { key } = config.nats.secure ? await ensureNodeKey(dataDir) : { key: undefined };
     const nc = await connectBus({
       url,
+      ...(key !== undefined && { key }),
+      ...(ca !== undefined && { ca }),
       name: `node ${this.id}`,
       logger: log,
       ...(token !== undefined && { token }),
     });
     this.#resources.defer(() => nc.close());
     const { registry, drivers } = await registryReady;
-    await healLogLimits(nc, subjects);
-    await ensureStreams(nc, subjects, {
-      replicas: 1,
-      inboxBytesMax: config.limits.inboxBytesMax,
-      deadBytesMax: config.limits.deadBytesMax,
-      logBytesMax: config.limits.logBytesMax ?? -1,
-      objectBytesMax: config.limits.objectBytesMax,
+    await patiently('the streams of the realm', { clock: systemClock, logger: log, signal }, async () => {
+      await healLogLimits(nc, subjects);
+      await ensureStreams(nc, subjects, {
+        replicas: config.nats.replicas,
+        logger: log,
+        inboxBytesMax: config.limits.inboxBytesMax,
+        deadBytesMax: config.limits.deadBytesMax,
+        logBytesMax: config.limits.logBytesMax ?? -1,
+        objectBytesMax: config.limits.objectBytesMax,
+      });
     });
     await this.#openShards(nc, subjects, registry, drivers);
     this.#writeRunFile({
@@ -159,6 +193,7 @@ export class Node {
       ...(token !== undefined && { token }),
       ...(websocketUrl !== undefined && { websocketUrl }),
       ...(!this.#ownsServer() && { joined: true }),
+      ...(config.nats.secure && { secure: { ...(caPath !== undefined && { ca: caPath }) } }),
     });
   }
 
@@ -166,6 +201,7 @@ export class Node {
     const { config } = this.#options;
     return {
       nodeId: this.id,
+      ...(this.#roster !== undefined && { name: this.#roster.self.name, state: this.#roster.self.state }),
       realm: config.realm,
       version: packageVersion,
       pid: process.pid,
@@ -211,24 +247,53 @@ export class Node {
     return { registry, drivers };
   }
 
-  async #openServer(): Promise<{ url: string; token?: string; websocketUrl?: string }> {
+  async #openServer(subjects: Subjects): Promise<OpenServer> {
     const { config, dataDir, join, log } = this.#options;
-    const external = join ?? config.nats.url;
-    if (external !== undefined) return splitToken(external);
     const lock = lockDataFolder(dataDir);
     this.#resources.defer(() => lock.release());
-    const { port, websocketPort } = config.nats;
+    const external = join ?? config.nats.url;
+    checkJoined(dataDir, external !== undefined);
+    const { port, websocketPort, secure, host } = config.nats;
+    if (secure) {
+      const grants = { rules: config.access, kinds: openKinds(config), subjects };
+      await ensureNodeKey(dataDir);
+      this.#access = await AccessKeeper.open(dataDir, grants, log);
+    }
+    if (external !== undefined) {
+      const caPath =
+        config.nats.ca === undefined ? undefined : resolvePath(this.#options.baseDir, config.nats.ca);
+      if (this.#access !== undefined)
+        writePrivateFile(joinPath(dataDir, ACCOUNTS_FILE), this.#access.accounts);
+      return {
+        ...splitToken(external),
+        ...(caPath !== undefined && { caFile: caPath, ca: readFileSync(caPath, 'utf8') }),
+      };
+    }
+    const tls =
+      this.#access === undefined
+        ? undefined
+        : freshServerFiles(dataDir, config.realm, host === undefined ? [] : [host], systemClock.now());
     const server = await EmbeddedServer.start({
       dataDir,
       binary: await locateServer(process.env),
       strict: config.durability === 'strict',
       logger: log,
+      ...(this.#access !== undefined &&
+        tls !== undefined && {
+          secure: { ...tls, accounts: this.#access.accounts, ...(host !== undefined && { host }) },
+        }),
       ...(port !== undefined && { port }),
       ...(websocketPort !== undefined && { websocketPort }),
     });
     this.#resources.use(server);
+    this.#server = server;
     const { url, token, websocketUrl } = server;
-    return { url, token, ...(websocketUrl !== undefined && { websocketUrl }) };
+    return {
+      url,
+      ...(token !== undefined && { token }),
+      ...(websocketUrl !== undefined && { websocketUrl }),
+      ...(tls !== undefined && { ca: tls.ca, caFile: caFile(dataDir) }),
+    };
   }
 
   async #openShards(
@@ -239,10 +304,14 @@ export class Node {
   ): Promise<void> {
     const { config, log, spec } = this.#options;
     const jsm = await jetstreamManager(nc, { timeout: JS_TIMEOUT_MS });
-    const keys = await KeyRegistry.open(natsKeyStore(await new Kvm(nc).open(subjects.buckets.keys), log));
+    const keys = await KeyRegistry.open(
+      natsKeyStore(await new Kvm(tidyJetStream(nc)).open(subjects.buckets.keys), log),
+    );
     this.#resources.use(keys);
     this.#keys = keys;
     for (const key of config.edge.keys) await keys.add(key, systemClock.now());
+    this.#access?.follow(keys, (accounts) => this.#putAccounts(accounts));
+    const senders = config.nats.secure ? provenSenders((kid) => keys.keyOf(kid)?.owner) : claimedSenders;
     const gate = edgeGate({
       policy: { unsignedTypes: config.edge.unsignedTypes, maxAgeMs: config.edge.maxAgeMs },
       keyOf: (kid) => keys.keyOf(kid),
@@ -258,16 +327,23 @@ export class Node {
     await privacy.use(registry.kinds());
     const blobs = await natsBlobs(nc, subjects);
     const leases = await natsLeases(nc, subjects.buckets.claims);
-    if (this.#ownsServer()) {
-      const keys = Array.from({ length: config.shards }, (_, shard) => leaseKey(shard));
-      await freeLeftBehind(this.#options.dataDir, this.id, leases, [...keys, WITNESS_LEASE]);
-    }
+    const held = Array.from({ length: config.shards }, (_, shard) => leaseKey(shard));
+    await freeLeftBehind(this.#options.dataDir, this.id, leases, [...held, WITNESS_LEASE]);
+    const roster = await Roster.open({
+      traits: this.#traits(registry),
+      store: await natsMembers(nc, subjects.buckets.nodes),
+      ttlMs: config.limits.leaseTtlMs,
+      clock: systemClock,
+      logger: log,
+    });
+    this.#resources.use(roster);
+    this.#roster = roster;
     const outbox = natsOutbox({ nc, subjects, blobs, logger: log });
-    const inboxDeps = { nc, jsm, subjects, clock: systemClock, logger: log };
+    const inboxDeps = { nc, jsm, subjects, clock: systemClock, logger: log, senders };
     const acks = new AckMux(nc);
     this.#resources.defer(() => acks.close());
     const probe = crashProbe(process.env);
-    const effects = createEffectHub({
+    const hub = createEffectHub({
       drivers,
       clock: systemClock,
       random: systemRandom,
@@ -278,7 +354,21 @@ export class Node {
         outputBytesMax: EFFECT_OUTPUT_BYTES_MAX,
       },
     });
-    const depsOf = (shard: number): ShardDeps => {
+    const effects = new EffectDesk({
+      nodeId: this.id,
+      hub,
+      link: natsEffects(nc, subjects, this.id, log),
+      labelsOf: (actor) => registry.kind(actor.slice(0, actor.indexOf('/')))?.labels,
+      place: (labels, actor) => roster.effectNode(labels, actor),
+      isThere: (nodeId) => roster.member(nodeId) !== undefined,
+      onChange: (heard) => roster.onChange(heard),
+      clock: systemClock,
+      log,
+    });
+    this.#resources.use(effects);
+    const doorOf = (shard: number, group: string): AskDoor =>
+      natsAsks(nc, subjects, shard, log, group, senders);
+    const depsOf = (shard: number, group: string): ShardDeps => {
       const guarded = privacy.shard(shard, natsInbox(inboxDeps, shard), gate);
       return {
         shard,
@@ -291,10 +381,10 @@ export class Node {
         inbox: guarded.inbox,
         admit: guarded.admit,
         onCommit: (commit) => guarded.committed(commit.consumed),
-        asks: natsAsks(nc, subjects, shard, log),
+        asks: doorOf(shard, group),
         outbox,
         blobs,
-        effects: effects.runner,
+        effects: (deliver) => effects.runner(shard, deliver),
         gate: guarded.gate,
         clock: systemClock,
         logger: log,
@@ -330,18 +420,24 @@ export class Node {
       registry,
       spec,
       logger: log,
-      readKinds: this.#kindReader(registry),
+      readKinds: this.#kindReader(registry, roster),
+      lacking: (machines) => roster.lacking(machines),
       beforeKinds: (kinds) => privacy.use(kinds),
     });
+    roster.onChange(() => root.membersChanged());
     const host = new ShardHost({
       nodeId: this.id,
       shards: config.shards,
       leaseTtlMs: config.limits.leaseTtlMs,
+      stayMs: config.limits.shardStayMs,
       leases,
+      roster,
       clock: systemClock,
       random: systemRandom,
       logger: log,
       depsOf,
+      doorOf,
+      lingerMs: nc.info?.cluster === undefined ? 0 : LINGER_MS,
       changed: (shard, running) => {
         this.#shardChanged(shard, running, api, root);
         keyring.shardChanged(shard, running);
@@ -352,15 +448,15 @@ export class Node {
       offer: (shard, ask) => host.offer(shard, ask),
       refusal: (shard) => host.failure(shard),
     };
-    const router = openAskRouter(nc, subjects, route, log);
+    const router = openAskRouter(nc, subjects, route, log, senders);
     this.#resources.defer(() => router.close());
     this.#resources.defer(() => host.stop());
-    host.start();
+    await host.start();
     api.open({
       status: () => this.status(),
       down: () => void this.stop(),
-      configGet: () => root.get(),
-      configApply: (request) => root.apply(request),
+      members: () => membersView(roster, config.shards, (shard) => host.claim(shard)),
+      drain: (on) => roster.drain(on),
     });
     await host.settled();
     this.#options.signal?.throwIfAborted();
@@ -400,14 +496,29 @@ export class Node {
     });
   }
 
-  #kindReader(registry: Registry): (() => Promise<readonly ActorKind[]>) | undefined {
+  #traits(registry: Registry): NodeTraits {
+    const { config, dataDir, place } = this.#options;
+    return {
+      id: this.id,
+      name: place?.name ?? config.node.name ?? ownName(dataDir),
+      version: packageVersion,
+      capacity: place?.capacity ?? config.node.capacity,
+      labels: { ...config.node.labels, ...place?.labels },
+      ...codeOf(registry, registry.kinds()),
+      startedAt: this.#startedAt,
+    };
+  }
+
+  #kindReader(registry: Registry, roster: Roster): (() => Promise<readonly ActorKind[]>) | undefined {
     const { configFile, baseDir, builtins } = this.#options;
     if (configFile === undefined) return undefined;
     return async () => {
       const machines = builtins.machines.map(({ name }) => name);
       const { config } = loadConfig(configFile, { env: process.env, machines });
       const kinds = await loadKinds(registry, config, baseDir);
+      this.#access?.use({ rules: config.access, kinds: openKinds(config) });
       const ours = registry.kinds().filter(({ type }) => KERNEL_TYPES.includes(type));
+      roster.setCode(codeOf(registry, [...ours, ...kinds]));
       return [...ours, ...kinds];
     };
   }
@@ -416,9 +527,25 @@ export class Node {
     api.removeShard(shard);
     if (running !== undefined) api.addShard(running);
     root.shardChanged(shard, running);
+    if (shard !== root.home) return;
+    for (const close of this.#rootDoors) close();
+    // One node answers for the tree: the one that has it.
+    this.#rootDoors =
+      running === undefined
+        ? []
+        : [
+            api.serve('config.get', () => root.get()),
+            api.serve('config.apply', (request: ConfigApplyRequest) => root.apply(request)),
+          ];
   }
 
-  #writeRunFile(server: Pick<RunFile, 'url' | 'token' | 'websocketUrl' | 'joined'>): void {
+  #putAccounts(accounts: string): void {
+    if (this.#server === undefined)
+      writePrivateFile(joinPath(this.#options.dataDir, ACCOUNTS_FILE), accounts);
+    else this.#server.reload(accounts);
+  }
+
+  #writeRunFile(server: Pick<RunFile, 'url' | 'token' | 'websocketUrl' | 'joined' | 'secure'>): void {
     const { config, dataDir } = this.#options;
     const path = joinPath(dataDir, 'run.json');
     const run: RunFile = {
@@ -434,10 +561,17 @@ export class Node {
   }
 }
 
-/** `nats://token@host` → url and token. */
-function splitToken(text: string): { url: string; token?: string } {
-  const url = new URL(text.includes('://') ? text : `nats://${text}`);
-  const token = decodeURIComponent(url.username);
-  url.username = '';
-  return token === '' || url.password !== '' ? { url: text } : { url: url.toString(), token };
+interface OpenServer {
+  readonly url: string;
+  readonly token?: string;
+  readonly websocketUrl?: string;
+  /** PEM, and where it lies. */
+  readonly ca?: string;
+  readonly caFile?: string;
+}
+
+/** What the others are told of a node's machines. */
+function codeOf(registry: Registry, kinds: readonly ActorKind[]): Pick<NodeTraits, 'machines' | 'kinds'> {
+  const refs = kinds.map(({ type, machine, version }) => [type, `${machine}@${version}`]);
+  return { machines: [...registry.refs()], kinds: Object.fromEntries(refs) };
 }

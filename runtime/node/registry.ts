@@ -47,6 +47,7 @@ export async function loadKinds(
       door: kind.door,
       onThrow: kind.onThrow,
       ...(kind.input !== undefined && { input: kind.input }),
+      ...(kind.labels !== undefined && { labels: kind.labels }),
       ...(personal !== undefined && { personal }),
     });
   }

@@ -25,6 +25,10 @@ export interface RootOptions {
   readonly spec: SupervisorSpec;
   /** The kinds of the config as it stands on disk now; undefined where the node has no file. */
   readonly readKinds: (() => Promise<readonly ActorKind[]>) | undefined;
+  /** Nodes that would get actors on these machines and lack some. */
+  readonly lacking: (
+    machines: readonly string[],
+  ) => readonly { readonly name: string; readonly missing: readonly string[] }[];
   /** Awaited before changed kinds count. */
   readonly beforeKinds: (kinds: readonly ActorKind[]) => Promise<void>;
   readonly logger: Logger;
@@ -32,19 +36,22 @@ export interface RootOptions {
 
 export class RootSupervisor {
   readonly #options: RootOptions;
-  readonly #home: number;
+  /** The shard it lives in. */
+  readonly home: number;
   /** The shard of the root supervisor, while it runs on this node. */
   #shard: Shard | undefined;
   /** Its shard was not here when this node started: then another node's config may be the newer one. */
   #late = false;
+  /** This node's config waits until every node has its machines. */
+  #isWaiting = false;
 
   constructor(options: RootOptions) {
     this.#options = options;
-    this.#home = options.subjects.shardOf(ROOT_SUPERVISOR);
+    this.home = options.subjects.shardOf(ROOT_SUPERVISOR);
   }
 
   shardChanged(shard: number, running: Shard | undefined): void {
-    if (shard !== this.#home) return;
+    if (shard !== this.home) return;
     this.#shard = running;
     if (running === undefined || !this.#late) return;
     this.ensure().catch((thrown: unknown) => {
@@ -62,9 +69,22 @@ export class RootSupervisor {
     const before = await this.#current();
     if (before === undefined) await this.#spawn(spec);
     else if (!this.#late && !isEmptyPlan(planOf(before, spec))) {
-      this.#options.logger.info({}, 'config_changed');
-      await this.#apply(spec);
+      const behind = this.#behind(spec);
+      const wasWaiting = this.#isWaiting;
+      this.#isWaiting = behind !== undefined;
+      if (behind === undefined) {
+        this.#options.logger.info({}, 'config_changed');
+        await this.#apply(spec);
+      } else if (!wasWaiting) this.#options.logger.warn({ error: behind.toWire() }, 'config_waits');
     }
+  }
+
+  /** Other nodes came or went, or have other machines: a config that waited for that is applied. */
+  membersChanged(): void {
+    if (!this.#isWaiting || this.#shard === undefined) return;
+    this.ensure().catch((thrown: unknown) => {
+      this.#options.logger.error({ error: toWireError(thrown) }, 'config_not_applied');
+    });
   }
 
   async get(): Promise<ConfigReply> {
@@ -89,10 +109,26 @@ export class RootSupervisor {
     const spec = this.#pinned(parsed.data, kinds);
     const plan = planOf(await this.#current(), spec);
     if (request.dryRun === true) return plan;
+    const behind = this.#behind(spec);
+    if (behind !== undefined) throw behind;
     await this.#options.beforeKinds(kinds);
     for (const kind of kinds) this.#options.registry.addKind(kind);
     if (!isEmptyPlan(plan)) await this.#apply(spec);
     return plan;
+  }
+
+  /** An actor whose shard lies at a node without its machine could not start. */
+  #behind(spec: SupervisorSpec): FabricError | undefined {
+    const lacking = this.#options.lacking([...machinesOf(spec)]);
+    if (lacking.length === 0) return undefined;
+    const who = lacking.map(({ name, missing }) => `${name} has no ${missing.join(', ')}`).join('; ');
+    return new FabricError(
+      nodeErrors.nodes_behind,
+      `Not every node has the machines of this config: ${who}`,
+      {
+        details: { lacking },
+      },
+    );
   }
 
   #pinned(spec: SupervisorSpec, kinds: readonly ActorKind[]): SupervisorSpec {
@@ -135,4 +171,12 @@ export class RootSupervisor {
     });
     if (!outcome.ok) throw new FabricError({ help: '', ...outcome.error }, outcome.error.message);
   }
+}
+
+function machinesOf(spec: SupervisorSpec, found = new Set<string>()): Set<string> {
+  for (const child of spec.children) {
+    if (child.supervisor === undefined) found.add(child.machine);
+    else machinesOf(child.supervisor, found);
+  }
+  return found;
 }

@@ -26,7 +26,10 @@ export function changed<M extends Ask | InboxMessage>(message: M, { change }: Ma
   const own =
     'seq' in message
       ? { seq: message.seq }
-      : { respond: (body: Parameters<Ask['respond']>[0]) => message.respond(body) };
+      : {
+          respond: (body: Parameters<Ask['respond']>[0]) => message.respond(body),
+          ...(message.handOn !== undefined && { handOn: () => message.handOn?.() }),
+        };
   return { ...kept, ...own } as unknown as M;
 }
 

@@ -2,6 +2,7 @@
  * The bucket of data keys over JetStream. Its stream is like any KV bucket's but for one thing: single messages may be
  * deleted in it, since only the server's secure deletion overwrites a message on disk.
  */
+
 import { createHash } from 'node:crypto';
 import {
   JetStreamApiError,
@@ -12,6 +13,7 @@ import {
 } from '@nats-io/jetstream';
 import { Kvm, KvWatchInclude } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
+import { tidyJetStream } from '#runtime/bus/tidy-jetstream';
 import type { Logger } from '#runtime/shard/ports';
 import type { KeyRows } from './data-keys.ts';
 
@@ -68,7 +70,7 @@ export async function natsKeyRows(nc: NatsConnection, bucket: string, logger?: L
           if (type === 'disconnect' || type === 'reconnect') lost();
         }
       })();
-      const kv = await new Kvm(nc).open(bucket);
+      const kv = await new Kvm(tidyJetStream(nc)).open(bucket);
       const entries = await kv.watch({ include: KvWatchInclude.UpdatesOnly });
       const done = (async () => {
         for await (const entry of entries) {

@@ -8,10 +8,9 @@
  */
 import type { MachineRegistry } from '#runtime/machine/types';
 import type { Draft } from '#runtime/shard/draft';
-import { Hydrator } from '#runtime/shard/hydrate';
 import type { BlobStore, EdgeGate } from '#runtime/shard/ports';
 import { applyTables, type FoldWatch, foldCommit, type Sources } from '#runtime/shard/recover';
-import { SnapshotWriter } from '#runtime/shard/snapshot';
+import { loadSnapshot } from '#runtime/shard/snapshot-load';
 import { emptyState, type ShardState } from '#runtime/shard/state';
 import type { Cell } from '#runtime/shard/table';
 import type { LogMessage } from '#runtime/witness/log-reader';
@@ -37,8 +36,6 @@ export type BlobReader = Pick<BlobStore, 'get' | 'list'>;
 
 /** Ids of messages mean nothing here. */
 const NO_IDS = { dedupeWindow: 2, dedupeSeed: 0 };
-/** Snapshots are only read: no epoch is this one's own. */
-const NO_EPOCH = -1;
 /** Without a snapshot every actor is in memory. */
 const NOTHING_COLD: Sources['hydrator'] = { hydrate: async () => undefined };
 
@@ -57,16 +54,24 @@ export class Replayer {
     return [...this.#shards.values()].reduce((sum, { state }) => sum + state.actors.size, 0);
   }
 
-  /** Begins a shard with its last snapshot. Returns the sequence that it stands at; 0 where there is none. Throws `blob_missing`. */
+  /** Begins a shard with its last snapshot. Returns the sequence that it stands at; 0 where there is none. Throws `snapshot_damaged`. */
   async restore(shard: number): Promise<number> {
     const { get, list } = this.#options.blobs;
     const blobs: BlobStore = { get, list, put: refuse, delete: refuse };
-    const hydrator = new Hydrator(shard, blobs);
-    const { state } = this.#shard(shard, hydrator);
-    const tables = await new SnapshotWriter(shard, blobs, hydrator).load(state, NO_EPOCH);
-    if (tables === undefined) return 0;
-    applyTables(state, tables);
-    return tables.seq;
+    const { registry, shardOf } = this.#options;
+    const empty = (): ShardState => emptyState({ shard, registry, shardOf, ...NO_IDS });
+    const { state, hydrator, base } = await loadSnapshot({
+      shard,
+      blobs,
+      empty,
+      passedOver: (_name, damage) => {
+        if (damage !== undefined) throw damage;
+      },
+    });
+    this.#shards.set(shard, { state, hydrator });
+    if (base === undefined) return 0;
+    applyTables(state, base.tables);
+    return base.tables.seq;
   }
 
   /**

@@ -11,7 +11,8 @@ import { equalBytes } from './commit.ts';
 import type { Clock, Logger, ShardLog, StoredCommit } from './ports.ts';
 
 const RETRY_FIRST_MS = 20;
-const RETRY_MAX_MS = 2_000;
+/** Asks wait for the leader that a cluster chooses: not much longer than it takes. */
+const RETRY_MAX_MS = 200;
 
 export type AppendOutcome =
   | { readonly kind: 'appended'; readonly seq: number }

@@ -6,11 +6,13 @@
  * finds is looked at in the log before it counts as a duplicate, so a collision costs a read and nothing else; the
  * seed is this process's own, so nobody can choose ids that collide.
  */
+import { NumberTable } from './number-table.ts';
+
 export class Dedupe {
   readonly #generationMax: number;
   readonly #seed: number;
-  #young = new Map<number, number>();
-  #old = new Map<number, number>();
+  #young = new NumberTable();
+  #old = new NumberTable();
   /** Sequence of the oldest commit with an id in either generation. */
   #youngFrom = 0;
   #oldFrom = 0;
@@ -33,7 +35,7 @@ export class Dedupe {
     if (this.#young.size >= this.#generationMax) {
       this.#old = this.#young;
       this.#oldFrom = this.#youngFrom;
-      this.#young = new Map();
+      this.#young = new NumberTable();
     }
     if (this.#young.size === 0) this.#youngFrom = seq;
     this.#young.set(key, seq);

@@ -10,6 +10,7 @@ import { checkBundle, checkHeaders, NOBODY } from './check-arrival.ts';
 import { shardErrors } from './errors.ts';
 import { FirstAnswers } from './first-answers.ts';
 import { type BodyItem, type Item, type ItemQueue, weightOfAsk } from './gather.ts';
+import { HeldAsks } from './held-asks.ts';
 import type { Ask, InboxMessage } from './ports.ts';
 import { answerItem, refuseItem, respond } from './reply.ts';
 import type { ShardDeps } from './shard-types.ts';
@@ -39,6 +40,8 @@ export class Doors {
   readonly #inflight = new Map<number, BodyItem>();
   /** What the retries take that wait with them, bytes. */
   #retryBytes = 0;
+  /** Set once the shard hands over: what waits and what still comes is for its next owner. */
+  #held: HeldAsks | undefined;
 
   constructor(options: DoorsOptions) {
     this.#options = options;
@@ -58,6 +61,10 @@ export class Doors {
   /** Takes an ask. It is answered after its commit, or at once with a typed refusal. */
   offer(ask: Ask): void {
     const { deps } = this.#options;
+    if (this.#held !== undefined) {
+      this.#held.add(ask);
+      return;
+    }
     const closed = this.#options.closedFor();
     if (closed !== undefined) {
       this.#refuse(ask, closed.kind, closed.message);
@@ -128,6 +135,24 @@ export class Doors {
     if ('key' in item && item.key !== undefined) this.#inflight.delete(item.key);
     refuseItem(item, error);
     this.#letGo(item);
+  }
+
+  /** From now on asks are kept for the next owner. */
+  hold(): HeldAsks {
+    this.#held ??= new HeldAsks(this.#options.deps.shard);
+    return this.#held;
+  }
+
+  /** What waits is for the next owner too; it is in the log, or an ask, or an order that is refused. */
+  holdWaiting(error: WireError): void {
+    const held = this.hold();
+    for (const item of this.#options.queue.clear()) {
+      if (item.kind === 'ask') held.add(item.ask);
+      else this.refuseItem(item, error);
+      if (item.kind === 'ask' || item.kind === 'inbox') for (const again of item.also ?? []) held.add(again);
+      this.#letGo(item);
+    }
+    this.#inflight.clear();
   }
 
   /** Refuses everything that waits. */

@@ -82,7 +82,11 @@ export const shardErrors = errorKinds({
   not_owner: { retryable: true, help: 'Retry: the shard is moving between nodes.' },
   blob_missing: {
     retryable: true,
-    help: 'The object store lost a body or a snapshot page: restore the bucket.',
+    help: 'The object store lost a body: restore the bucket.',
+  },
+  snapshot_damaged: {
+    retryable: true,
+    help: 'The shard recovers without it, from its log; `infrafabric verify` tells what else is not what it was.',
   },
   duplicate_answered: {
     retryable: false,

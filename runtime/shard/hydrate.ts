@@ -2,14 +2,16 @@
 import { decode, encode } from '#runtime/bus/codec';
 import type { LiveState, Machine, MachineRegistry } from '#runtime/machine/types';
 import type { Parent } from '#schemas/commit';
-import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
-import { shardErrors } from './errors.ts';
+import { toWireError, type WireError } from '#schemas/fabric-error';
 import type { BlobStore, PendingEffect } from './ports.ts';
+import { damaged, pageName, readHashed } from './snapshot-format.ts';
 import type { ShardState } from './state.ts';
 import { type Cell, type Child, type Location, PAGES_PER_SEGMENT_MAX, type PendingTimer } from './table.ts';
 
 /** Pages kept decoded: a burst of messages to cold actors of one page reads it once. */
 const PAGES_CACHED_MAX = 16;
+/** That of no page. */
+const NO_HASH = new Uint8Array(32);
 
 /** An actor as a page holds it. */
 export interface ActorRecord {
@@ -96,11 +98,6 @@ function cellOrBroken(record: ActorRecord, location: Location, registry: Machine
   }
 }
 
-/** Name of a page, or of the segment's `index`. */
-export function pageName(shard: number, segment: string, page: number | 'index'): string {
-  return `snapshot/${shard}/${segment}/${page}`;
-}
-
 export function encodePage(records: readonly ActorRecord[]): Uint8Array {
   return encode(records);
 }
@@ -109,19 +106,19 @@ export class Hydrator {
   readonly #shard: number;
   readonly #blobs: BlobStore;
   readonly #pages = new Map<Location, Map<string, ActorRecord>>();
-  readonly #segments: string[] = [];
+  readonly #segments: { readonly name: string; readonly hashes: readonly Uint8Array[] }[] = [];
 
   constructor(shard: number, blobs: BlobStore) {
     this.#shard = shard;
     this.#blobs = blobs;
   }
 
-  /** The number under which locations of a segment are kept in this process. */
-  register(segment: string): number {
-    return this.#segments.push(segment) - 1;
+  /** The number under which locations of a segment are kept in this process. `hashes` are the SHA-256 of its pages. */
+  register(name: string, hashes: readonly Uint8Array[]): number {
+    return this.#segments.push({ name, hashes }) - 1;
   }
 
-  /** Brings every passivated actor among the addresses back into the table. Throws `blob_missing`. */
+  /** Brings every passivated actor among the addresses back into the table. Throws `snapshot_damaged`. */
   async hydrate(state: ShardState, addresses: ReadonlySet<string> | readonly string[]): Promise<void> {
     const byPage = new Map<Location, string[]>();
     for (const address of addresses) {
@@ -136,8 +133,7 @@ export class Hydrator {
       const page = await this.page(location);
       for (const address of wanted) {
         const record = page.get(address);
-        if (record === undefined)
-          throw missing(`${address} is not on its snapshot page`, this.#pageName(location));
+        if (record === undefined) throw damaged(this.#pageName(location), `does not hold ${address}`);
         if (state.actors.peek(address) === location) this.#admit(state, record, location);
       }
     }
@@ -149,10 +145,8 @@ export class Hydrator {
   async page(location: Location): Promise<Map<string, ActorRecord>> {
     const cached = this.#pages.get(location);
     if (cached !== undefined) return cached;
-    const name = this.#pageName(location);
-    const bytes = await this.#blobs.get(name);
-    if (bytes === undefined) throw missing('A snapshot page is not in the object store', name);
-    const records = decode(bytes) as ActorRecord[];
+    const hash = this.#segmentOf(location)?.hashes[location % PAGES_PER_SEGMENT_MAX] ?? NO_HASH;
+    const records = decode(await readHashed(this.#blobs, this.#pageName(location), hash)) as ActorRecord[];
     const page = new Map(records.map((r) => [r.address, r]));
     const oldest = this.#pages.keys().next();
     if (this.#pages.size >= PAGES_CACHED_MAX && !oldest.done) this.#pages.delete(oldest.value);
@@ -167,12 +161,17 @@ export class Hydrator {
     for (const effect of cell.effects?.values() ?? []) state.effects.set(effect.key, effect);
   }
 
-  #pageName(location: Location): string {
-    const segment = this.#segments[Math.floor(location / PAGES_PER_SEGMENT_MAX)] ?? 'unknown';
-    return pageName(this.#shard, segment, location % PAGES_PER_SEGMENT_MAX);
+  #segmentOf(
+    location: Location,
+  ): { readonly name: string; readonly hashes: readonly Uint8Array[] } | undefined {
+    return this.#segments[Math.floor(location / PAGES_PER_SEGMENT_MAX)];
   }
-}
 
-function missing(what: string, name: string): FabricError {
-  return new FabricError(shardErrors.blob_missing, `${what} (${name})`, { details: { name } });
+  #pageName(location: Location): string {
+    return pageName(
+      this.#shard,
+      this.#segmentOf(location)?.name ?? 'unknown',
+      location % PAGES_PER_SEGMENT_MAX,
+    );
+  }
 }

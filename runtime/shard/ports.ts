@@ -100,6 +100,8 @@ export interface Ask {
   readonly from: string | undefined;
   readonly trace: string | undefined;
   respond(body: Encoded): void;
+  /** Sends the ask, as it came, to whoever owns its shard by now; the answer goes to who asked. Absent where none can. */
+  handOn?(): void;
 }
 
 /** Stands before the doors: lets an ask in now or later, never before an earlier one to the same actor. */
@@ -143,6 +145,7 @@ export interface Outbox {
 /** Named immutable blobs. */
 export interface BlobStore {
   put(name: string, bytes: Uint8Array): Promise<void>;
+  /** Throws `object_corrupt` where the store itself knows that the content is not what was put. */
   get(name: string): Promise<Uint8Array | undefined>;
   delete(name: string): Promise<void>;
   list(prefix: string): Promise<readonly string[]>;

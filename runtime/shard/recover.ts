@@ -13,7 +13,7 @@ import type { Hydrator } from './hydrate.ts';
 import { type Parcel, parcelsOf } from './mailer.ts';
 import type { BlobStore, EdgeGate, ShardLog, StoredCommit } from './ports.ts';
 import { rememberIds, settle } from './settle.ts';
-import type { Tables } from './snapshot.ts';
+import type { Tables } from './snapshot-format.ts';
 import type { ShardState } from './state.ts';
 import { applyWork } from './step.ts';
 import { workOf } from './work.ts';
@@ -27,6 +27,8 @@ export function applyTables(state: ShardState, tables: Tables): void {
   state.epoch = tables.epoch;
   state.consumed = tables.consumed;
   state.acted = tables.acted;
+  for (const [ref, count] of tables.versions ?? []) state.actors.versions.set(ref, count);
+  state.needs.begin(state.actors.versions.keys());
   for (const [key, mark] of tables.senders) state.senders.set(key, mark);
   for (const local of tables.localMail) state.localMail.set(`${local.index}/${local.n}`, local);
   for (const [shard, mark] of tables.marks) state.marks.set(shard, mark);

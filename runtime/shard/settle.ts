@@ -10,6 +10,7 @@ export function settle(state: ShardState, commit: Commit, hash: Uint8Array, seq:
   state.epoch = commit.epoch;
   state.consumed = commit.consumed;
   state.acted = commit.acted;
+  state.needs.saw(commit);
   for (const { cause, signed, actor } of commit.entries) {
     if (signed !== undefined) acceptSeq(state, signed.from, actor, { seq: signed.seq, at: commit.at });
     if (cause.kind !== 'mail') continue;

@@ -67,6 +67,8 @@ export interface ShardDeps {
   readonly logger: Logger;
   readonly limits: ShardLimits;
   readonly onCommit?: (commit: Commit) => void;
+  /** Told the machine versions that a recovery of this shard needs, once it runs and when they change. */
+  readonly onNeeds?: (versions: readonly string[]) => void;
   readonly probe?: (point: CrashPoint, shard: number) => void;
 }
 

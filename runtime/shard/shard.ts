@@ -12,6 +12,8 @@
  * P7  What waits is bounded: asks beyond the bound are refused at once, the inbox is paused.
  */
 import { randomInt } from 'node:crypto';
+import { decodeCommit } from '#runtime/bus/codec';
+import type { SnapshotStatement } from '#schemas/commit';
 import { type ErrorKind, FabricError, toWireError, type WireError } from '#schemas/fabric-error';
 import { Alarm } from './alarm.ts';
 import { Appender, type AppendOutcome } from './append.ts';
@@ -21,14 +23,25 @@ import { Draft } from './draft.ts';
 import { writeEpoch } from './epoch.ts';
 import { shardErrors } from './errors.ts';
 import { type AdminOutcome, type Item, ItemQueue } from './gather.ts';
+import type { HeldAsks } from './held-asks.ts';
 import { Hydrator } from './hydrate.ts';
 import { Mailer, parcelsOf } from './mailer.ts';
-import type { Ask, EffectResult, EffectRunner, InboxMessage, ShardInbox, Subscription } from './ports.ts';
+import type {
+  Ask,
+  AskDoor,
+  EffectResult,
+  EffectRunner,
+  InboxMessage,
+  ShardInbox,
+  StoredCommit,
+  Subscription,
+} from './ports.ts';
 import { prepareBatch } from './prepare.ts';
-import { applyTables, foldLog, readIds } from './recover.ts';
+import { restoreShard } from './restore.ts';
 import { settle } from './settle.ts';
 import type { CrashPoint, ShardDeps, ShardStatus } from './shard-types.ts';
 import { SnapshotWriter } from './snapshot.ts';
+import { isDamage } from './snapshot-load.ts';
 import { Snapshotter } from './snapshotter.ts';
 import { emptyState, type ShardState } from './state.ts';
 import { type Answer, stepItem } from './step-item.ts';
@@ -58,15 +71,22 @@ interface Staged {
   readonly draft: Draft;
   readonly sealed: SealedCommit;
   readonly answers: readonly Answer[];
-  /** Its append proves that garbage may go (N3). */
-  readonly provesGarbage: boolean;
+  /** The snapshot that counts once this is stored. */
+  readonly statement: SnapshotStatement | undefined;
 }
 
 /** After a batch that had to be undone: its items come again, one a commit. */
 const SINGLE_COMMITS = 64;
 const STOPPED_EARLY = 'The shard was stopped while it recovered';
 
-type Phase = 'new' | 'recovering' | 'running' | 'stalled' | 'closed';
+type Phase = 'new' | 'recovering' | 'running' | 'stalled' | 'yielding' | 'closed';
+
+/** A shard that runs here no more, with its door still open for what comes until the next owner has opened its own. */
+export interface Yielded {
+  readonly held: HeldAsks;
+  /** Closes the door; what it brought until now is held. */
+  close(): Promise<void>;
+}
 
 export class Shard {
   readonly #deps: ShardDeps;
@@ -95,6 +115,8 @@ export class Shard {
   #scheduled = false;
   #paused = false;
   readonly #alarm: Alarm;
+  /** What was due then is not early, though the clock is set back before its step; ms since the epoch. */
+  #gatheredAt = 0;
   /** Set while an append is under way, ms since the epoch. */
   #appendingSince: number | undefined;
   #stallMs = STALL_FIRST_MS;
@@ -190,6 +212,70 @@ export class Shard {
     };
   }
 
+  /**
+   * Finishes what is being committed and leaves, for another node to go on: asks that wait and those that still come
+   * are held instead of refused. Undefined where the shard left by itself meanwhile; they are refused then.
+   */
+  async yieldTo(nodeId: string): Promise<Yielded | undefined> {
+    if (this.#phase !== 'running' && this.#phase !== 'stalled') return undefined;
+    this.#phase = 'yielding';
+    const held = this.#doors.hold();
+    this.#endWait();
+    await this.#pumping;
+    if (this.#isClosed()) {
+      held.refuse();
+      return undefined;
+    }
+    const why = new FabricError(shardErrors.shard_moved, `Shard ${this.shard} moves to node ${nodeId}`);
+    this.#doors.holdWaiting(why.toWire());
+    this.#phase = 'closed';
+    this.#appender.close();
+    await this.#closeInside(why.toWire());
+    this.#leave(undefined);
+    return {
+      held,
+      close: async () => {
+        await this.#asks?.close();
+      },
+    };
+  }
+
+  /** Before a move, while all goes on: makes what the next owner has to fold short. Resolves also where that fails. */
+  async freshen(): Promise<void> {
+    if (this.#phase === 'running')
+      await this.#snapshotter?.freshen(this.#mailer, this.#pumping === undefined);
+  }
+
+  /** Takes asks at another door from now on. Between the two nobody takes them: for when the first is of no use. */
+  async moveDoor(door: AskDoor): Promise<void> {
+    const old = this.#asks;
+    if (this.#phase !== 'running' && this.#phase !== 'stalled') return;
+    await old?.close();
+    if (this.#isClosed() || this.#asks !== old) return;
+    this.#asks = door.open((ask) => this.offer(ask));
+  }
+
+  /**
+   * Leaves where the log has gone on without this owner (P3). One that writes finds out by itself; one that is idle would
+   * not, and what its successor left to do would wait for the next message.
+   */
+  async confirm(): Promise<void> {
+    const { seq } = this.#state;
+    const isIdle = (): boolean =>
+      this.#phase === 'running' && this.#appendingSince === undefined && this.#state.seq === seq;
+    if (!isIdle()) return;
+    let head: StoredCommit | undefined;
+    try {
+      head = await this.#deps.log.head();
+    } catch {
+      // Nobody can say at this moment: the next look tells.
+      return;
+    }
+    if (!isIdle() || head?.seq === seq) return;
+    const why = `Shard ${this.shard} has another owner since epoch ${this.#state.epoch}`;
+    void this.#shut(new FabricError(shardErrors.shard_moved, why));
+  }
+
   /** Finishes what is being committed, closes the doors and leaves. What waits is refused with `shard_moved`. */
   async stop(): Promise<void> {
     await this.#shut(undefined);
@@ -219,33 +305,31 @@ export class Shard {
   async #recover(throughSeq: number, epoch: number): Promise<void> {
     const { shard, blobs, log, logger, clock } = this.#deps;
     const startedAt = clock.now();
-    const state = this.#empty();
+    const restored = await restoreShard({
+      shard,
+      log,
+      blobs,
+      eventOf: this.#deps.gate.eventOf,
+      logger,
+      throughSeq,
+      epoch,
+      empty: () => this.#empty(),
+      checkWanted: () => this.#checkWanted(),
+    });
+    const { state, folded } = restored;
     this.#state = state;
-    this.#hydrator = new Hydrator(shard, blobs);
-    const writer = new SnapshotWriter(shard, blobs, this.#hydrator);
-    const tables = await writer.load(state, epoch);
-    if (tables !== undefined) {
-      if (tables.seq > throughSeq) {
-        throw new FabricError(
-          shardErrors.log_corrupt,
-          `The snapshot of shard ${shard} is at message ${tables.seq} of the log, but the log ends at ${throughSeq}: its tail is lost`,
-          { details: { shard, snapshotSeq: tables.seq, logSeq: throughSeq } },
-        );
-      }
-      applyTables(state, tables);
-      await readIds(state, log, tables);
-    }
-    const from = state.index;
-    const sources = { hydrator: this.#hydrator, blobs, eventOf: this.#deps.gate.eventOf };
-    const waiting = tables?.parcels ?? [];
-    const parcels = await foldLog(state, log, throughSeq, sources, waiting, () => this.#checkWanted());
+    this.#hydrator = restored.hydrator;
     logger.info(
-      { shard, epoch, commits: state.index - from, actors: state.actors.size, ms: clock.now() - startedAt },
+      { shard, epoch, commits: folded, actors: state.actors.size, ms: clock.now() - startedAt },
       'shard_recovered',
     );
-    this.#snapshotter = new Snapshotter(this.#deps, state, writer);
+    const writer = new SnapshotWriter(shard, epoch, blobs, restored);
+    this.#snapshotter = new Snapshotter(this.#deps, state, writer, {
+      wake: () => this.#schedule(),
+      fault: (damage) => void this.#fault(damage),
+    });
     this.#mailer = new Mailer(this.#deps);
-    this.#mailer.add(parcels);
+    this.#mailer.add(restored.parcels);
     this.#effects = this.#deps.effects((result) => this.#effectDone(result));
     for (const effect of state.effects.values()) this.#effects.start(effect);
     for (const local of state.localMail.values()) this.#queue.push({ kind: 'mail', local });
@@ -255,8 +339,14 @@ export class Shard {
 
   #run(): void {
     this.#phase = 'running';
+    this.#tellNeeds();
     this.#armTimer();
     this.#schedule();
+  }
+
+  #tellNeeds(): void {
+    const changed = this.#state.needs.takeChanged();
+    if (changed !== undefined) this.#deps.onNeeds?.(changed);
   }
 
   #push(item: Item): void {
@@ -273,7 +363,7 @@ export class Shard {
       if (this.#pumping !== undefined || this.#phase !== 'running') return;
       this.#pumping = this.#pump().finally(() => {
         this.#pumping = undefined;
-        if (this.#queue.length > 0) this.#schedule();
+        if (this.#queue.length > 0 || this.#snapshotter?.statement !== undefined) this.#schedule();
         else if (!this.#alarm.isArmed && this.#phase === 'running') this.#armTimer();
       });
     });
@@ -311,7 +401,7 @@ export class Shard {
       while (this.#phase === 'running') {
         this.#snapshotter?.betweenBatches();
         batch = this.#gather();
-        if (batch.length === 0) return;
+        if (batch.length === 0 && this.#snapshotter?.statement === undefined) return;
         const prepared = prepareBatch(
           {
             state: this.#state,
@@ -356,6 +446,7 @@ export class Shard {
     const batchMax = this.#single > 0 ? 1 : this.#deps.limits.batchMax;
     const items: Item[] = [];
     const now = this.#deps.clock.now();
+    this.#gatheredAt = now;
     while (items.length < batchMax / 2) {
       const timer = this.#state.timers.takeDue(now);
       if (timer === undefined) break;
@@ -369,7 +460,8 @@ export class Shard {
   /** Steps a batch and encodes its commit; undefined where there is nothing to commit, an error where it has no bytes. */
   #stage(batch: readonly Item[]): Staged | FabricError | undefined {
     const state = this.#state;
-    const draft = new Draft(state.index + 1, Math.max(state.at, this.#deps.clock.now()));
+    const at = Math.max(state.at, this.#gatheredAt, this.#deps.clock.now());
+    const draft = new Draft(state.index + 1, at);
     const answers: Answer[] = [];
     const batchBytesMax = this.#single > 0 ? 0 : this.#batchBytesMax;
     const context = {
@@ -391,9 +483,15 @@ export class Shard {
       taken += 1;
     }
     if (taken < batch.length) this.#queue.unshift(batch.slice(taken));
-    if (draft.entries.length === 0 && consumed === state.consumed) return undefined;
+    const statement = this.#snapshotter?.statement;
+    if (draft.entries.length === 0 && consumed === state.consumed && statement === undefined)
+      return undefined;
     const acted = this.#mailer.actedThrough(state.index);
-    const sealed = this.#seal(draft, { consumed, acted, epoch: state.epoch });
+    const positions = { consumed, acted, epoch: state.epoch };
+    const sealed = this.#seal(
+      draft,
+      statement === undefined ? positions : { ...positions, snapshot: statement },
+    );
     const failure = sealed instanceof FabricError ? sealed : this.#oversize(sealed, answers);
     if (failure !== undefined) {
       for (const { item } of answers) this.#doors.refuseItem(item, failure.toWire());
@@ -403,7 +501,7 @@ export class Shard {
       draft,
       sealed: sealed as SealedCommit,
       answers,
-      provesGarbage: this.#snapshotter?.provesGarbage === true,
+      statement,
     };
   }
 
@@ -466,7 +564,7 @@ export class Shard {
   }
 
   /** P2: only what is stored is acted upon. */
-  #act({ draft, sealed, answers, provesGarbage }: Staged, seq: number): void {
+  #act({ draft, sealed, answers, statement }: Staged, seq: number): void {
     const state = this.#state;
     const { commit } = sealed;
     const parcels = parcelsOf(commit, state.shardOf, (target) => state.sent.get(target) ?? -1);
@@ -492,8 +590,9 @@ export class Shard {
       this.#inbox?.resume();
     }
     this.#deps.onCommit?.(commit);
+    this.#tellNeeds();
     this.#stallMs = STALL_FIRST_MS;
-    this.#snapshotter?.committed(draft.entries.length, this.#mailer, provesGarbage);
+    this.#snapshotter?.committed(draft.entries.length, this.#mailer, statement);
   }
 
   /** After a batch that had to be undone, checks and single steps end with the commits that were to be careful about. */
@@ -518,6 +617,8 @@ export class Shard {
 
   /** The log refused a commit that is certainly not stored: forget what was stepped, fold anew, go on later. */
   async #stall(error: WireError, careful = false): Promise<void> {
+    // What was stepped is forgotten with the rest of the memory.
+    if (this.#phase === 'yielding') return;
     const { seq, epoch } = this.#state;
     this.#phase = 'stalled';
     this.#deps.logger.error(
@@ -542,6 +643,11 @@ export class Shard {
   /** A fault that no message caused (storage unreadable, an invariant broken): leave, so that recovery starts clean. */
   async #fault(thrown: unknown): Promise<void> {
     const { code, message } = toWireError(thrown);
+    if (isDamage(thrown) && (await this.#isReplaced())) {
+      const why = `Shard ${this.shard} has another owner since epoch ${this.#state.epoch}`;
+      void this.#shut(new FabricError(shardErrors.shard_moved, why, { cause: thrown }));
+      return;
+    }
     const reason =
       thrown instanceof FabricError
         ? thrown
@@ -552,7 +658,27 @@ export class Shard {
       { shard: this.shard, error: reason.toWire(), stack: (thrown as Error).stack },
       'shard_fault',
     );
+    if (isDamage(thrown)) await this.#distrustSnapshot(thrown);
     void this.#shut(reason);
+  }
+
+  /** A later owner lets go of what this one's snapshot still names (N3): then nothing is damaged. */
+  async #isReplaced(): Promise<boolean> {
+    try {
+      const head = await this.#deps.log.head();
+      return head !== undefined && decodeCommit(head.bytes).epoch !== this.#state.epoch;
+    } catch {
+      // Nobody can say: what was thrown stays the reason.
+      return false;
+    }
+  }
+
+  async #distrustSnapshot(damage: FabricError): Promise<void> {
+    try {
+      await this.#snapshotter?.distrust(damage);
+    } catch (thrown) {
+      this.#deps.logger.error({ shard: this.shard, error: toWireError(thrown) }, 'snapshot_still_trusted');
+    }
   }
 
   async #shut(reason: FabricError | undefined): Promise<void> {

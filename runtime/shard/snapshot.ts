@@ -1,182 +1,71 @@
 /**
  * Incremental snapshots: each writes only the actors changed since the one before, as a segment of pages, then one
- * manifest that names every live segment. Small segments are merged. All of it beside the loop, in slices.
+ * manifest that names every live segment with its hash. Small segments are merged. All of it beside the loop, in slices.
  *
  * N1  A snapshot holds the state after one stored commit and nothing newer (never ahead of the log).
- * N2  The manifest is written last; until then the one before it is whole and everything it names exists.
- * N3  What a manifest no longer names is deleted only after that manifest is stored and a later commit has proved
- *     that this node still owned the shard: a later owner then reads the newer manifest.
+ * N2  The manifest is written last and under a name of its own, and counts once a later commit states its hash; until
+ *     then the one before it is whole and everything it names exists.
+ * N3  What a manifest no longer names is deleted only after that commit is stored: it proves too that this node still
+ *     owned the shard, so a later owner begins with this manifest or a newer one.
  * N4  A paused former owner that wakes up can overwrite nothing of a later one: every name carries the epoch.
  */
-import { decode, encode } from '#runtime/bus/codec';
-import { FabricError } from '#schemas/fabric-error';
-import { shardErrors } from './errors.ts';
-import { type ActorRecord, encodePage, type Hydrator, pageName, recordOf } from './hydrate.ts';
-import type { Parcel } from './mailer.ts';
+import { encode, sha256 } from '#runtime/bus/codec';
+import type { SnapshotStatement } from '#schemas/commit';
+import type { Capture } from './capture.ts';
+import { type ActorRecord, encodePage, type Hydrator, recordOf } from './hydrate.ts';
 import type { BlobStore } from './ports.ts';
-import { pruneSenders } from './settle.ts';
-import type { LocalMail, MailMark, SenderMark, ShardState } from './state.ts';
+import {
+  type Manifest,
+  manifestName,
+  pageName,
+  readIndex,
+  type SegmentIndex,
+  SNAPSHOT_FORMAT,
+  segmentNames,
+  type Tables,
+  tablesName,
+} from './snapshot-format.ts';
+import type { LiveSegment, Loaded } from './snapshot-load.ts';
+import type { ShardState } from './state.ts';
 import { type Cell, type Location, PAGES_PER_SEGMENT_MAX } from './table.ts';
 
 /** Actors a page holds at most: a cold actor costs one page read. */
 const PAGE_ACTORS_MAX = 256;
 /** More segments than this are merged, smallest first. */
 const SEGMENTS_MAX = 8;
-const SNAPSHOT_FORMAT = 1;
-
-export interface Segment {
-  readonly name: string;
-  readonly pages: number;
-  readonly actors: number;
-}
-
-export interface Manifest {
-  readonly format: number;
-  readonly index: number;
-  readonly tables: string;
-  readonly segments: readonly Segment[];
-}
-
-/** Everything of a shard but its actors. */
-export interface Tables {
-  readonly index: number;
-  readonly prev: Uint8Array;
-  readonly seq: number;
-  readonly at: number;
-  readonly epoch: number;
-  readonly consumed: number;
-  readonly acted: number;
-  /** Where the remembered message ids begin in the log; 0: there are none. */
-  readonly idsFromSeq: number;
-  readonly senders: readonly (readonly [string, SenderMark])[];
-  readonly localMail: readonly LocalMail[];
-  readonly marks: readonly (readonly [number, MailMark])[];
-  readonly sent: readonly (readonly [number, number])[];
-  readonly parcels: readonly Parcel[];
-}
-
-/** Which actors a segment holds: addresses by page, which of them must be resident, and which are gone. */
-export interface SegmentIndex {
-  readonly pages: readonly (readonly string[])[];
-  readonly hot: readonly string[];
-  readonly removed: readonly string[];
-}
-
-/** One manifest an epoch: a paused former owner can overwrite only its own. */
-function manifestName(shard: number, epoch: number): string {
-  return `snapshot/${shard}/manifest-${String(epoch).padStart(12, '0')}`;
-}
-
-function tablesOf(state: ShardState, parcels: readonly Parcel[]): Tables {
-  return {
-    index: state.index,
-    prev: state.prev,
-    seq: state.seq,
-    at: state.at,
-    epoch: state.epoch,
-    consumed: state.consumed,
-    acted: state.acted,
-    idsFromSeq: state.dedupe.fromSeq,
-    senders: [...state.senders],
-    localMail: [...state.localMail.values()],
-    marks: [...state.marks],
-    sent: [...state.sent],
-    parcels,
-  };
-}
-
-/** What was captured between two commits; cheap: references to immutable states, copies of small tables. */
-export interface Capture {
-  readonly tables: Tables;
-  readonly cells: readonly { readonly cell: Cell; readonly frozen: Cell }[];
-  readonly removed: readonly string[];
-}
-
-/** N1: call only when no commit is in flight. The dirty set starts anew. */
-export function capture(state: ShardState, parcels: readonly Parcel[]): Capture {
-  pruneSenders(state);
-  const cells: { cell: Cell; frozen: Cell }[] = [];
-  for (const cell of state.actors.dirty) {
-    cell.dirty = false;
-    cells.push({ cell, frozen: freeze(cell) });
-  }
-  const removed = [...state.actors.removed];
-  state.actors.dirty = new Set();
-  state.actors.removed = new Set();
-  return { tables: tablesOf(state, parcels), cells, removed };
-}
-
-/** A cell as it is now, apart from what later steps do to the original. */
-function freeze(cell: Cell): Cell {
-  return {
-    ...cell,
-    timers: cell.timers === undefined ? undefined : new Map(cell.timers),
-    effects: cell.effects === undefined ? undefined : new Map(cell.effects),
-    children: cell.children === undefined ? undefined : new Map(cell.children),
-  };
-}
-
-/** Puts a capture back that could not be written. */
-export function restoreCapture(state: ShardState, taken: Capture): void {
-  for (const { cell } of taken.cells) {
-    if (state.actors.peek(cell.address) === cell && !cell.dirty) {
-      cell.dirty = true;
-      state.actors.dirty.add(cell);
-    }
-  }
-  for (const address of taken.removed) {
-    if (state.actors.peek(address) === undefined) state.actors.removed.add(address);
-  }
-}
 
 export class SnapshotWriter {
   readonly #shard: number;
+  readonly #epoch: number;
   readonly #blobs: BlobStore;
   readonly #hydrator: Hydrator;
-  #epoch = 0;
-  #segments: readonly LiveSegment[] = [];
+  #segments: readonly LiveSegment[];
   #written = 0;
+  /** Name of the newest manifest, and of its tables. */
+  #manifest: string | undefined;
   #tables: string | undefined;
-  /** Blobs that the stored manifest no longer names. */
-  #garbage: string[] = [];
+  /** Blobs that the newest manifest does not name. */
+  #garbage: string[];
 
-  constructor(shard: number, blobs: BlobStore, hydrator: Hydrator) {
+  /** Goes on from what was loaded, as the owner of `epoch`. */
+  constructor(shard: number, epoch: number, blobs: BlobStore, { hydrator, base, garbage }: Loaded) {
     this.#shard = shard;
+    this.#epoch = epoch;
     this.#blobs = blobs;
     this.#hydrator = hydrator;
+    this.#segments = base?.segments ?? [];
+    this.#manifest = base?.name;
+    this.#tables = base?.tablesName;
+    this.#garbage = [...garbage];
   }
 
   /**
-   * Continues from the stored snapshot, as the owner of `epoch`: puts every actor of it into the table, passivated
-   * unless it has timers or effects. Undefined where there is no snapshot. Throws `blob_missing`.
+   * Writes a capture and its manifest; then merges where there are too many segments. The snapshot counts once a commit
+   * that is sealed from now on carries the statement that is given back (N2).
    */
-  async load(state: ShardState, epoch: number): Promise<Tables | undefined> {
-    this.#epoch = epoch;
-    const prefix = `snapshot/${this.#shard}/manifest-`;
-    const names = [...(await this.#blobs.list(prefix))].sort();
-    const newest = names.at(-1);
-    if (newest === undefined) return undefined;
-    const manifest = decode(await this.#read(newest)) as Manifest;
-    this.#tables = manifest.tables;
-    this.#segments = manifest.segments.map((s) => ({ ...s, id: this.#hydrator.register(s.name) }));
-    this.#garbage = names.filter((name) => name !== manifestName(this.#shard, epoch));
-    const hot: string[] = [];
-    for (const segment of this.#segments) {
-      const index = await this.#readIndex(segment);
-      for (const address of index.removed) state.actors.removeCold(address);
-      for (const [page, addresses] of index.pages.entries()) {
-        const location = segment.id * PAGES_PER_SEGMENT_MAX + page;
-        for (const address of addresses) state.actors.putCold(address, location);
-      }
-      for (const address of index.hot) hot.push(address);
-    }
-    await this.#hydrator.hydrate(state, hot);
-    return decode(await this.#read(manifest.tables)) as Tables;
-  }
-
-  /** Writes a capture and the manifest that makes it count; then merges where there are too many segments. */
-  async write(state: ShardState, taken: Capture): Promise<void> {
+  async write(state: ShardState, taken: Capture): Promise<SnapshotStatement> {
     let segments = this.#segments;
+    let statement: SnapshotStatement;
     if (taken.cells.length > 0 || taken.removed.length > 0) {
       const segment = await this.#writeSegment(
         taken.tables.index,
@@ -185,7 +74,7 @@ export class SnapshotWriter {
         taken.removed,
       );
       segments = [...segments, segment];
-      await this.#publish(taken.tables, segments);
+      statement = await this.#publish(taken.tables, segments);
       for (const [at, { cell }] of taken.cells.entries()) {
         const slot = state.actors.peek(cell.address);
         if (typeof slot === 'object') slot.location = locationOf(segment.id, at);
@@ -193,27 +82,25 @@ export class SnapshotWriter {
         else if (slot === undefined) state.actors.removed.add(cell.address);
       }
     } else {
-      await this.#publish(taken.tables, segments);
+      statement = await this.#publish(taken.tables, segments);
     }
-    if (this.#segments.length > SEGMENTS_MAX) await this.#merge(state, taken.tables);
+    return this.#segments.length > SEGMENTS_MAX ? await this.#merge(state, taken.tables) : statement;
   }
 
-  /**
-   * Deletes what the manifest no longer names (N3). Call after a commit whose append began after the last `write`:
-   * it proves that no later owner has read an older manifest.
-   */
+  /** Deletes what the manifest does not name (N3). Call after the commit that states it. */
   async collectGarbage(): Promise<void> {
     const garbage = this.#garbage;
     this.#garbage = [];
     for (const name of garbage) await this.#blobs.delete(name);
   }
 
-  get hasGarbage(): boolean {
-    return this.#garbage.length > 0;
+  /** Name of the newest manifest that was loaded or written. */
+  get newest(): string | undefined {
+    return this.#manifest;
   }
 
   /** Rewrites the newest segments that together are no smaller than half of the one before them. */
-  async #merge(state: ShardState, tables: Tables): Promise<void> {
+  async #merge(state: ShardState, tables: Tables): Promise<SnapshotStatement> {
     let from = this.#segments.length - 2;
     let actors = (this.#segments.at(-1)?.actors ?? 0) + (this.#segments[from]?.actors ?? 0);
     while (from > 0 && (this.#segments[from - 1]?.actors ?? 0) <= 2 * actors) {
@@ -225,7 +112,7 @@ export class SnapshotWriter {
     const winners = new Map<string, Location>();
     const removed = new Set<string>();
     for (const segment of merged) {
-      const index = await this.#readIndex(segment);
+      const index = await readIndex(this.#blobs, this.#shard, segment);
       for (const address of index.removed) {
         winners.delete(address);
         removed.add(address);
@@ -250,71 +137,70 @@ export class SnapshotWriter {
       (at) => records[at] as ActorRecord,
       from === 0 ? [] : [...removed],
     );
-    await this.#publish(tables, [...this.#segments.slice(0, from), segment]);
+    const statement = await this.#publish(tables, [...this.#segments.slice(0, from), segment]);
     for (const [at, [address, source]] of byPage.entries()) {
       const slot = state.actors.peek(address);
       if (typeof slot === 'object') {
         if (slot.location === source) slot.location = locationOf(segment.id, at);
       } else if (slot === source) state.actors.putCold(address, locationOf(segment.id, at));
     }
-    for (const old of merged) {
-      for (let page = 0; page < old.pages; page++) this.#garbage.push(pageName(this.#shard, old.name, page));
-      this.#garbage.push(pageName(this.#shard, old.name, 'index'));
-    }
+    for (const old of merged) this.#garbage.push(...segmentNames(this.#shard, old));
+    return statement;
   }
 
   async #writeSegment(
-    index: number,
+    atIndex: number,
     count: number,
     record: (at: number) => ActorRecord,
     removed: readonly string[],
   ): Promise<LiveSegment> {
     // N4.
-    const name = `${this.#epoch}-${index}-${this.#written++}`;
+    const name = `${this.#epoch}-${atIndex}-${this.#written++}`;
     const pages: string[][] = [];
+    const hashes: Uint8Array[] = [];
     const hot: string[] = [];
     for (let from = 0; from < count; from += PAGE_ACTORS_MAX) {
       const records: ActorRecord[] = [];
       for (let at = from; at < Math.min(count, from + PAGE_ACTORS_MAX); at++) records.push(record(at));
       for (const r of records) if (r.timers !== undefined || r.effects !== undefined) hot.push(r.address);
-      await this.#blobs.put(pageName(this.#shard, name, pages.length), encodePage(records));
+      const page = encodePage(records);
+      await this.#blobs.put(pageName(this.#shard, name, pages.length), page);
+      hashes.push(sha256(page));
       pages.push(records.map((r) => r.address));
     }
-    const held: SegmentIndex = { pages, hot, removed };
-    await this.#blobs.put(pageName(this.#shard, name, 'index'), encode(held));
-    return { name, pages: pages.length, actors: count, id: this.#hydrator.register(name) };
+    const held: SegmentIndex = { pages, hashes, hot, removed };
+    const index = encode(held);
+    await this.#blobs.put(pageName(this.#shard, name, 'index'), index);
+    const id = this.#hydrator.register(name, hashes);
+    return { name, pages: pages.length, actors: count, hash: sha256(index), id };
   }
 
   /** N2. */
-  async #publish(tables: Tables, segments: readonly LiveSegment[]): Promise<void> {
-    const name = `snapshot/${this.#shard}/tables-${this.#epoch}-${tables.index}`;
-    const old = this.#tables;
-    if (name !== old) await this.#blobs.put(name, encode(tables));
+  async #publish(tables: Tables, segments: readonly LiveSegment[]): Promise<SnapshotStatement> {
+    const shard = this.#shard;
+    const tablesAt = tablesName(shard, this.#epoch, tables.index);
+    const encoded = encode(tables);
+    if (tablesAt !== this.#tables) {
+      await this.#blobs.put(tablesAt, encoded);
+      if (this.#tables !== undefined) this.#garbage.push(this.#tables);
+      this.#tables = tablesAt;
+    }
     const manifest: Manifest = {
       format: SNAPSHOT_FORMAT,
+      shard,
       index: tables.index,
-      tables: name,
+      tables: tablesAt,
+      tablesHash: sha256(encoded),
       segments: segments.map(({ id: _, ...segment }) => segment),
     };
-    await this.#blobs.put(manifestName(this.#shard, this.#epoch), encode(manifest));
+    const name = manifestName(shard, this.#epoch, tables.index, this.#written++);
+    const bytes = encode(manifest);
+    await this.#blobs.put(name, bytes);
+    if (this.#manifest !== undefined) this.#garbage.push(this.#manifest);
+    this.#manifest = name;
     this.#segments = segments;
-    this.#tables = name;
-    if (old !== undefined && old !== name) this.#garbage.push(old);
+    return { manifest: name, hash: sha256(bytes) };
   }
-
-  async #readIndex(segment: Segment): Promise<SegmentIndex> {
-    return decode(await this.#read(pageName(this.#shard, segment.name, 'index'))) as SegmentIndex;
-  }
-
-  async #read(name: string): Promise<Uint8Array> {
-    const bytes = await this.#blobs.get(name);
-    if (bytes !== undefined) return bytes;
-    throw new FabricError(shardErrors.blob_missing, `The object store has no ${name}`, { details: { name } });
-  }
-}
-
-interface LiveSegment extends Segment {
-  readonly id: number;
 }
 
 /** Where the `at`th record of a segment lies. */

@@ -6,6 +6,7 @@
 import type { MachineRegistry } from '#runtime/machine/types';
 import type { Mail } from '#schemas/commit';
 import { Dedupe } from './dedupe.ts';
+import { Needs } from './needs.ts';
 import type { PendingEffect } from './ports.ts';
 import { ActorTable } from './table.ts';
 import { TimerQueue } from './timers.ts';
@@ -38,6 +39,8 @@ export interface ShardState {
   /** Effects without a result, by key. */
   readonly effects: Map<string, PendingEffect>;
   readonly dedupe: Dedupe;
+  /** Machine versions that a recovery needs. */
+  readonly needs: Needs;
   /** Last accepted `seq` of signed messages, by sender and actor: one message may be for several actors. */
   readonly senders: Map<string, SenderMark>;
   /** By `index/n`, oldest first. */
@@ -81,6 +84,7 @@ export function emptyState(options: ShardStateOptions): ShardState {
     timers: new TimerQueue(),
     effects: new Map(),
     dedupe: new Dedupe(options.dedupeWindow, options.dedupeSeed),
+    needs: new Needs(),
     senders: new Map(),
     localMail: new Map(),
     marks: new Map(),

@@ -234,7 +234,7 @@ function applyMigrate(state: ShardState, draft: Draft, work: Work): Entry {
       const restored = next.restore(moved);
       checkOutput(state, next, { state: restored, actions: [] }, work);
       cell.state = restored;
-      cell.machine = next;
+      state.actors.migrate(cell, next);
     }
     state.actors.touch(cell, draft.at);
     draft.touched.add(cell);

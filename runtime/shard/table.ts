@@ -55,6 +55,8 @@ export class ActorTable {
   /** Actors removed since the last snapshot that a snapshot still holds. */
   removed = new Set<string>();
   resident = 0;
+  /** Actors on each machine version, passivated ones included. */
+  readonly versions = new Map<string, number>();
 
   get size(): number {
     return this.#slots.size;
@@ -74,8 +76,12 @@ export class ActorTable {
 
   put(cell: Cell): void {
     const old = this.#slots.get(cell.address);
-    if (typeof old === 'object') this.dirty.delete(old);
-    else this.resident += 1;
+    if (typeof old === 'object') {
+      this.dirty.delete(old);
+      this.#count(old.machine, -1);
+    } else this.resident += 1;
+    // One that comes back from a snapshot is counted already.
+    if (typeof old !== 'number') this.#count(cell.machine, 1);
     this.#slots.set(cell.address, cell);
     this.removed.delete(cell.address);
   }
@@ -92,8 +98,16 @@ export class ActorTable {
     this.dirty.add(cell);
   }
 
+  /** Puts an actor on another version of its machine. */
+  migrate(cell: Cell, next: Machine): void {
+    this.#count(cell.machine, -1);
+    cell.machine = next;
+    this.#count(next, 1);
+  }
+
   remove(cell: Cell): void {
     this.#slots.delete(cell.address);
+    this.#count(cell.machine, -1);
     this.dirty.delete(cell);
     this.resident -= 1;
     if (cell.location !== NOWHERE) this.removed.add(cell.address);
@@ -110,6 +124,12 @@ export class ActorTable {
 
   *cells(): Iterable<Cell> {
     for (const slot of this.#slots.values()) if (typeof slot === 'object') yield slot;
+  }
+
+  #count({ ref }: Machine, by: 1 | -1): void {
+    const count = (this.versions.get(ref) ?? 0) + by;
+    if (count > 0) this.versions.set(ref, count);
+    else this.versions.delete(ref);
   }
 }
 

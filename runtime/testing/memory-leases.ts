@@ -1,5 +1,5 @@
 /** Leases in memory, on any clock. */
-import type { LeaseStore } from '#runtime/claims/lease-store';
+import type { LeaseRow, LeaseStore } from '#runtime/claims/lease-store';
 import type { Clock } from '#runtime/shard/ports';
 
 interface Held {
@@ -12,6 +12,7 @@ interface Held {
 export function memoryLeases(clock: Clock): LeaseStore {
   const held = new Map<string, Held>();
   const watchers = new Map<string, Set<() => void>>();
+  const listeners = new Set<(key: string, row: LeaseRow | undefined) => void>();
   let revision = 0;
 
   function free(key: string): void {
@@ -19,7 +20,13 @@ export function memoryLeases(clock: Clock): LeaseStore {
     if (lease === undefined) return;
     clock.clearTimer(lease.expiry);
     held.delete(key);
+    tell(key, undefined);
     for (const freed of watchers.get(key) ?? []) freed();
+  }
+
+  /** From a task of its own, as from a socket. */
+  function tell(key: string, row: LeaseRow | undefined): void {
+    for (const heard of listeners) queueMicrotask(() => void (listeners.has(heard) && heard(key, row)));
   }
 
   function write(key: string, value: string, ttlMs: number): number {
@@ -27,6 +34,7 @@ export function memoryLeases(clock: Clock): LeaseStore {
     if (old !== undefined) clock.clearTimer(old.expiry);
     revision += 1;
     held.set(key, { value, revision, expiry: clock.setTimer(() => free(key), ttlMs) });
+    tell(key, { value, revision });
     return revision;
   }
 
@@ -51,6 +59,18 @@ export function memoryLeases(clock: Clock): LeaseStore {
       return {
         async close() {
           set.delete(freed);
+        },
+      };
+    },
+    async watch(prefix, heard) {
+      const listener = (key: string, row: LeaseRow | undefined): void => {
+        if (key.startsWith(prefix)) heard(key, row);
+      };
+      for (const [key, { value, revision: at }] of held) listener(key, { value, revision: at });
+      listeners.add(listener);
+      return {
+        async close() {
+          listeners.delete(listener);
         },
       };
     },

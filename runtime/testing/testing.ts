@@ -2,6 +2,7 @@
 export type { Fate, LiveEvent, Operation } from './memory-bus.ts';
 export { MemoryBus } from './memory-bus.ts';
 export { memoryLeases } from './memory-leases.ts';
+export { memoryMembers } from './memory-members.ts';
 export {
   type ActorView,
   type Answer,

@@ -1,7 +1,6 @@
 /** Bundles as files: written as the log is read, read line by line. */
 import { once } from 'node:events';
-import { createReadStream, createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { finished } from 'node:stream/promises';
 import { FabricError } from '#schemas/fabric-error';
@@ -19,10 +18,10 @@ import { TILE_WIDTH, type Tile, tileWidth } from './tiles.ts';
 import { verifyErrors } from './verify/errors.ts';
 import type { FindTile } from './verify/signed-tree.ts';
 
-/** Throws `bad_bundle` with file and line, and what reading throws. */
+/** Throws `bad_bundle` with file and line, `bundle_unopened` where it cannot be opened, and what reading throws. */
 export async function readBundleFile(file: string): Promise<Bundle> {
   const parser = new BundleParser();
-  const input = createReadStream(file);
+  const input = (await openFile(file, 'r')).createReadStream();
   try {
     for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
       const problem = parser.line(line);
@@ -46,12 +45,15 @@ export interface BundleSource {
   readonly progress?: (commits: number, bytes: number) => void;
 }
 
-/** Writes a bundle; the file is there whole or not at all. Gives the number of messages. */
+/** Writes a bundle; the file is there whole or not at all. Gives the number of messages. Throws `bundle_unopened` where it cannot. */
 export async function writeBundleFile(file: string, source: BundleSource): Promise<number> {
   const draft = `${file}.tmp`;
-  const output = createWriteStream(draft, { flags: 'w', mode: 0o600 });
+  const output = (await openFile(draft, 'w', file)).createWriteStream();
+  const done = finished(output);
+  // Told by the next write that has to wait, or at the end.
+  done.catch(() => {});
   const write = async (line: string): Promise<void> => {
-    if (!output.write(`${line}\n`)) await once(output, 'drain');
+    if (!output.write(`${line}\n`)) await Promise.race([once(output, 'drain'), done]);
   };
   try {
     const { head, log, size, signal } = source;
@@ -73,7 +75,7 @@ export async function writeBundleFile(file: string, source: BundleSource): Promi
       signal.throwIfAborted();
     }
     output.end();
-    await finished(output);
+    await done;
     await rename(draft, file);
     return commits;
   } catch (thrown) {
@@ -102,6 +104,15 @@ export function* tilesFor(from: number, through: number, size: number): Generato
       yield { level, n: edge, width: tileWidth(size, level, edge) };
     first = Math.floor(first / TILE_WIDTH);
     last = Math.floor(last / TILE_WIDTH);
+  }
+}
+
+async function openFile(path: string, flag: 'r' | 'w', file = path): Promise<FileHandle> {
+  try {
+    return await open(path, flag, 0o600);
+  } catch (cause) {
+    const what = `${file} cannot be ${flag === 'r' ? 'read' : 'written'}`;
+    throw new FabricError(verifyErrors.bundle_unopened, what, { details: { file }, cause });
   }
 }
 

@@ -5,11 +5,13 @@ import { dropArchived, guardLimits, UNDECLARE_AFTER_MS } from '#runtime/archive/
 import { Marks } from '#runtime/archive/mark';
 import { unneededThrough } from '#runtime/archive/needed';
 import { WholeLog } from '#runtime/archive/reader';
-import { encode } from '#runtime/bus/codec';
+import { encode, encodeCommit, sha256 } from '#runtime/bus/codec';
 import { natsLogReader } from '#runtime/bus/nats-log-reader';
 import { ensureStreams } from '#runtime/bus/streams';
 import { Subjects } from '#runtime/bus/subjects';
+import { damagedName, manifestName, SNAPSHOT_FORMAT } from '#runtime/shard/snapshot-format';
 import type { LogMessage, LogReader } from '#runtime/witness/log-reader';
+import { COMMIT_FORMAT } from '#schemas/commit';
 import { TestServer } from '../rig/nats.ts';
 
 const subjects = new Subjects('if', 1);
@@ -124,30 +126,94 @@ test('who reads while commits are dropped gets each of them once, from the strea
   t.deepEqual(await whole.range(), { first: 1, last: 3_000 });
 });
 
-test('what a shard needs and cannot be read is needed: a snapshot that is replaced meanwhile is looked at again', async (t) => {
-  const files = new Map<string, unknown>([
-    ['snapshot/0/manifest-1', { tables: 'snapshot/0/tables-1-9' }],
-    ['snapshot/1/manifest-1', { tables: 'snapshot/1/tables-1-9' }],
-    ['snapshot/1/tables-1-9', { seq: 900, idsFromSeq: 890 }],
-  ]);
-  let looks = 0;
-  const blobs = {
-    list: async (prefix: string) => [...files.keys()].filter((name) => name.startsWith(prefix)),
-    get: async (name: string) => {
-      const found = files.get(name);
-      if (found === undefined) looks += 1;
-      // The newer manifest comes after the second look.
-      if (looks === 2) {
-        files.set('snapshot/0/manifest-1', { tables: 'snapshot/0/tables-1-12' });
-        files.set('snapshot/0/tables-1-12', { seq: 950, idsFromSeq: 40 });
-      }
-      return found === undefined ? undefined : encode(found);
-    },
-    put: async () => {},
-    delete: async () => {},
+const ZERO = new Uint8Array(32);
+
+/** Snapshots of shards as they are stored, and the commits that state them. */
+class Snapshots {
+  readonly files = new Map<string, Uint8Array>();
+  readonly commits: LogMessage[] = [];
+  readonly blobs = {
+    list: async (prefix: string) => [...this.files.keys()].filter((name) => name.startsWith(prefix)),
+    get: async (name: string) => this.files.get(name),
   };
-  t.is(await unneededThrough(blobs, 2), 39);
-  files.delete('snapshot/0/tables-1-12');
-  looks = 10;
-  t.is(await unneededThrough(blobs, 2), 0, 'never readable: nothing goes');
+  readonly log: Pick<LogReader, 'range' | 'read'> = {
+    range: async () => ({ first: 1, last: 2_000 }),
+    read: (from, through) => this.#between(from, through),
+  };
+
+  /** A snapshot of one page at a sequence; gives its manifest's name. */
+  put(shard: number, seq: number, idsFromSeq: number): string {
+    const [page, at] = [encode([]), (name: string) => `snapshot/${shard}/${name}`];
+    const index = encode({ pages: [[]], hashes: [sha256(page)], hot: [], removed: [] });
+    const tables = encode({ seq, idsFromSeq, index: seq, epoch: 1, prev: ZERO });
+    this.files
+      .set(at(`s${seq}/0`), page)
+      .set(at(`s${seq}/index`), index)
+      .set(at(`tables-1-${seq}`), tables);
+    const segment = { name: `s${seq}`, pages: 1, actors: 0, hash: sha256(index) };
+    const tied = { tables: at(`tables-1-${seq}`), tablesHash: sha256(tables), segments: [segment] };
+    const name = manifestName(shard, 1, seq, 0);
+    this.files.set(name, encode({ format: SNAPSHOT_FORMAT, shard, index: seq, ...tied }));
+    return name;
+  }
+
+  /** A commit that states a manifest as it is now. */
+  state(shard: number, manifest: string, seq: number): void {
+    const snapshot = { manifest, hash: sha256(this.files.get(manifest) ?? ZERO) };
+    const marks = { epoch: 1, consumed: 0, acted: -1, entries: [] };
+    const commit = { format: COMMIT_FORMAT, shard, index: seq, prev: ZERO, at: 0, ...marks, snapshot };
+    this.commits.push({ seq, shard, bytes: encodeCommit(commit), storedAt: 0 });
+  }
+
+  async *#between(from: number, through: number): AsyncGenerator<readonly LogMessage[]> {
+    yield this.commits.filter(({ seq }) => seq >= from && seq <= through);
+  }
+}
+
+test('a snapshot takes nothing from the log before a recovery would begin with it: stated, whole and trusted', async (t) => {
+  const kept = new Snapshots();
+  t.is(await unneededThrough(kept, 1), 0, 'no snapshot');
+  const first = kept.put(0, 900, 890);
+  t.is(await unneededThrough(kept, 1), 0, 'stored, and its owner died before a commit stated it');
+  kept.state(1, first, 901);
+  t.is(await unneededThrough(kept, 1), 0, 'stated by another shard');
+  kept.state(0, first, 902);
+  t.is(await unneededThrough(kept, 1), 889);
+  kept.put(0, 950, 40);
+  t.is(await unneededThrough(kept, 1), 39, 'a newer one that may be stated soon needs more');
+  t.is(await unneededThrough(kept, 2), 0, 'the other shard has none');
+  const damages: readonly [string, string][] = [
+    ['a page', 'snapshot/0/s900/0'],
+    ['an index', 'snapshot/0/s900/index'],
+    ['the tables', 'snapshot/0/tables-1-900'],
+    ['the manifest', first],
+  ];
+  for (const [what, name] of damages) {
+    const bytes = kept.files.get(name) ?? ZERO;
+    kept.files.set(name, Buffer.concat([bytes, ZERO]));
+    t.is(await unneededThrough(kept, 1), 0, `${what} is not what it was`);
+    kept.files.delete(name);
+    t.is(await unneededThrough(kept, 1), 0, `${what} is missing`);
+    kept.files.set(name, bytes);
+  }
+  t.is(await unneededThrough(kept, 1), 39, 'whole again');
+  kept.files.set(damagedName(first), ZERO);
+  t.is(await unneededThrough(kept, 1), 0, 'distrusted: no recovery begins with it');
+});
+
+test('a snapshot that is replaced while it is looked at is looked at again', async (t) => {
+  const kept = new Snapshots();
+  const old = kept.put(0, 900, 890);
+  kept.state(0, old, 901);
+  let gone = 0;
+  const get = async (name: string): Promise<Uint8Array | undefined> => {
+    // The newer one comes, and the old one goes, after it was listed.
+    if (name === 'snapshot/0/tables-1-900' && gone++ === 0) {
+      kept.state(0, kept.put(0, 950, 40), 951);
+      for (const one of [old, name]) kept.files.delete(one);
+    }
+    return kept.files.get(name);
+  };
+  t.is(await unneededThrough({ blobs: { ...kept.blobs, get }, log: kept.log }, 1), 39);
+  t.is(gone, 1);
 });

@@ -27,6 +27,8 @@ import type {
 import { FabricError } from '#schemas/fabric-error';
 import { silentLogger, TestServer } from '../rig/nats.ts';
 
+/** A loaded machine answers late. */
+const APPEND_TIMEOUT_MS = 5_000;
 const SHARDS = 4;
 const MIB = 1024 * 1024;
 /** Longer than a crowded machine ever stalls. */
@@ -57,7 +59,10 @@ class Bus implements AsyncDisposable {
 
   async log(shard: number): Promise<ShardLog> {
     const { nc, acks, subjects } = this;
-    return natsLog({ nc, jsm: await jetstreamManager(nc), acks, subjects }, shard);
+    return natsLog(
+      { nc, jsm: await jetstreamManager(nc), acks, subjects, appendTimeoutMs: APPEND_TIMEOUT_MS },
+      shard,
+    );
   }
 
   async outbox(logger = silentLogger): Promise<Outbox> {
@@ -285,7 +290,7 @@ test('a header that the client cannot parse loses no message and no ask', async 
   t.deepEqual(codes, ['bad_body', 'bad_subject']);
   raw.destroy();
   await subscription.close();
-  router.close();
+  await router.close();
 });
 
 test('mail that no shard has written is no mail', (t) => {
@@ -486,7 +491,7 @@ test('the short form reaches the shard wherever it lives, with reply, body and h
     (a) => bus.subjects.shardOf(a) !== shard,
   );
   t.regex(await ask(bus.subjects.ask(elsewhere ?? '')), /"code":"no_owner"/);
-  router.close();
+  await router.close();
   await door.close();
   await t.throwsAsync(ask(long), { message: /no responders/ });
 });
@@ -536,7 +541,7 @@ test('asks with a forbidden reply subject are dropped at every ask door, and not
   t.deepEqual(taken.toSorted(), ['asked', 'asked', 'no reply wanted', 'no reply wanted']);
   t.is(await stored(), before);
   t.like(dropped[0], { subject: 'if.ask.counter.k1', reply: 'if.log.0', dropped: 1 });
-  router.close();
+  await router.close();
   await door.close();
 });
 
@@ -559,7 +564,7 @@ test('asks that name no actor are answered with bad_subject, in the content type
     const packed = await bus.nc.request(subject, '{}', { timeout: PATIENCE_MS, headers: hdrs });
     t.like(decode(packed.data), { ok: false, error: { code: 'bad_subject' } }, subject);
   }
-  router.close();
+  await router.close();
 });
 
 test('a dead letter keeps its body and says why; sent again it is stored once', async (t) => {

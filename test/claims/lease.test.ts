@@ -3,7 +3,14 @@ import test from 'ava';
 import { ensureStreams } from '#runtime/bus/streams';
 import { Subjects } from '#runtime/bus/subjects';
 import { systemClock, systemRandom } from '#runtime/bus/system';
-import { acquireLease, holderOf, type Lease, type LeaseOptions } from '#runtime/claims/lease';
+import {
+  acquireLease,
+  adoptLease,
+  holderOf,
+  type Lease,
+  type LeaseOptions,
+  readClaim,
+} from '#runtime/claims/lease';
 import type { LeaseStore } from '#runtime/claims/lease-store';
 import { natsLeases } from '#runtime/claims/nats-leases';
 import { memoryLeases } from '#runtime/testing/memory-leases';
@@ -140,6 +147,88 @@ test('L2: a renewal whose answer was lost is found to be ours', async (t) => {
   const lost = loss(lease);
   await clock.advance(4 * TTL_MS);
   t.is(lost.reason, undefined);
+});
+
+test('L3: a tenacious holder outlasts an outage of the store, takes an expired lease again, and yields to who has it', async (t) => {
+  const { clock, store, options } = world();
+  let isAway = false;
+  const away = <T>(call: () => Promise<T>): Promise<T> =>
+    isAway ? Promise.reject(new Error('away')) : call();
+  const shaky: LeaseStore = {
+    ...store,
+    update: (...args) => away(() => store.update(...args)),
+    create: (...args) => away(() => store.create(...args)),
+    get: (key) => away(() => store.get(key)),
+  };
+  const lease = await take({ ...options('a', shaky), tenacious: true });
+  const lost = loss(lease);
+  isAway = true;
+  await clock.advance(3 * TTL_MS);
+  t.is(await store.get('shard.0'), undefined, 'it expired');
+  isAway = false;
+  await clock.advance(TTL_MS);
+  t.is(lost.reason, undefined);
+  t.is(holderOf((await store.get('shard.0')) ?? { value: '{}' }), 'a');
+  isAway = true;
+  await clock.advance(3 * TTL_MS);
+  await take(options('b'));
+  isAway = false;
+  await clock.advance(TTL_MS);
+  t.truthy(lost.reason);
+  t.is(holderOf((await store.get('shard.0')) ?? { value: '{}' }), 'b');
+});
+
+test('L4: a transferred lease is the giver’s, then the taker’s, and nobody’s in between', async (t) => {
+  const { clock, store, options } = world();
+  const seen: (string | undefined)[] = [];
+  await store.watch('shard.', (_, row) => seen.push(row && holderOf(row)));
+  const given = await take(options('a'));
+  const lost = loss(given);
+  t.true(await given.transfer('b', 'word'));
+  const row = await store.get('shard.0');
+  if (row === undefined) throw new Error('it is held');
+  t.deepEqual(readClaim(row), { holder: 'b', given: 'word' });
+  t.is(await acquireLease(options('c')), undefined);
+  const taken = await adoptLease(options('b'), row);
+  t.true((taken?.token ?? 0) > given.token);
+  t.is(await adoptLease(options('b'), row), undefined, 'once');
+  // What the giver does late touches nothing.
+  await given.release();
+  t.false(await given.transfer('c', 'word'));
+  await clock.advance(5 * TTL_MS);
+  t.is(lost.reason, undefined, 'giving is no loss');
+  const stored = await store.get('shard.0');
+  t.deepEqual(stored && readClaim(stored), { holder: 'b' });
+  t.deepEqual([...new Set(seen)], ['a', 'b']);
+});
+
+test('L4: a taker that never begins lets the lease expire, and the giver’s token is worth nothing', async (t) => {
+  const { clock, store, options } = world();
+  const given = await take(options('a'));
+  t.true(await given.transfer('dead', 'word'));
+  await clock.advance(TTL_MS);
+  t.not(await acquireLease(options('b')), undefined);
+  t.is(await store.update('shard.0', '{}', given.token, TTL_MS), undefined);
+});
+
+test('L4: a transfer or adoption whose answer was lost is settled by what is stored', async (t) => {
+  const { store, options } = world();
+  const forgetful: LeaseStore = {
+    ...store,
+    async update(key, value, revision, ttlMs) {
+      await store.update(key, value, revision, ttlMs);
+      throw new Error('timeout');
+    },
+  };
+  const given = await take(options('a', forgetful));
+  t.true(await given.transfer('b', 'word'));
+  const row = await store.get('shard.0');
+  if (row === undefined) throw new Error('it is held');
+  t.not(await adoptLease(options('b', forgetful), row), undefined);
+  const nothing: LeaseStore = { ...store, update: () => Promise.reject(new Error('timeout')) };
+  const other = await store.get('shard.0');
+  if (other === undefined) throw new Error('it is held');
+  await t.throwsAsync(adoptLease(options('b', nothing), other), { message: 'timeout' });
 });
 
 test('L3: a holder cut off from the store gives up within its TTL, before anyone else can hold the lease', async (t) => {

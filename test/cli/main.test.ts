@@ -104,6 +104,26 @@ test('a wrong command line ends with 2, says what is wrong, and suggests', async
   }
 });
 
+test('a command that needs a subcommand shows its help, and ends with 2', async (t) => {
+  const { code, out, err } = await run(['keys']);
+  t.is(code, 2);
+  t.is(out, '');
+  t.regex(err, /^Usage: infrafabric keys /);
+  t.notRegex(err, /outputHelp/);
+});
+
+test('help names commands as they are to be typed: behind npx where npx runs them', async (t) => {
+  const { err } = await run(['up', 'no.yaml'], { env: { PATH: process.env['PATH'], npm_command: 'exec' } });
+  t.regex(err, /`npx infrafabric init`/);
+  t.notRegex(err, /`infrafabric /);
+});
+
+test('a bundle that cannot be opened is named', async (t) => {
+  const { code, err } = await run(['verify', '--bundle', 'none.ifbundle']);
+  t.is(code, 1);
+  t.regex(err, /error\[bundle_unopened\]: .*none\.ifbundle cannot be read/);
+});
+
 test('without a realm every command ends with 3 and says how to start one', async (t) => {
   for (const argv of [
     ['ps'],
@@ -174,6 +194,11 @@ test('a second up in the same data folder is refused with the pid of the first',
   const { code, err } = await run(['up'], { cwd });
   t.is(code, 1);
   t.regex(err, new RegExp(`error\\[already_running\\].*process ${process.pid}`));
+  t.regex(err, /`infrafabric down` stops it/);
+  const below = join(cwd, 'below');
+  mkdirSync(below);
+  const far = await run(['up', '--data', join(cwd, '.infrafabric/counter')], { cwd: below });
+  t.regex(far.err, /`infrafabric ps --data \S*counter` shows what lives there/);
 });
 
 test('a missing or wrong config ends with 5', async (t) => {

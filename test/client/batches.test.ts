@@ -10,6 +10,7 @@ import { connect as natsConnect } from '@nats-io/transport-node';
 import test from 'ava';
 import fc from 'fast-check';
 import { asksOf } from '#runtime/bus/ask-batch';
+import { Subjects } from '#runtime/bus/subjects';
 import { RequestDesk } from '#runtime/client/desk';
 import { connect } from '#runtime/client/node';
 import { locateServer } from '#runtime/node/locate-server';
@@ -321,7 +322,7 @@ function batchOf(rows: readonly unknown[], payloadMax: number): { asks: readonly
   } as unknown as NatsConnection;
   const data = Buffer.from(JSON.stringify(rows));
   const message = { subject: 'if.asks.0.counter', reply: '_INBOX.a', data } as unknown as Msg;
-  return { asks: asksOf(message, nc, silent), sent };
+  return { asks: asksOf(message, nc, new Subjects('if', 1), silent), sent };
 }
 
 test('answers of a batch leave in as many messages as the server takes', async (t) => {

@@ -8,6 +8,9 @@ import { TestServer } from '../rig/nats.ts';
 import { TestRealm } from '../rig/realm.ts';
 
 const SHARDS = 2;
+/** Placement wants the one for every shard, and the other for none while the one is there. */
+const OWNER = { name: 'owner' };
+const SPARE = { name: 'spare', capacity: 0.001 };
 
 test('kill -9 of nats-server under load: nothing acknowledged is lost, the inbox has no gap, asks go on', async (t) => {
   await using realm = await TestRealm.start({ config: ledgerConfig(SHARDS) });
@@ -27,8 +30,8 @@ test('kill -9 of nats-server under load: nothing acknowledged is lost, the inbox
 test('a paused owner that wakes after another took its shards is fenced, leaves, and harms nothing', async (t) => {
   await using server = await TestServer.start({ strict: true });
   const options = { ...ledgerConfig(SHARDS), limits: { leaseTtl: '1s', snapshotEvery: 40 } };
-  await using first = await TestRealm.start({ config: options, server });
-  await using second = await TestRealm.start({ config: options, server });
+  await using first = await TestRealm.start({ config: { ...options, node: OWNER }, server });
+  await using second = await TestRealm.start({ config: { ...options, node: SPARE }, server });
   const load = new Load({ client: () => second.client(), shards: SHARDS });
   await load.start();
   await load.more(150);
@@ -62,16 +65,18 @@ test('an owner that was replaced without knowing is refused by its log, leaves, 
   await using server = await TestServer.start();
   // No lease runs out here: only the log can tell the first owner.
   const options = { ...ledgerConfig(SHARDS), limits: { leaseTtl: '1h' } };
-  await using first = await TestRealm.start({ config: options, server });
-  await using second = await TestRealm.start({ config: options, server });
+  await using first = await TestRealm.start({ config: { ...options, node: OWNER }, server });
+  await using second = await TestRealm.start({ config: { ...options, node: SPARE }, server });
   const load = new Load({ client: () => second.client(), shards: SHARDS });
   await load.start();
   await load.more(50);
-  const { connection } = await second.client();
+  const client = await second.client();
+  const { connection } = client;
   const claims = await new Kvm(connection).open('if_claims');
+  const holder = (await second.status(client)).find(({ name }) => name === SPARE.name)?.nodeId;
   for (let shard = 0; shard < SHARDS; shard++) {
     const left = first.event('shard_left');
-    await claims.delete(`shard.${shard}`);
+    await claims.put(`shard.${shard}`, JSON.stringify({ holder, nonce: 'n', given: 'g' }));
     const { error } = await left;
     t.is((error as { code: string }).code, 'shard_moved');
   }

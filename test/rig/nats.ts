@@ -54,7 +54,7 @@ export class TestServer {
   }
 
   get token(): string {
-    return this.#server.token;
+    return this.#server.token ?? '';
   }
 
   get websocketUrl(): string | undefined {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { withToken } from '#runtime/bus/servers';
 import { type Client, connect } from '#runtime/client/node';
 import type { ClientOptions } from '#runtime/client/types';
 import type { NodeStatus, ShowReply } from '#runtime/node/api';
@@ -112,10 +113,8 @@ export class TestRealm {
   /** Starts the node's process and waits for nothing. */
   launch(env: Readonly<Record<string, string>> = {}): void {
     const { server } = this.#options;
-    const url = server === undefined ? undefined : new URL(server.url);
-    if (url !== undefined) url.username = server?.token ?? '';
     const args = ['up', join(this.folder, 'realm.yaml'), '--json'];
-    const joining = url === undefined ? [] : ['--join', url.href];
+    const joining = server === undefined ? [] : ['--join', withToken(server.url, server.token)];
     this.#child = spawn(process.execPath, ['--import', TETHER, BIN, ...args, ...joining], {
       env: {
         ...process.env,

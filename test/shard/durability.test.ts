@@ -98,6 +98,60 @@ test('a second owner fences the first: it is refused, tells so, and leaves (P3, 
   second.kill();
 });
 
+test('a replaced owner that misses a page which its successor let go of leaves as replaced, and alarms nobody (N3)', async (t) => {
+  const alarms: string[] = [];
+  const quiet = (): void => undefined;
+  const error = (_: object, event: string): void => void alarms.push(event);
+  const limits = { snapshotEveryEntries: 1, residentMax: 1, passivateAfterMs: 1 };
+  const logger = { debug: quiet, info: quiet, warn: quiet, error };
+  await using realm = await testRealm({ machines, limits, logger });
+  for (let n = 0; n < 4; n++) {
+    await realm.ask(`worker/w${n}`, { type: 'note', n });
+    await realm.advance(10);
+  }
+  t.true(realm.node.shard(0).status().resident < 4);
+  const first = realm.node;
+  const second = await realm.secondNode();
+  const pages = [...realm.bus.blobs].filter(([name]) => /\/\d+$/.test(name));
+  for (const [name] of pages) realm.bus.blobs.delete(name);
+  await t.throwsAsync(realm.askOf(first, 'worker/w0', { type: 'note', n: 9 }), { code: 'shard_moved' });
+  t.is((await first.shard(0).left)?.code, 'shard_moved');
+  t.deepEqual(alarms, []);
+  for (const [name, bytes] of pages) realm.bus.blobs.set(name, bytes);
+  t.deepEqual((await realm.askOf(second, 'worker/w0', { type: 'note', n: 9 })).reply, { count: 2 });
+  second.kill();
+});
+
+test('an idle owner that was fenced finds out by a look at the log; the present one stays (P3)', async (t) => {
+  await using realm = await testRealm({ machines });
+  await realm.ask('worker/a', { type: 'note', n: 0 });
+  const first = realm.node;
+  await first.shard(0).confirm();
+  t.is(first.shard(0).status().phase, 'running');
+  const second = await realm.secondNode();
+  await first.shard(0).confirm();
+  t.is((await first.shard(0).left)?.code, 'shard_moved');
+  await second.shard(0).confirm();
+  t.deepEqual((await realm.askOf(second, 'worker/a', { type: 'note', n: 1 })).reply, { count: 2 });
+  second.kill();
+});
+
+test('an owner that recovers late finds the snapshot of a later one: it leaves, and calls no log damaged', async (t) => {
+  await using realm = await testRealm({ machines, limits: { snapshotEveryEntries: 1 } });
+  const first = realm.node;
+  let refuse = true;
+  realm.bus.fate = ({ kind }) => (kind === 'append' && refuse ? 'refused' : 'ok');
+  await t.throwsAsync(realm.ask('worker/a', { type: 'note', n: 0 }), { code: 'storage_refused' });
+  refuse = false;
+  const second = await realm.secondNode();
+  await realm.askOf(second, 'worker/a', { type: 'note', n: 1 });
+  await realm.askOf(second, 'worker/a', { type: 'note', n: 2 });
+  await realm.advance('5s');
+  t.is((await first.shard(0).left)?.code, 'shard_moved');
+  t.deepEqual((await realm.askOf(second, 'worker/a', { type: 'note', n: 3 })).reply, { count: 3 });
+  second.kill();
+});
+
 test('snapshots are incremental, hide what was removed, are merged, and drop what nobody names (N1-N3)', async (t) => {
   await using realm = await testRealm({ machines, limits: { snapshotEveryEntries: 10 } });
   for (let round = 0; round < 40; round++) {

@@ -72,6 +72,18 @@ test('a bundle verifies by itself, and what was changed in it is named', async (
   );
 });
 
+test('whoever brings a key is not content with a bundle that has no checkpoint, unless told so', async (t) => {
+  const [head = '', ...rest] = bundleText(await evidence).split('\n');
+  const { checkpoint: _, ...bare } = JSON.parse(head) as Record<string, unknown>;
+  for (const stripped of [bare, { ...bare, checkpoint: '' }]) {
+    const text = [JSON.stringify(stripped), ...rest].join('\n');
+    const { ok, breaks, signed } = await verdict(text);
+    t.deepEqual([ok, signed, breaks.map(({ kind }) => kind)], [false, 0, ['checkpoint']]);
+    const chainOnly = await verifyBundle(nodePrimitives, parsed(text), vkey, { chainOnly: true });
+    t.like(chainOnly, { ok: true, signed: 0 });
+  }
+});
+
 test('what is no bundle is refused with its line, and never ends the reader', async (t) => {
   const whole = bundleText(await evidence).split('\n');
   for (const [text, line] of [

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { jetstream } from '@nats-io/jetstream';
+import { Objm } from '@nats-io/obj';
 import { connect } from '@nats-io/transport-node';
 import test from 'ava';
 import { CliFolder, type Ended } from '../rig/cli.ts';
@@ -74,6 +75,51 @@ test('verify passes a realm that runs and a bundle of it, and names what a stran
   writeFileSync(join(folder.path, 'junk.ifbundle'), 'junk');
   t.regex((await folder.run(['verify', '--bundle', 'junk.ifbundle'])).err, /bad_bundle|no bundle/);
 });
+
+test('verify reads the snapshots too, and names an object that is not what the log states', async (t) => {
+  await using folder = new CliFolder();
+  writeFileSync(join(folder.path, 'realm.yaml'), `${CONFIG}limits: { snapshotEvery: 4 }\n`);
+  const run = async (code: number, ...args: string[]): Promise<Ended> => {
+    const ended = await folder.run(args);
+    t.is(ended.code, code, `${args.join(' ')}\n${ended.out}${ended.err}`);
+    return ended;
+  };
+  await run(0, 'up', '-d');
+  for (let n = 0; n < 6; n += 1) await run(0, 'ask', 'counter/k1', 'inc');
+  const { NATS_URL } = JSON.parse((await run(0, 'env', '--json')).out) as { NATS_URL: string };
+  const { host, username } = new URL(NATS_URL);
+  const connection = await connect({ servers: host, token: username });
+  const objects = await new Objm(connection).open('if_obj');
+  const stored = async (): Promise<string[]> =>
+    (await objects.list()).filter(({ deleted }) => !deleted).map(({ name }) => name);
+  const snapshots = async (): Promise<Snapshots> =>
+    (JSON.parse((await run(0, 'verify', '--json')).out) as { readonly snapshots: Snapshots }).snapshots;
+  // Manifest, tables, an index and a page.
+  for (const deadline = Date.now() + 10_000; (await snapshots()).blobs < 4 && Date.now() < deadline; ) {
+    await run(0, 'ask', 'counter/k1', 'inc');
+  }
+  t.true((await snapshots()).snapshots >= 1);
+  t.regex((await run(0, 'verify')).out, /snapshots? \(\d+ objects\) as the log states/);
+
+  const page = (await stored()).find((name) => /\/\d+$/.test(name)) ?? '';
+  await objects.putBlob({ name: page }, Buffer.from('another state'));
+  await connection.close();
+  const { breaks } = JSON.parse((await run(1, 'verify', '--json')).out) as Verdict;
+  t.deepEqual(
+    breaks.map(({ kind }) => kind),
+    ['snapshot'],
+  );
+  t.regex(
+    (await run(1, 'verify')).out,
+    new RegExp(`snapshot +shard \\d, commit \\d+: ${page} is not what it was`),
+  );
+  await run(0, 'down');
+});
+
+interface Snapshots {
+  readonly snapshots: number;
+  readonly blobs: number;
+}
 
 /** The last bit of a base64 text's bytes. */
 function flipped(base64: string): string {

@@ -6,6 +6,7 @@ import { toWireError } from '#schemas/fabric-error';
 import { machineNames } from '../builtins.ts';
 import { checkConfig, checkDisk, checkNode, checkPorts, checkServer } from '../checks.ts';
 import { declare, handle, type Shell } from '../command.ts';
+import { copiesCheck, durabilityCheck } from '../copies-check.ts';
 import { withoutExports } from '../env-mark.ts';
 import { EXIT } from '../exit-codes.ts';
 import { DATA_ROOT, findConfig, locate, peekConfig, serverOf } from '../locate.ts';
@@ -80,6 +81,7 @@ async function lookAt(realm: Realm): Promise<Check[]> {
   const first = Math.min(...statuses.map(({ startedAt }) => startedAt));
   const seen = `${plural(statuses.length, 'node')}, ${plural(actors, 'actor')}, up ${span(realm.now() - first)}`;
   const relaxed = statuses.some(({ durability }) => durability === 'relaxed');
+  const copies = await realm.copies();
   return [
     behind > 0
       ? {
@@ -89,16 +91,12 @@ async function lookAt(realm: Realm): Promise<Check[]> {
           todo: 'Watch it: `infrafabric log --follow`.',
         }
       : { name: 'realm', state: 'ok', seen },
-    relaxed
-      ? {
-          name: 'durability',
-          state: 'warn',
-          seen: 'relaxed',
-          todo: 'Set `durability: strict` for anything that matters.',
-        }
-      : { name: 'durability', state: 'ok', seen: 'strict' },
-    await realm.drift(),
-    skewCheck(await realm.clockSkewMs()),
+    durabilityCheck(relaxed, copies),
+    copiesCheck(copies),
+    // A stream without a leader answers none of the other questions.
+    ...(copies.streams.every(({ leader }) => leader !== undefined)
+      ? [await realm.drift(), skewCheck(await realm.clockSkewMs())]
+      : []),
   ];
 }
 

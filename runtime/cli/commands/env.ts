@@ -1,5 +1,6 @@
 /** `env`: what other tools need to join the realm. */
 import type { Command } from 'commander';
+import { withToken } from '#runtime/bus/servers';
 import { declare, handle, type Shell } from '../command.ts';
 import { ENV_MARK, envMark } from '../env-mark.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -46,7 +47,7 @@ export function variablesOf(target: Target): Readonly<Record<string, string | nu
   // A server that is not the node's own outlives it: its address stays right.
   const isOwnServer = run !== undefined && run.joined !== true;
   return {
-    NATS_URL: withToken(target),
+    NATS_URL: withToken(target.url, target.token),
     INFRAFABRIC_PREFIX: prefix,
     ...(realm !== undefined && { INFRAFABRIC_REALM: realm }),
     ...(dataDir !== undefined && { INFRAFABRIC_DATA: dataDir }),
@@ -54,12 +55,6 @@ export function variablesOf(target: Target): Readonly<Record<string, string | nu
     ...(isOwnServer && dataDir !== undefined && { [ENV_MARK]: envMark(target.url, dataDir) }),
     ...(run?.websocketUrl !== undefined && { INFRAFABRIC_WEBSOCKET_URL: run.websocketUrl }),
   };
-}
-
-function withToken({ url, token }: Target): string {
-  if (token === undefined) return url;
-  const parsed = new URL(url.includes('://') ? url : `nats://${url}`);
-  return `${parsed.protocol}//${encodeURIComponent(token)}@${parsed.host}`;
 }
 
 /** Single quotes hold everything but themselves. */

@@ -1,8 +1,17 @@
 /** `init`: a new project from the template that the package carries. */
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { ensureNodeKey } from '#runtime/keys/key-store';
+import { ensureAuthority } from '#runtime/access/tls-files';
+import { ensureKey, ensureNodeKey } from '#runtime/keys/key-store';
 import { openRealmKey } from '#runtime/keys/realm-key';
 import { FabricError } from '#schemas/fabric-error';
 import { declare, handle, type Shell } from '../command.ts';
@@ -26,15 +35,25 @@ export function initCommand(shell: Shell): Command {
     examples: [
       ['infrafabric init', 'in this empty folder'],
       ['infrafabric init my-realm', 'in a new folder'],
+      ['infrafabric init --secure my-realm', 'with keys that sign on, rights for each, and TLS'],
     ],
-  }).argument('[dir]', 'folder of the new project', '.');
-  return handle(shell, command, async ({ io, out }, dir: string) => {
+  })
+    .argument('[dir]', 'folder of the new project', '.')
+    .option(
+      '--secure',
+      'only keys sign on: accounts, rights and TLS, with keys of an operator and an auditor',
+    );
+  interface Options {
+    readonly secure?: boolean;
+  }
+  return handle<[string], Options>(shell, command, async ({ io, out, options }, dir) => {
     const folder = resolve(io.cwd, dir);
     const files = writeProject(templateFolder(packageRoot()), folder);
     dependOn(packageRoot(), join(folder, 'package.json'));
     const { dataDir } = peekConfig(join(folder, 'realm.yaml'), io.env);
     await openRealmKey(dataDir);
     await ensureNodeKey(dataDir);
+    if (options.secure === true) await secure(folder, dataDir);
     const keys = relative(folder, join(dataDir, 'keys'));
     out.data({ folder, files, keys });
     const { name, faint } = out.palette;
@@ -52,6 +71,22 @@ export function initCommand(shell: Shell): Command {
     return EXIT.ok;
   });
 }
+
+/** The owners whose keys a secure project begins with, besides its node's. */
+const FIRST_OWNERS = ['operator/admin', 'auditor/audit'];
+
+async function secure(folder: string, dataDir: string): Promise<void> {
+  const file = join(folder, 'realm.yaml');
+  appendFileSync(file, SECURE_CONFIG);
+  for (const owner of FIRST_OWNERS) await ensureKey(dataDir, owner);
+  ensureAuthority(dataDir, peekConfig(file, {}).realm ?? 'realm', Date.now());
+}
+
+const SECURE_CONFIG = `
+# Only keys sign on, each with rights of its own, over TLS: docs/security.md of InfraFabric.
+nats:
+  secure: true
+`;
 
 /** Copies the template. Gives the files written, relative. Throws `folder_in_use` before it writes anything. */
 export function writeProject(template: string, folder: string): string[] {

@@ -1,5 +1,7 @@
 /** `replay`: runs the machines again over the log, and compares, explains or exports what comes of it. */
-import { createWriteStream, existsSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, type WriteStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -13,9 +15,11 @@ import { readCommitHead } from '#runtime/witness/commit-head';
 import type { LogMessage } from '#runtime/witness/log-reader';
 import { parseAddress } from '#schemas/address';
 import { realmConfigSchema } from '#schemas/config';
+import { FabricError } from '#schemas/fabric-error';
 import { KERNEL_DRIVERS } from '#schemas/kernel-kinds';
 import { type Builtins, machineNames } from '../builtins.ts';
 import { declare, handle, moment, type Shell } from '../command.ts';
+import { cliErrors } from '../errors.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import type { Io, Out } from '../io.ts';
 import { findConfig, missingConfig } from '../locate.ts';
@@ -103,7 +107,9 @@ async function replay(
   const wantsSteps = options.step === true || options.actor !== undefined || options.trace !== undefined;
   const kept: ReplayStep[] = [];
   await using file =
-    options.export === undefined ? undefined : new Export(resolve(io.cwd, options.export), options.format);
+    options.export === undefined
+      ? undefined
+      : await Export.open(resolve(io.cwd, options.export), options.format);
   const blobs = await natsBlobs(realm.connection, realm.subjects);
   const through = throughOf(options.until, range.last);
   const bar = logProgress(io, out, through, 'replay');
@@ -195,24 +201,40 @@ function until(text: string): Until {
 /** A file of steps. */
 class Export implements AsyncDisposable {
   readonly #format: ExportFormat;
-  readonly #output: ReturnType<typeof createWriteStream>;
+  readonly #output: WriteStream;
+  /** Rejects with what writing failed with. */
+  readonly #done: Promise<void>;
 
-  constructor(file: string, format: ExportFormat) {
+  /** Throws `file_unreadable` where the file cannot be written. */
+  static async open(file: string, format: ExportFormat): Promise<Export> {
+    try {
+      return new Export((await open(file, 'w', 0o600)).createWriteStream(), format);
+    } catch (cause) {
+      throw new FabricError(cliErrors.file_unreadable, `${file} cannot be written`, {
+        details: { file },
+        cause,
+      });
+    }
+  }
+
+  private constructor(output: WriteStream, format: ExportFormat) {
     this.#format = format;
-    this.#output = createWriteStream(file, { mode: 0o600 });
+    this.#output = output;
+    this.#done = finished(output);
+    // Told by the next write that has to wait, or at the end.
+    this.#done.catch(() => {});
     const head = headOf(format);
     if (head !== undefined) this.#output.write(`${head}\n`);
   }
 
   async write(step: ReplayStep): Promise<void> {
     for (const line of linesOf(this.#format, step)) {
-      if (!this.#output.write(`${line}\n`))
-        await new Promise((resolve) => this.#output.once('drain', resolve));
+      if (!this.#output.write(`${line}\n`)) await Promise.race([once(this.#output, 'drain'), this.#done]);
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#output.end();
-    await finished(this.#output);
+    await this.#done;
   }
 }

@@ -13,12 +13,13 @@ import { cliErrors } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Io } from '../io.ts';
 import { DATA_ROOT, findConfig, mannerOf, missingConfig, readRun, serverOf } from '../locate.ts';
+import { type PlaceOptions, placeOf, serverToJoin } from '../place.ts';
 import { withRealm } from '../realm.ts';
 import { span } from '../render/format.ts';
 import { welcomeLines, written } from '../render/welcome.ts';
 import { treeSettled } from '../tree-settled.ts';
 
-interface Options {
+interface Options extends PlaceOptions {
   readonly data?: string;
   readonly config?: string;
   readonly detach?: boolean;
@@ -54,11 +55,22 @@ export function upCommand(shell: Shell): Command {
       ['infrafabric up deploy/examples/phase0.yaml', 'another config'],
       ['infrafabric up --detach', 'in the background; `infrafabric down` stops it'],
       ['infrafabric up --join nats://10.0.0.5:4222', 'as one more node of a realm'],
+      ['infrafabric up --data second --join .infrafabric/counter', 'a second node on this machine'],
     ],
   })
     .argument('[config]', 'config file')
     .option('-d, --detach', 'start in the background and return once it answers')
-    .option('--join <url>', 'join the realm on this NATS server instead of running one (default NATS_URL)');
+    .option(
+      '--join <server>',
+      'join the realm on this NATS server, or that of the node in this data folder, instead of running one (default NATS_URL)',
+    )
+    .option('--name <name>', 'name of this node over restarts (default: made up once)')
+    .option('--capacity <n>', 'share of the shards, relative to other nodes (default 1)')
+    .option(
+      '--label <label>',
+      'what this node has that others may not: sip, or zone=a; may be given again',
+      (label, before: readonly string[] = []) => [...before, label],
+    );
   return handle<[string?], Options>(
     shell,
     command,
@@ -68,16 +80,21 @@ export function upCommand(shell: Shell): Command {
       const plan = planOf(given ?? options.config, options.data, io, builtins);
       const running = readRun(plan.dataDir);
       if (running !== undefined) {
+        const manner = mannerOf(plan, shellIo);
+        const [look, stop] = ['ps', 'down'].map((verb) => written(`infrafabric ${verb}`, manner));
+        const help = `\`${look}\` shows what lives there, \`${stop}\` stops it, another --data starts a second one.`;
         throw new FabricError(
-          cliErrors.already_running,
+          { ...cliErrors.already_running, help },
           `Realm ${running.realm} already runs here, as process ${running.pid} for ${span(Date.now() - running.startedAt)}`,
           { details: { pid: running.pid, dataDir: plan.dataDir } },
         );
       }
       if (options.detach !== true) {
         const { runForeground } = await import('../foreground.ts');
-        const join = options.join ?? (plan.config.nats.url === undefined ? serverOf(io.env) : undefined);
-        return runForeground({ plan, join, io: shellIo, out, builtins });
+        const named = options.join === undefined ? undefined : serverToJoin(options.join, io.cwd);
+        const join = named ?? (plan.config.nats.url === undefined ? serverOf(io.env) : undefined);
+        const place = placeOf(options, io.env);
+        return runForeground({ plan, join, place, io: shellIo, out, builtins });
       }
       const { run, log, tookMs } = await startDetached(plan.dataDir, io);
       if (plan.spec.children.length > 0) await withRealm({ data: plan.dataDir }, io, treeSettled);

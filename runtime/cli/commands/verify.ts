@@ -2,9 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { natsBlobs } from '#runtime/bus/nats-blobs';
 import { successorsOf } from '#runtime/keys/realm-history';
 import { readBundleFile, writeBundleFile } from '#runtime/witness/bundle-file';
 import { utf8 } from '#runtime/witness/bytes';
+import type { LogReader } from '#runtime/witness/log-reader';
 import { nodePrimitives } from '#runtime/witness/node-crypto';
 import { formatVerifierKey, type VerifierKey, verifierKey } from '#runtime/witness/note';
 import { natsWitnessStore } from '#runtime/witness/service/state-store';
@@ -12,6 +14,7 @@ import { tilePath } from '#runtime/witness/tiles';
 import { verifyErrors } from '#runtime/witness/verify/errors';
 import { trustOf, verifyBundle } from '#runtime/witness/verify/offline';
 import type { FindTile } from '#runtime/witness/verify/signed-tree';
+import { type SnapshotFindings, verifySnapshots } from '#runtime/witness/verify/snapshots';
 import {
   type Evidence,
   judgeCheckpoint,
@@ -53,7 +56,7 @@ export function verifyCommand(shell: Shell): Command {
     name: 'verify',
     summary: 'check that the log is what it was',
     description:
-      'Reads the log and checks its chain, and every commit against the signed Merkle tree. Ends with exit code 1 and names the first break where anything was altered, removed, reordered, inserted, back-dated or cut off. Whose signature counts you say with --key or --policy; otherwise it is the key that the realm itself names, which protects from everybody but its operator.',
+      'Reads the log and checks its chain, and every commit against the signed Merkle tree; then the snapshots against the log. Ends with exit code 1 and names the first break where anything was altered, removed, reordered, inserted, back-dated or cut off. Whose signature counts you say with --key or --policy; otherwise it is the key that the realm itself names, which protects from everybody but its operator.',
     group: 'Look',
     examples: [
       ['infrafabric verify', 'the whole log of the realm of this folder'],
@@ -95,6 +98,7 @@ async function verifyRealm(realm: Realm, options: Options, io: Io, out: Out): Pr
     progress: ticker.progress,
   });
   ticker.stop();
+  const snapshots = isWhole(options) ? await snapshotsOf(realm, log, io) : undefined;
   const tookMs = performance.now() - startedAt;
   if (options.export !== undefined) {
     const file = resolve(io.cwd, options.export);
@@ -103,7 +107,23 @@ async function verifyRealm(realm: Realm, options: Options, io: Io, out: Out): Pr
     const tile: FindTile = given.evidence?.tile ?? (async () => undefined);
     await writeBundleFile(file, { log, head, size, tile, signal: io.signal });
   }
-  return tell(report, { tookMs, isOwnKey: given.isOwnKey, exported: options.export }, options, out);
+  const told = { tookMs, isOwnKey: given.isOwnKey, exported: options.export };
+  if (snapshots === undefined) return tell(report, told, options, out);
+  const breaks = [...report.breaks, ...snapshots.breaks];
+  const breakCount = report.breakCount + snapshots.breaks.length;
+  const whole = { ...report, ok: breakCount === 0, breaks, breakCount };
+  return tell(whole, { ...told, snapshots }, options, out);
+}
+
+/** A part of the log says nothing of the snapshots: they are stated at its end. */
+function isWhole({ from, to, chainOnly, checkpoint }: Options): boolean {
+  return from === undefined && to === undefined && checkpoint === undefined && chainOnly !== true;
+}
+
+async function snapshotsOf(realm: Realm, log: LogReader, io: Io): Promise<SnapshotFindings> {
+  const { connection, subjects } = realm;
+  const blobs = await natsBlobs(connection, subjects);
+  return await verifySnapshots({ blobs, log, signal: io.signal });
 }
 
 async function verifyFile(file: string, options: Options, io: Io, out: Out): Promise<ExitCode> {
@@ -132,10 +152,12 @@ async function evidenceOf(realm: Realm, options: Options, io: Io, out: Out): Pro
   const given = stated ?? (state === undefined ? undefined : parseTrust(state.key, 'the key of the realm'));
   if (given === undefined) return NOTHING;
   const wantsCosigned = options.policy !== undefined;
-  const text =
+  const held =
     options.checkpoint === undefined
       ? ((wantsCosigned ? (await store.cosigned()).value : undefined) ?? (await store.note()).value)?.note
       : readText(options.checkpoint, io);
+  // Who names a key or a policy wants a signature: that there is none is a finding.
+  const text = held ?? (stated === undefined ? undefined : '');
   if (text === undefined) return NOTHING;
   const trust = await followRotations(realm, given, text);
   if (trust !== given)
@@ -212,6 +234,7 @@ interface Told {
   readonly tookMs: number;
   readonly isOwnKey: boolean;
   readonly exported: string | undefined;
+  readonly snapshots?: SnapshotFindings;
 }
 
 function tell(report: Report, told: Told, { all = false }: Options, out: Out): ExitCode {

@@ -4,6 +4,8 @@ const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
+/** Below it, a run measures its own start. */
+const PACED_MIN = 1_000;
 
 /** `850 ms`, `4.2 s`, `3 m 20 s`, `2 h 5 m`, `3 d 4 h`: two units at most. */
 export function span(ms: number): string {
@@ -34,6 +36,13 @@ export function clock(at: number, now: number): string {
 /** `1 234 567`: thin groups, no locale. */
 export function count(value: number): string {
   return String(Math.trunc(value)).replace(/\B(?=(\d{3})+(?!\d))/g, ' ');
+}
+
+/** `in 4.2 s, 6 957 a second`; without the rate where so few say nothing about it. */
+export function pace(done: number, tookMs: number, what = ''): string {
+  const rate =
+    done < PACED_MIN ? '' : `, ${count(done / Math.max(tookMs / SECOND_MS, 0.001))}${what} a second`;
+  return `in ${span(tookMs)}${rate}`;
 }
 
 /** `3 actors`, `1 actor`. */

@@ -9,7 +9,7 @@ import type {
   ReplayStep,
   ReplaySummary,
 } from '#runtime/replay/report';
-import { clock, compact, count, plural, span } from './format.ts';
+import { clock, compact, count, pace, plural } from './format.ts';
 import { eventName } from './log.ts';
 import type { Palette } from './palette.ts';
 
@@ -90,16 +90,15 @@ export function summaryLines(
   const { good, warn, faint, strong } = place.palette;
   const told = refusalLines(refused, place.palette);
   if (commits === 0 && from === 1) return ['The log is empty: there is nothing to replay.', ...told];
-  const rate = count(entries / Math.max(tookMs / 1_000, 0.001));
   const done = `${plural(entries, 'entry', 'entries')} of ${plural(commits, 'commit')}, ${plural(actors, 'actor')}`;
-  const pace = faint(`  in ${span(tookMs)}, ${rate} entries a second`);
+  const time = faint(`  ${pace(entries, tookMs, ' entries')}`);
   if (divergence !== undefined)
-    return [...divergenceLines(divergence, place), faint(`  after ${done}`), pace, ...told];
+    return [...divergenceLines(divergence, place), faint(`  after ${done}`), time, ...told];
   const since =
     from === 1 ? [] : [faint(`  from the snapshots before sequence ${from} on; they are believed`)];
   if (!isWhatIf) {
     const verdict = good('✓ ') + strong(`${done}: all ${count(digests)} state digests are equal`);
-    return [verdict, ...since, pace, ...told];
+    return [verdict, ...since, time, ...told];
   }
   const verdict =
     parted === 0
@@ -107,7 +106,7 @@ export function summaryLines(
       : warn('! ') + strong(`${count(parted)} of ${plural(compared, 'actor')} would have another history`);
   const shown = partings.slice(0, PARTINGS_SHOWN).flatMap((parting) => partingLines(parting, place));
   const more = parted > PARTINGS_SHOWN ? [faint(`… and ${count(parted - PARTINGS_SHOWN)} more`)] : [];
-  return [...shown, ...more, verdict, faint(`  ${done}`), ...since, pace, ...told];
+  return [...shown, ...more, verdict, faint(`  ${done}`), ...since, time, ...told];
 }
 
 function refusalLines(refused: readonly Refusal[], { warn, faint }: Palette): string[] {

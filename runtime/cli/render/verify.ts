@@ -1,8 +1,9 @@
 /** What a verification found, for people and for programs. */
 import { toBase64 } from '#runtime/witness/bytes';
 import type { Break } from '#runtime/witness/verify/break';
+import type { SnapshotFindings } from '#runtime/witness/verify/snapshots';
 import type { Report } from '#runtime/witness/verify/verify';
-import { count, plural, span } from './format.ts';
+import { count, pace, plural } from './format.ts';
 import type { Palette } from './palette.ts';
 
 const BREAKS_SHOWN = 10;
@@ -12,14 +13,17 @@ export interface Circumstances {
   /** True where the realm itself named the key that was checked against. */
   readonly isOwnKey: boolean;
   readonly exported: string | undefined;
+  /** Absent where they were not looked at. */
+  readonly snapshots?: SnapshotFindings;
 }
 
-export function reportJson(report: Report, { tookMs, isOwnKey, exported }: Circumstances): object {
+export function reportJson(report: Report, { tookMs, isOwnKey, exported, snapshots }: Circumstances): object {
   const { checkpoint, heads: _, ...rest } = report;
   return {
     ...rest,
     ...(checkpoint !== undefined && { checkpoint: { ...checkpoint, root: toBase64(checkpoint.root) } }),
     trust: checkpoint === undefined ? 'chain' : isOwnKey ? 'key of the realm' : 'given',
+    ...(snapshots !== undefined && { snapshots: withoutBreaks(snapshots) }),
     tookMs: Math.round(tookMs),
     ...(exported !== undefined && { exported }),
   };
@@ -27,17 +31,16 @@ export function reportJson(report: Report, { tookMs, isOwnKey, exported }: Circu
 
 export function reportLines(
   report: Report,
-  { tookMs, isOwnKey, exported, all }: Circumstances & { readonly all: boolean },
+  { tookMs, isOwnKey, exported, snapshots, all }: Circumstances & { readonly all: boolean },
   { good, bad, faint, strong, warn }: Palette,
 ): string[] {
   const { commits, signed, checkpoint, breaks, breakCount } = report;
   if (commits === 0 && breakCount === 0) return ['The log is empty: there is nothing to check.'];
-  const rate = commits / Math.max(tookMs / 1_000, 0.001);
   const what = `${plural(commits, 'commit')} (sequence ${count(report.from)} to ${count(report.through)})`;
   const lines = report.ok
     ? [good('✓ ') + strong(`${what} are what they were`)]
     : [bad('✗ ') + strong(`${plural(breakCount, 'break')} in ${what}`)];
-  lines.push(faint(`  in ${span(tookMs)}, ${count(rate)} a second`));
+  lines.push(faint(`  ${pace(commits, tookMs)}`));
   if (checkpoint === undefined) {
     lines.push(
       warn(
@@ -50,17 +53,41 @@ export function reportLines(
       `  ${count(signed)} compared with the tree of ${count(checkpoint.size)} that ${checkpoint.log} signed${who}`,
     );
     const unsigned = commits - signed;
-    if (unsigned > 0)
-      lines.push(faint(`  ${plural(unsigned, 'commit')} behind that: only the chain was checked`));
+    const behind = Math.min(
+      unsigned,
+      Math.max(0, report.through - Math.max(checkpoint.size, report.from - 1)),
+    );
+    if (behind > 0)
+      lines.push(faint(`  ${plural(behind, 'commit')} behind that: only the chain was checked`));
+    if (unsigned > behind)
+      lines.push(
+        warn(
+          `  ${plural(unsigned - behind, 'commit')} in it could not be compared: only the chain was checked`,
+        ),
+      );
     if (isOwnKey) {
       lines.push(faint('  with the key that the realm itself names; --key or --policy says whom you trust'));
     }
   }
+  if (snapshots !== undefined) lines.push(...snapshotLines(snapshots).map(faint));
   const shown = all ? breaks : breaks.slice(0, BREAKS_SHOWN);
   for (const found of shown) lines.push(`${bad(`  ${found.kind}`.padEnd(13))}${place(found)}${found.what}`);
   if (breakCount > shown.length)
     lines.push(faint(`  … and ${count(breakCount - shown.length)} more${all ? '' : '; --all lists them'}`));
   if (exported !== undefined) lines.push(`  written to ${exported}`);
+  return lines;
+}
+
+function withoutBreaks({ breaks: _, ...rest }: SnapshotFindings): object {
+  return rest;
+}
+
+function snapshotLines({ snapshots, blobs, unstated, breaks }: SnapshotFindings): string[] {
+  const lines: string[] = [];
+  if (snapshots > 0 && breaks.length === 0)
+    lines.push(`  ${plural(snapshots, 'snapshot')} (${plural(blobs, 'object')}) as the log states`);
+  if (unstated > 0)
+    lines.push(`  ${plural(unstated, 'snapshot')} that no commit states: nothing begins with them`);
   return lines;
 }
 

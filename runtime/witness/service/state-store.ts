@@ -4,10 +4,12 @@
  * Every write is a compare-and-swap at the leader of the bucket. A read may be stale (buckets are read from any
  * replica); a swap made from a stale read is refused.
  */
+
 import { JetStreamApiError } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { z } from 'zod';
+import { tidyJetStream } from '#runtime/bus/tidy-jetstream';
 import { FabricError } from '#schemas/fabric-error';
 import type { LogBreak } from '#schemas/log-break';
 import { witnessServiceErrors } from './errors.ts';
@@ -92,7 +94,7 @@ const breaksSchema = z.array(
 ) as unknown as z.ZodType<readonly KnownBreak[]>;
 
 export async function natsWitnessStore(nc: NatsConnection, bucket: string): Promise<WitnessStore> {
-  const kv = await new Kvm(nc).open(bucket);
+  const kv = await new Kvm(tidyJetStream(nc)).open(bucket);
   const cell = <T>(key: string, schema: z.ZodType<T>) => ({
     read: () => read(kv, key, schema),
     swap: (value: T, revision: number) => swap(kv, key, value, revision),

@@ -31,7 +31,9 @@ export async function verifyBundle(
   const text = isOwnTrust ? (bundle.policy ?? bundle.key ?? '') : trustText;
   const trust = text.trim() === '' ? undefined : trustOf(primitives, text);
   if (typeof trust === 'string') return trust;
-  const checkpoint = options.checkpoint ?? bundle.checkpoint;
+  const held = options.checkpoint ?? bundle.checkpoint;
+  // Whoever says whom to trust asks for a signature: a bundle without one is not what they asked for.
+  const checkpoint = held ?? (isOwnTrust ? undefined : '');
   const hasEvidence = trust !== undefined && checkpoint !== undefined && options.chainOnly !== true;
   const report = await verifyLog({
     primitives,

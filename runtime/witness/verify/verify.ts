@@ -111,6 +111,7 @@ export function judgeCheckpoint(
   primitives: Primitives,
   { checkpoint: bytes, trust }: Pick<Evidence, 'checkpoint' | 'trust'>,
 ): SignedBy | string {
+  if (bytes.byteLength === 0) return 'there is no checkpoint, so nothing is signed';
   const note = parseNote(bytes);
   if (note === undefined) return 'the checkpoint is no signed note';
   const checkpoint = parseCheckpoint(note.text);

@@ -1,0 +1,165 @@
+/** Judges histories: pure. Every function gives the violations it found, empty where there is none. */
+import { type Operation, type OperationOf, only } from './history.ts';
+
+/** What actors said at the end, when nothing was under way any more. */
+export interface Finals {
+  readonly counters: Readonly<Record<string, number>>;
+  readonly balances: Readonly<Record<string, number>>;
+  readonly openingBalance: number;
+  readonly journal: { readonly last: Readonly<Record<string, number>>; readonly outOfTurn: number };
+}
+
+export function violations(history: readonly Operation[], finals: Finals): string[] {
+  return [
+    ...counterViolations(history, finals.counters),
+    ...registerViolations(history),
+    ...accountViolations(finals),
+    ...journalViolations(history, finals.journal),
+    ...claimViolations(history),
+  ];
+}
+
+/** Every acknowledged increment is in the count exactly once; what was never answered at most once. */
+export function counterViolations(
+  history: readonly Operation[],
+  finals: Readonly<Record<string, number>>,
+): string[] {
+  const wrong: string[] = [];
+  const byKey = Map.groupBy(only(history, 'inc'), ({ key }) => key);
+  const unknown = Map.groupBy(
+    only(history, 'unknown').filter(({ what }) => what === 'inc'),
+    ({ key }) => key,
+  );
+  for (const key of new Set([...byKey.keys(), ...unknown.keys()])) {
+    const answered = byKey.get(key) ?? [];
+    const open = unknown.get(key)?.length ?? 0;
+    const final = finals[key] ?? 0;
+    const seen = new Set<number>();
+    for (const { n, client } of answered) {
+      if (seen.has(n)) wrong.push(`${key}: two increments were answered with ${n}, one to ${client}`);
+      seen.add(n);
+      if (n > final) wrong.push(`${key}: an increment was answered with ${n}, the count is ${final}`);
+    }
+    if (final < answered.length) wrong.push(`${key}: ${answered.length} acknowledged, ${final} counted`);
+    if (final > answered.length + open) {
+      wrong.push(`${key}: ${final} counted, ${answered.length} acknowledged and ${open} open`);
+    }
+    wrong.push(...outOfTime(key, answered));
+  }
+  return wrong;
+}
+
+/**
+ * Linearizability of registers. The order of commits is the order of operations: what was read has to be what was
+ * written before it in that order, and who began after another ended has to come after it.
+ */
+export function registerViolations(history: readonly Operation[]): string[] {
+  const wrong: string[] = [];
+  const hasOpen = new Set(
+    only(history, 'unknown')
+      .filter(({ what }) => what === 'set')
+      .map(({ key }) => key),
+  );
+  for (const [key, operations] of Map.groupBy(only(history, 'set', 'get'), (one) => one.key)) {
+    let values: ReadonlySet<string | null> = new Set([null]);
+    const commits = Map.groupBy(operations, ({ index }) => index);
+    for (const index of [...commits.keys()].sort((a, b) => a - b)) {
+      const together = commits.get(index) ?? [];
+      const after = new Set([...values].flatMap((value) => endsOf(value, together)));
+      // A write that was never answered may stand between.
+      if (after.size === 0 && !hasOpen.has(key)) {
+        const read = together.map(({ op, v }) => `${op} ${v}`).join(', ');
+        wrong.push(`${key}: commit ${index} did ${read} where ${[...values].join(' or ')} was written last`);
+      }
+      values = after.size > 0 ? after : new Set(together.map(({ v }) => v));
+    }
+    wrong.push(...outOfTime(key, operations));
+  }
+  return wrong;
+}
+
+/** The values that a register may have after one commit did all of these, in an order that nobody was told. */
+function endsOf(value: string | null, operations: readonly OperationOf<'set' | 'get'>[]): (string | null)[] {
+  // Reads of what was there come first and change nothing.
+  const left = operations.filter(({ op, v }) => op === 'set' || v !== value);
+  if (left.length === 0) return [value];
+  return left.flatMap((next, at) => (next.op === 'set' ? endsOf(next.v, left.toSpliced(at, 1)) : []));
+}
+
+/** No money is made or lost. */
+export function accountViolations({ balances, openingBalance }: Finals): string[] {
+  const all = Object.values(balances);
+  const sum = all.reduce((total, one) => total + one, 0);
+  const wrong = sum === openingBalance * all.length ? [] : [`the accounts hold ${sum}`];
+  for (const [key, balance] of Object.entries(balances)) {
+    if (balance < 0) wrong.push(`${key}: balance ${balance}`);
+  }
+  return wrong;
+}
+
+/** Every stored message came once, and in the order of its sender. */
+export function journalViolations(
+  history: readonly Operation[],
+  { last, outOfTurn }: Finals['journal'],
+): string[] {
+  const wrong = outOfTurn === 0 ? [] : [`${outOfTurn} messages came out of turn`];
+  for (const [client, notes] of Map.groupBy(only(history, 'note'), (one) => one.client)) {
+    const stored = Math.max(...notes.map(({ n }) => n));
+    const got = last[client] ?? 0;
+    // The last one sent may have been stored without an answer.
+    if (got !== stored && got !== stored + 1) wrong.push(`${client}: ${stored} stored, ${got} came`);
+  }
+  return wrong;
+}
+
+/** One winner per token, later winners have higher tokens, and nothing is written under a token after a higher one. */
+export function claimViolations(history: readonly Operation[]): string[] {
+  const wrong: string[] = [];
+  for (const [key, leases] of Map.groupBy(only(history, 'lease'), (one) => one.key)) {
+    const winners = new Map<number, string>();
+    for (const { token, client } of leases) {
+      const other = winners.get(token);
+      if (other !== undefined) wrong.push(`${key}: token ${token} was given to ${other} and ${client}`);
+      winners.set(token, client);
+    }
+    const byStart = leases.toSorted((a, b) => a.from - b.from);
+    for (const [at, lease] of byStart.entries()) {
+      const before = byStart[at - 1];
+      if (before !== undefined && before.to < lease.from && before.token >= lease.token) {
+        wrong.push(`${key}: token ${lease.token} came after ${before.token}`);
+      }
+    }
+  }
+  for (const [key, writes] of Map.groupBy(only(history, 'fenced'), (one) => one.key)) {
+    let highest = 0;
+    for (const { token, accepted, index } of writes.toSorted((a, b) => a.index - b.index)) {
+      if (accepted !== token >= highest) {
+        wrong.push(
+          `${key}: commit ${index} ${accepted ? 'took' : 'refused'} token ${token} after ${highest}`,
+        );
+      }
+      if (accepted) highest = Math.max(highest, token);
+    }
+  }
+  return wrong;
+}
+
+/** Who began after another was answered must be committed after it. */
+function outOfTime(
+  key: string,
+  operations: readonly { readonly from: number; readonly to: number; readonly index: number }[],
+): string[] {
+  const byEnd = operations.toSorted((a, b) => a.to - b.to);
+  const byStart = operations.toSorted((a, b) => a.from - b.from);
+  const wrong: string[] = [];
+  let highest = -1;
+  let at = 0;
+  for (const { from, index } of byStart) {
+    for (let ended = byEnd[at]; ended !== undefined && ended.to < from; ended = byEnd[at]) {
+      highest = Math.max(highest, ended.index);
+      at += 1;
+    }
+    if (index < highest) wrong.push(`${key}: commit ${index} began after commit ${highest} was answered`);
+  }
+  return wrong;
+}
