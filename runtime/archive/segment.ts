@@ -52,11 +52,20 @@ export async function readSegment(store: ArchiveStore, segment: Segment): Promis
   const bytes = await store.get(segment.name);
   if (bytes === undefined) throw damaged('is missing');
   if (toHex(nodePrimitives.sha256(bytes)) !== segment.sha256) throw damaged('is not what was stored');
-  const bundle = parseBundle(gunzipSync(bytes, { maxOutputLength: UNPACKED_BYTES_MAX }).toString());
+  const bundle = parseBundle(unpacked(bytes, damaged));
   if (!isBundle(bundle)) throw damaged(`is no bundle: line ${bundle.line}: ${bundle.problem}`);
   const isWhole = bundle.messages.every(({ seq }, n) => seq === segment.from + n);
   if (!isWhole || bundle.messages.length !== segment.through - segment.from + 1) throw damaged('has gaps');
   return bundle;
+}
+
+/** The manifest may be another's, and its hash with it: what does not unpack, or to far too much, is damage like any other. */
+function unpacked(bytes: Uint8Array, damaged: (why: string) => FabricError): string {
+  try {
+    return gunzipSync(bytes, { maxOutputLength: UNPACKED_BYTES_MAX }).toString();
+  } catch (thrown) {
+    throw damaged(`does not unpack: ${thrown instanceof Error ? thrown.message : thrown}`);
+  }
 }
 
 function pad(seq: number): string {

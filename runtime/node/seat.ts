@@ -158,7 +158,7 @@ export class Seat {
 
   /** The lease, once this node should have it and it can be had; undefined when the node stops. */
   async #takeLease(): Promise<Held | undefined> {
-    const { wake, nodeId, roster, clock, leaseTtlMs, claim } = this.#options;
+    const { wake, nodeId, roster, clock, claim } = this.#options;
     while (!this.#isEnding) {
       const { changed } = wake;
       const held = claim();
@@ -173,9 +173,7 @@ export class Seat {
       }
       this.#failure = undefined;
       this.#settled.resolve();
-      // A watch may miss an expiry over a reconnect: whoever is wanted looks again after a lease's time.
-      const lookAt = rank < 0 ? Number.POSITIVE_INFINITY : Math.max(dueAt, clock.now() + leaseTtlMs);
-      await until(clock, changed, rank >= 0 && held === undefined && dueAt > clock.now() ? dueAt : lookAt);
+      await until(clock, changed, this.#lookAt(rank, held, dueAt));
     }
     return undefined;
   }
@@ -187,6 +185,18 @@ export class Seat {
     if (held !== undefined)
       return rank > 0 || roster.member(held.holder) !== undefined ? Number.POSITIVE_INFINITY : 0;
     return (this.#freeSince ?? clock.now()) + rank * leaseTtlMs;
+  }
+
+  /**
+   * When to look again where nothing is heard meanwhile: a watch may miss an expiry over a reconnect, and a clock that
+   * is set may begin and end a silence that nobody hears of.
+   */
+  #lookAt(rank: number, held: Claim | undefined, dueAt: number): number {
+    const { roster, clock, leaseTtlMs } = this.#options;
+    const now = clock.now();
+    if (rank < 0) return Number.POSITIVE_INFINITY;
+    if (roster.steadyAt === Number.POSITIVE_INFINITY) return now + leaseTtlMs;
+    return held === undefined && dueAt > now ? dueAt : Math.max(dueAt, now + leaseTtlMs);
   }
 
   /** Out of turn it is taken as one that moved: the wanted node was there and did not take it (S4). */

@@ -173,13 +173,15 @@ export async function readIndex(
 
 const COUNT = z.int().nonnegative();
 const HASH = z.instanceof(Uint8Array);
+/** Names are made for each page of a segment, also where the manifest is not what was stored. */
+const PAGES_MAX = 1_000_000;
 const manifestSchema = z.object({
   format: z.literal(SNAPSHOT_FORMAT),
   shard: COUNT,
   index: COUNT,
   tables: z.string(),
   tablesHash: HASH,
-  segments: z.array(z.object({ name: z.string(), pages: COUNT, actors: COUNT, hash: HASH })),
+  segments: z.array(z.object({ name: z.string(), pages: COUNT.max(PAGES_MAX), actors: COUNT, hash: HASH })),
 });
 /** What is needed to look for the commit that states them; the rest is believed once it is found. */
 const tablesSchema = z.looseObject({ seq: COUNT, index: COUNT, epoch: COUNT, prev: HASH });

@@ -99,9 +99,13 @@ export function treeOver(entries: readonly Uint8Array[], signer: Signer): Tree {
     tiles.set(tilePath(tile), bytes);
   }
   const root = rootOf(rows[0] ?? []);
-  const text = formatCheckpoint({ origin: ORIGIN, size: entries.length, root, extensions: [] });
-  const checkpoint = formatNote({ text, signatures: [signText(signer.key, text, signer.sign)] });
-  return { size: entries.length, tiles, checkpoint };
+  return { size: entries.length, tiles, checkpoint: signedCheckpoint(entries.length, root, signer) };
+}
+
+/** What a signer may claim, whatever it has. */
+export function signedCheckpoint(size: number, root: Uint8Array, signer: Signer): Uint8Array {
+  const text = formatCheckpoint({ origin: ORIGIN, size, root, extensions: [] });
+  return formatNote({ text, signatures: [signText(signer.key, text, signer.sign)] });
 }
 
 export function logOf(messages: readonly LogMessage[]): Pick<LogReader, 'range' | 'read'> {

@@ -6,7 +6,16 @@ import type { LogMessage } from '#runtime/witness/log-reader';
 import { nodePrimitives } from '#runtime/witness/node-crypto';
 import type { BreakKind } from '#runtime/witness/verify/break';
 import { verifyLog } from '#runtime/witness/verify/verify';
-import { type Case, evidenceOver, flip, logOf, newSigner, realLog, verifyCase } from './evidence.ts';
+import {
+  type Case,
+  evidenceOver,
+  flip,
+  logOf,
+  newSigner,
+  realLog,
+  signedCheckpoint,
+  verifyCase,
+} from './evidence.ts';
 
 const signer = newSigner();
 // Made before the tests begin: those keep the event loop busy, and no node could say that it is up.
@@ -245,4 +254,17 @@ test('a checkpoint counts only with the signature of the key that was asked for'
   });
   const junk = await verifyCase({ ...whole, checkpoint: new Uint8Array(5) }, signer);
   t.regex(junk.breaks[0]?.what ?? '', /no signed note/);
+});
+
+test('a signed checkpoint may claim any size: a verifier ends, and says what is missing', async (t) => {
+  const whole = caseOf(small);
+  const size = 2 ** 52;
+  // One leaf hash in the only tile of the edge: the root is what its signer made of it.
+  const checkpoint = signedCheckpoint(size, nodePrimitives.sha256(new Uint8Array([1])), signer);
+  const report = await verifyCase({ ...whole, checkpoint }, signer);
+  t.false(report.ok);
+  t.true(report.breakCount > 0);
+  const missing = report.breaks.find(({ what }) => /^\d+ sequences have nothing stored$/.test(what));
+  t.is(missing?.kind, 'removed', JSON.stringify(report.breaks));
+  t.is(missing?.seq, whole.messages.length + 1);
 });
