@@ -204,7 +204,8 @@ export class Client {
     await this.#desk[Symbol.asyncDispose]();
     if (this.connection.isClosed()) return;
     try {
-      await this.connection.drain();
+      // Where the server goes meanwhile the connection closes, and what drains never hears of it.
+      await Promise.race([this.connection.drain(), this.connection.closed()]);
     } catch {
       // The server is away: there is nobody to flush to, and nothing to wait for.
       await this.connection.close();

@@ -64,11 +64,19 @@ export class Chromium {
     }
   }
 
-  /** Opens a page and gives its session. */
+  /** Opens a page and gives its session, once it is loaded. */
   async page(url: string): Promise<string> {
-    const { targetId } = await this.send('Target.createTarget', { url });
+    const { targetId } = await this.send('Target.createTarget', { url: 'about:blank' });
     const { sessionId } = await this.send('Target.attachToTarget', { targetId, flatten: true });
-    return String(sessionId);
+    const session = String(sessionId);
+    // Answered once the page is there, in the place of the blank one, which counts as loaded too.
+    await this.send('Page.navigate', { url }, session);
+    const isLoaded = "document.readyState === 'complete'";
+    await this.evaluate(
+      session,
+      `${isLoaded} || new Promise((done) => addEventListener('load', () => done(true)))`,
+    );
+    return session;
   }
 
   /** The value of an expression in a page; promises are awaited. */

@@ -141,10 +141,6 @@ test('the page in Chromium gives the same verdict as Node', async (t) => {
       const page = await browser.page(PAGE);
       await browser.evaluate(
         page,
-        "new Promise((r) => document.readyState === 'complete' ? r() : addEventListener('load', r))",
-      );
-      await browser.evaluate(
-        page,
         `document.getElementById('trust').value = ${JSON.stringify(vkey)}; undefined`,
       );
       const done = browser.evaluate(
