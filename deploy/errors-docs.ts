@@ -6,7 +6,7 @@ import { writeOrCheck } from './generated.ts';
 
 const sections: string[] = [];
 const places = new Map<string, string>();
-for (const file of globSync(['runtime/**/errors.ts', 'schemas/*.ts', 'machines/*.ts']).sort()) {
+for (const file of globSync(['{runtime,actors}/**/errors.ts', 'schemas/*.ts', 'machines/*.ts']).sort()) {
   const families = Object.entries((await import(`../${file}`)) as Record<string, Record<string, ErrorKind>>)
     .filter(([name]) => name.endsWith('Errors'))
     .flatMap(([, family]) => Object.values(family));
@@ -18,7 +18,7 @@ for (const file of globSync(['runtime/**/errors.ts', 'schemas/*.ts', 'machines/*
     ({ code, retryable, help }) => `| \`${code}\` | ${retryable ? 'yes' : 'no'} | ${cell(help)} |`,
   );
   sections.push(
-    `## ${place.replace('runtime/', '')}\n\n| code | retry helps | what to do |\n|---|---|---|\n${rows.join('\n')}\n`,
+    `## ${place.replace(/^(?:runtime|actors)\//, '')}\n\n| code | retry helps | what to do |\n|---|---|---|\n${rows.join('\n')}\n`,
   );
 }
 

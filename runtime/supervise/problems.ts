@@ -1,6 +1,6 @@
-/** Everything wrong with a config, each with its place: all of it is reported at once. */
+/** Everything wrong with files that people write, each with its place: all of it is reported at once. */
 import { distance } from 'fastest-levenshtein';
-import { FabricError } from '#schemas/fabric-error';
+import { type ErrorKind, FabricError } from '#schemas/fabric-error';
 import { superviseErrors } from './errors.ts';
 
 /** Problems shown; a file with more of them has one cause. */
@@ -19,7 +19,13 @@ export interface Problem extends Place {
 }
 
 export class Problems {
+  readonly #kind: ErrorKind;
   readonly #found: Problem[] = [];
+
+  /** `kind` is what it throws. */
+  constructor(kind: ErrorKind = superviseErrors.bad_config) {
+    this.#kind = kind;
+  }
 
   add(place: Place, what: string): void {
     const { file, line, column } = place;
@@ -37,7 +43,7 @@ export class Problems {
     return this.#found.length > 0;
   }
 
-  /** Throws `bad_config` with every problem, in reading order, when there is one. */
+  /** Throws its kind of error with every problem, in reading order, when there is one. */
   throwIfAny(): void {
     if (!this.any) return;
     const files = [...new Set(this.#found.map((problem) => problem.file))];
@@ -48,7 +54,7 @@ export class Problems {
     const more = sorted.length - shown.length;
     const lines = shown.map(formatProblem);
     if (more > 0) lines.push(`… and ${more} more`);
-    throw new FabricError(superviseErrors.bad_config, lines.join('\n'), {
+    throw new FabricError(this.#kind, lines.join('\n'), {
       details: { problems: shown, count: sorted.length },
     });
   }

@@ -1,0 +1,82 @@
+/** The dependency graph as lines: each task below the last of what it waits for, the others named behind it. */
+import { cut } from '#runtime/cli/render/format';
+import type { Palette } from '#runtime/cli/render/palette';
+import { criticalPath } from '../graph/critical-path.ts';
+import type { TaskGraph, TaskNode } from '../graph/graph.ts';
+import { type PictureTask, statusColour, statusSign, statusWord, workerName } from './task.ts';
+
+interface Place {
+  readonly palette: Palette;
+  readonly width: number;
+}
+
+export function graphLines(graph: TaskGraph<PictureTask>, place: Place): string[] {
+  const { palette } = place;
+  const critical = new Set(criticalPath(graph).ids);
+  const parents = new Map<string, string | undefined>();
+  const children = new Map<string | undefined, string[]>();
+  const inCircle = new Set(graph.cycle ?? []);
+  for (const [id, node] of graph.nodes) {
+    const parent = inCircle.has(id) ? undefined : parentOf(node, graph, inCircle);
+    parents.set(id, parent);
+    const list = children.get(parent);
+    if (list === undefined) children.set(parent, [id]);
+    else list.push(id);
+  }
+  const lines: string[] = [];
+  // A stack, not calls: a chain may be longer than a call stack.
+  const open = (children.get(undefined) ?? []).map((id) => ({ id, lead: '', below: '' })).toReversed();
+  for (let at = open.pop(); at !== undefined; at = open.pop()) {
+    const node = graph.nodes.get(at.id);
+    if (node === undefined) continue;
+    lines.push(line(node, parents.get(at.id), critical.has(at.id), at.lead, place));
+    const list = children.get(at.id) ?? [];
+    for (const [n, id] of list.entries()) {
+      const isLast = n === list.length - 1;
+      open.splice(open.length - n, 0, {
+        id,
+        lead: `${at.below}${isLast ? '└─ ' : '├─ '}`,
+        below: `${at.below}${isLast ? '   ' : '│  '}`,
+      });
+    }
+  }
+  if (graph.cycle !== undefined) lines.push('', palette.bad(`circle: ${graph.cycle.join(' → ')}`));
+  return lines;
+}
+
+/** The deepest of what it waits for: all the others stand above it by then. */
+function parentOf(
+  { deps }: TaskNode<PictureTask>,
+  graph: TaskGraph<PictureTask>,
+  inCircle: ReadonlySet<string>,
+): string | undefined {
+  let best: TaskNode<PictureTask> | undefined;
+  for (const dep of deps) {
+    const node = graph.nodes.get(dep);
+    if (node !== undefined && !inCircle.has(dep) && (best === undefined || node.depth > best.depth))
+      best = node;
+  }
+  return best?.task.id;
+}
+
+function line(
+  { task, deps }: TaskNode<PictureTask>,
+  parent: string | undefined,
+  isCritical: boolean,
+  lead: string,
+  { palette, width }: Place,
+): string {
+  const { id, title, status, worker, milestone } = task;
+  const colour = statusColour(status, palette);
+  const others = deps.filter((dep) => dep !== parent);
+  const state = status === 'in_progress' ? `${milestone} %` : statusWord(status);
+  const tail = [
+    ...(status === 'available' || status === 'waiting' ? [] : [state]),
+    ...(worker === null ? [] : [workerName(worker)]),
+    ...(others.length === 0 ? [] : [`also after ${cut(others.join(', '), 60)}`]),
+  ].join('  ');
+  const head = `${lead}${statusSign(status)} ${id}`;
+  const room = Math.max(10, width - head.length - tail.length - 3);
+  const name = isCritical ? palette.strong(id) : id;
+  return `${palette.faint(lead)}${colour(statusSign(status))} ${name} ${cut(title, room)}  ${palette.faint(tail)}`.trimEnd();
+}
