@@ -17,6 +17,7 @@ import {
   STRATEGIES,
 } from './supervisor.ts';
 import { duration, formatDuration } from './units.ts';
+import { webhooksSchema } from './webhook.ts';
 import { witnessSchema } from './witness.ts';
 
 /**
@@ -334,6 +335,7 @@ export const realmConfigSchema = z
     drivers: driversSchema.prefault({}),
     access: accessSchema,
     archive: archiveSchema.optional(),
+    webhooks: webhooksSchema,
     witness: witnessSchema.prefault({}),
     include: z
       .array(z.string().min(1))

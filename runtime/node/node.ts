@@ -48,6 +48,7 @@ import { orderRedaction } from '#runtime/privacy/redact';
 import type { AskDoor, Logger } from '#runtime/shard/ports';
 import type { Shard, ShardDeps } from '#runtime/shard/shard';
 import { loadConfig } from '#runtime/supervise/load-config';
+import { WEBHOOKS_LEASE, WebhookKeeper } from '#runtime/webhooks/keeper';
 import { WITNESS_LEASE, type WitnessService } from '#runtime/witness/service/service';
 import type { RealmConfig } from '#schemas/config';
 import { KERNEL_TYPES } from '#schemas/kernel-kinds';
@@ -328,7 +329,7 @@ export class Node {
     const blobs = await natsBlobs(nc, subjects);
     const leases = await natsLeases(nc, subjects.buckets.claims);
     const held = Array.from({ length: config.shards }, (_, shard) => leaseKey(shard));
-    await freeLeftBehind(this.#options.dataDir, this.id, leases, [...held, WITNESS_LEASE]);
+    await freeLeftBehind(this.#options.dataDir, this.id, leases, [...held, WITNESS_LEASE, WEBHOOKS_LEASE]);
     const roster = await Roster.open({
       traits: this.#traits(registry),
       store: await natsMembers(nc, subjects.buckets.nodes),
@@ -476,6 +477,18 @@ export class Node {
     });
     this.#resources.use(keeper);
     keeper.start();
+    const webhooks = await WebhookKeeper.open({
+      nodeId: this.id,
+      config,
+      baseDir: this.#options.baseDir,
+      nc,
+      subjects,
+      leases,
+      clock: systemClock,
+      random: systemRandom,
+      logger: log,
+    });
+    this.#resources.use(webhooks);
     if (!config.witness.enabled) return;
     const witness = openWitness({
       nodeId: this.id,
