@@ -5,6 +5,7 @@ import { headers, type NatsConnection } from '@nats-io/nats-core';
 import type { AppendResult, ShardLog, StoredCommit } from '#runtime/shard/ports';
 import type { AckMux } from './ack-mux.ts';
 import { readAheadBytes } from './read-ahead.ts';
+import { soonest } from './soonest.ts';
 import type { Subjects } from './subjects.ts';
 import { tidyJetStream } from './tidy-jetstream.ts';
 
@@ -15,8 +16,10 @@ import { tidyJetStream } from './tidy-jetstream.ts';
 const APPEND_TIMEOUT_MS = 1_000;
 /** And so much more for each byte: a busy disk takes a large commit slowly. */
 const APPEND_TIMEOUT_MS_PER_BYTE = 2_000 / (1024 * 1024);
-/** The same for reading at the leader: while there is none, nobody answers. */
-const HEAD_TIMEOUT_MS = 250;
+/** While a stream has no leader nobody hears who reads there: it is read again so often, whatever the answers take. */
+const HEAD_EVERY_MS = 100;
+const HEAD_READS = 5;
+const HEAD_TIMEOUT_MS = 1_000;
 /** Room for headers and subject in the largest message. */
 const HEADER_ROOM_BYTES = 4_096;
 /** Larger commits only get later, not cheaper. */
@@ -57,7 +60,12 @@ export function natsLog(
 
     async head() {
       leader ??= jetstreamManager(nc, { checkAPI: false, timeout: HEAD_TIMEOUT_MS });
-      const last = await (await leader).streams.getMessage(stream, { last_by_subj: subject });
+      const { streams } = await leader;
+      const last = await soonest(
+        () => streams.getMessage(stream, { last_by_subj: subject }),
+        HEAD_EVERY_MS,
+        HEAD_READS,
+      );
       return last === null ? undefined : { seq: last.seq, bytes: last.data };
     },
 

@@ -6,12 +6,14 @@
  * D1  Every attempt of a request carries the same message id, so that whichever answer comes first is the answer.
  * D2  Every request ends: with an answer, an error, or at its deadline.
  * D3  The number of open requests is bounded.
+ * D4  What is sent again is sent a few at a time: who is slow is not buried under what he has already.
  */
 import { errors, type Msg, type MsgHdrs, type NatsConnection, type Subscription } from '@nats-io/nats-core';
 import { ownInbox } from '#runtime/bus/own-inbox';
 import { FabricError } from '#schemas/fabric-error';
 import { Batches, ROW_CHARS_MAX } from './batches.ts';
 import { clientErrors } from './errors.ts';
+import { RetryTime } from './retry-time.ts';
 import { decodeBody, encodeText } from './wire.ts';
 
 /** Precision of deadlines and retries. */
@@ -20,6 +22,8 @@ const BACKOFF_FIRST_MS = 20;
 const BACKOFF_MS_MAX = 1_000;
 /** Where nobody listens asking costs nobody much, and who takes over should not be waited for longer than needed. */
 const UNHEARD_BACKOFF_MS_MAX = 200;
+/** D4: attempts after the first in one tick. */
+const AGAIN_PER_TICK_MAX = 64;
 const NO_RESPONDERS = 503;
 /** Begins the token of a batch; those of single requests are numbers in lower case. */
 const BATCH_MARK = 'B';
@@ -71,6 +75,7 @@ interface Sent {
 
 export interface DeskOptions {
   readonly outstandingMax: number;
+  /** The longest that an attempt waits for its answer. */
   readonly attemptMs: number;
   readonly batching: boolean;
 }
@@ -83,6 +88,7 @@ export class RequestDesk {
   readonly #sent = new Map<string, Sent>();
   readonly #batches = new Batches<Open>((subject, rows, opens) => this.#publishBatch(subject, rows, opens));
   readonly #subscription: Subscription;
+  readonly #retryTime: RetryTime;
   /** False where it is not wanted, and once the server refused a batch: this connection may not. */
   #mayBatch: boolean;
   #next = 0;
@@ -93,6 +99,7 @@ export class RequestDesk {
     this.#nc = nc;
     this.#inbox = ownInbox(nc);
     this.#options = options;
+    this.#retryTime = new RetryTime(options.attemptMs);
     this.#mayBatch = options.batching;
     const tokenAt = this.#inbox.length + 1;
     this.#subscription = nc.subscribe(`${this.#inbox}.*`, {
@@ -106,7 +113,7 @@ export class RequestDesk {
         }
       },
     });
-    void this.#watchPermissions();
+    void this.#watchConnection();
   }
 
   /** Requests without an answer yet. */
@@ -140,7 +147,7 @@ export class RequestDesk {
         reject,
         startedAt: now,
         deadline: now + request.timeoutMs,
-        attemptAt: now + this.#options.attemptMs,
+        attemptAt: now + this.#retryTime.afterMs(1),
         attempts: 1,
         lastError: undefined,
         unheard: 0,
@@ -241,9 +248,13 @@ export class RequestDesk {
     else open.attemptAt = 0;
   }
 
-  /** Who may ask some actors only may send no batches: the server says so once, and all goes alone from then on. */
-  async #watchPermissions(): Promise<void> {
+  /**
+   * What was under way when the connection was lost may never be answered on the next one: it is sent again at once. Who
+   * may ask some actors only may send no batches: the server says so once, and all goes alone from then on.
+   */
+  async #watchConnection(): Promise<void> {
     for await (const status of this.#nc.status()) {
+      if (status.type === 'reconnect') for (const open of this.#open.values()) open.attemptAt = 0;
       if (status.type !== 'error' || !(status.error instanceof errors.PermissionViolationError)) continue;
       const { operation, subject } = status.error;
       if (operation !== 'publish' || !this.#mayBatch) continue;
@@ -259,6 +270,7 @@ export class RequestDesk {
 
   #settle(open: Open, outcome: Outcome<unknown>): void {
     if (outcome.ok) {
+      if (open.attempts === 1) this.#retryTime.observe(performance.now() - open.startedAt);
       this.#finish(open);
       open.resolve(outcome.value as never);
       return;
@@ -318,11 +330,13 @@ export class RequestDesk {
   }
 
   #tick(now: number): void {
+    let again = 0;
     for (const open of this.#open.values()) {
       if (now >= open.deadline) this.#fail(open, timedOut(open, now));
-      else if (now >= open.attemptAt) {
-        open.attemptAt = now + this.#options.attemptMs;
+      else if (now >= open.attemptAt && again < AGAIN_PER_TICK_MAX) {
+        again += 1;
         open.attempts += 1;
+        open.attemptAt = now + this.#retryTime.afterMs(open.attempts);
         this.#attempt(open, open.attempts - 1);
       }
     }

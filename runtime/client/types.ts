@@ -67,7 +67,7 @@ export interface ClientOptions {
   readonly encoding?: 'json' | 'msgpack';
   /** Asks and sends without an answer yet. Default 8,192; more are refused with `too_many_asks`. */
   readonly outstandingMax?: number;
-  /** An attempt without an answer is repeated after this, ms. Default 2,000. */
+  /** An attempt without an answer is repeated after this at the latest, ms; sooner where answers are fast. Default 2,000. */
   readonly attemptMs?: number;
   /**
    * Asks made at the same moment to actors of one type in one shard leave as one message. Default true; msgpack asks

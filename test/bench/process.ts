@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Question, Usage } from './probe.ts';
+import type { CpuTimes } from './subject.ts';
 
 /** Clock ticks of /proc: 100 a second on every Linux in use. */
 const TICK_US = 10_000;
@@ -95,6 +96,19 @@ export function usageOf(pid: number): ServerUsage | undefined {
     .split(' ');
   const rss = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return { cpuUs: (Number(fields[11]) + Number(fields[12])) * TICK_US, rssBytes: Number(rss) * 1024 };
+}
+
+/** CPU time of programs and of the servers that they use, each added up. */
+export async function cpuOf(programs: readonly Measured[], serverPids: readonly number[]): Promise<CpuTimes> {
+  const usages = await Promise.all(programs.map((program) => program.usage()));
+  const servers = serverPids.map((pid) => usageOf(pid)?.cpuUs);
+  return {
+    loopUs: usages.reduce((sum, { cpuUs }) => sum + cpuUs, 0),
+    serverUs: servers.reduce<number | undefined>(
+      (sum, us) => (sum === undefined || us === undefined ? undefined : sum + us),
+      0,
+    ),
+  };
 }
 
 /** The largest memory a process ever had; undefined off Linux. */

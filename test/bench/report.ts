@@ -5,13 +5,40 @@ import { fileURLToPath } from 'node:url';
 import { type Row, rounded } from './row.ts';
 
 const PAGE = fileURLToPath(new URL('../../docs/performance.md', import.meta.url));
-/** Where the page holds which figures. */
-const MARKS = {
-  kernel: ['<!-- figures -->', '<!-- /figures -->'],
-  witness: ['<!-- witness -->', '<!-- /witness -->'],
+const BESIDE_LIMIT = {
+  opsPerSec: 'ops/s',
+  p50Ms: 'p50 ms',
+  p99Ms: 'p99 ms',
+  limitOpsPerSec: 'limit ops/s',
+  ratio: 'ratio',
+} as const;
+/** Of the pages, drawn by `failover`. */
+export const PICTURE = fileURLToPath(new URL('../../docs/failover.svg', import.meta.url));
+/** Where the page holds which figures, and what stands in columns of their own: field and heading. */
+const SECTIONS = {
+  kernel: { marks: ['<!-- figures -->', '<!-- /figures -->'], columns: BESIDE_LIMIT, picture: '' },
+  witness: { marks: ['<!-- witness -->', '<!-- /witness -->'], columns: BESIDE_LIMIT, picture: '' },
+  cluster: {
+    marks: ['<!-- cluster -->', '<!-- /cluster -->'],
+    columns: { ...BESIDE_LIMIT, p50Ratio: 'p50 ratio', shardsOnBusiest: 'shards of the busiest node' },
+    picture: '',
+  },
+  failover: {
+    marks: ['<!-- failover -->', '<!-- /failover -->'],
+    columns: {
+      times: 'times',
+      p50Ms: 'p50 ms before',
+      gapMs: 'gap ms',
+      gapMsMax: 'longest',
+      leaderAwayMs: 'leader of the log away ms',
+      overLeaderMsMax: 'gap beyond that, longest',
+      barePublisherMs: 'bare publisher ms',
+    },
+    picture:
+      '![Asks through a crash of a node, a crash of the stream leader, and its planned restart](failover.svg)',
+  },
 } as const;
 const GIB = 2 ** 30;
-const COLUMNS = ['opsPerSec', 'p50Ms', 'p99Ms', 'limitOpsPerSec', 'ratio'];
 /** One busy core more than this, and the figures are of something else too. */
 const QUIET_LOAD_MAX = 0.7;
 
@@ -32,16 +59,22 @@ export function conditionsNow(command: string): Conditions {
 }
 
 /** Replaces the figures of the page. Throws where the page has lost its marks. */
-export function writePage(which: keyof typeof MARKS, rows: readonly Row[], conditions: Conditions): void {
-  const [first, last] = MARKS[which];
+export function writePage(which: keyof typeof SECTIONS, rows: readonly Row[], conditions: Conditions): void {
+  const { marks, columns, picture } = SECTIONS[which];
+  const [first, last] = marks;
   const page = readFileSync(PAGE, 'utf8');
   const [begin, end] = [page.indexOf(first), page.indexOf(last)];
   if (begin < 0 || end < begin) throw new Error(`${PAGE} has no ${first} … ${last}`);
-  const text = markdownOf(rows, conditions);
+  const text = [markdownOf(rows, columns, conditions), ...(picture === '' ? [] : ['', picture])].join('\n');
   writeFileSync(PAGE, `${page.slice(0, begin + first.length)}\n${text}\n${page.slice(end)}`);
 }
 
-function markdownOf(rows: readonly Row[], { machine, load, startedAt, command }: Conditions): string {
+function markdownOf(
+  rows: readonly Row[],
+  columns: Readonly<Record<string, string>>,
+  { machine, load, startedAt, command }: Conditions,
+): string {
+  const names = Object.keys(columns);
   const quiet =
     load <= QUIET_LOAD_MAX
       ? `The machine was otherwise quiet (load ${load}).`
@@ -49,17 +82,17 @@ function markdownOf(rows: readonly Row[], { machine, load, startedAt, command }:
   return [
     `${startedAt.toISOString().slice(0, 10)}, \`${command}\`, client, node and server together on ${machine}. ${quiet}`,
     '',
-    '| case | ops/s | p50 ms | p99 ms | limit ops/s | ratio | further |',
-    '|---|---|---|---|---|---|---|',
+    `| ${['case', ...Object.values(columns), 'further'].join(' | ')} |`,
+    `|${'---|'.repeat(names.length + 2)}`,
     ...rows.map(
-      (row) => `| ${[row.bench, ...COLUMNS.map((name) => cell(row[name])), further(row)].join(' | ')} |`,
+      (row) => `| ${[row.bench, ...names.map((name) => cell(row[name])), further(row, names)].join(' | ')} |`,
     ),
   ].join('\n');
 }
 
-function further(row: Row): string {
+function further(row: Row, columns: readonly string[]): string {
   return Object.entries(row)
-    .filter(([name, value]) => name !== 'bench' && !COLUMNS.includes(name) && value !== null)
+    .filter(([name, value]) => name !== 'bench' && !columns.includes(name) && value !== null)
     .map(([name, value]) => `${name} ${value}`)
     .join(', ');
 }

@@ -1,16 +1,18 @@
 /**
- * `npm run bench -- kernel|witness [--json] [--quick] [--only TEXT]`: a subject beside its limits, in one run. With --json a
+ * `npm run bench -- kernel|witness|cluster|failover [--json] [--quick] [--only TEXT]`: a subject beside its limits, in one run. With --json a
  * line per case, otherwise a table at the end. `limit` runs the limit alone; --profile DIR leaves CPU profiles;
  * --page puts the figures into docs/performance.md.
  */
 import { parseArgs } from 'node:util';
 import { asks } from './asks.ts';
+import { failover } from './failover/failover.ts';
+import { growth } from './growth.ts';
 import { logIndex } from './log-index.ts';
 import { mail } from './mail.ts';
 import { memory } from './memory.ts';
 import { recovery } from './recovery.ts';
 import { replay } from './replay.ts';
-import { conditionsNow, writePage } from './report.ts';
+import { conditionsNow, PICTURE, writePage } from './report.ts';
 import { type Row, tableOf } from './row.ts';
 import { sends } from './sends.ts';
 import { start } from './start.ts';
@@ -19,12 +21,14 @@ import { verify } from './verify.ts';
 import { witnessLoad } from './witness-load.ts';
 
 const USAGE =
-  'Usage: npm run bench -- kernel|witness|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR] [--page]\n';
+  'Usage: npm run bench -- kernel|witness|cluster|failover|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR] [--page]\n';
 const FULL = { rounds: 5, roundMs: 3_000, scale: 1 };
 const QUICK = { rounds: 1, roundMs: 500, scale: 0.02 };
 const SUITES = {
   kernel: [asks, sends, mail, timers, memory, recovery, start],
   witness: [verify, replay, logIndex, witnessLoad],
+  cluster: [growth],
+  failover: [failover],
   limit: [asks],
 };
 
@@ -54,6 +58,7 @@ const effort = {
   rounds: flags.rounds === undefined ? base.rounds : Math.max(1, Number(flags.rounds)),
   limitOnly: subject === 'limit',
   profileDir: flags.profile,
+  picture: flags.page ? PICTURE : undefined,
 };
 const wanted = (bench: string) => bench.includes(flags.only);
 const conditions = conditionsNow(`npm run bench -- ${process.argv.slice(2).join(' ')}`);
@@ -67,7 +72,7 @@ for (const suite of SUITES[subject]) {
   }
 }
 if (!flags.json) process.stdout.write(`${tableOf(rows)}\n`);
-if (flags.page) writePage(subject === 'witness' ? 'witness' : 'kernel', rows, conditions);
+if (flags.page) writePage(subject === 'limit' ? 'kernel' : subject, rows, conditions);
 
 function isSubject(text: string): text is keyof typeof SUITES {
   return Object.hasOwn(SUITES, text);

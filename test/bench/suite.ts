@@ -11,6 +11,8 @@ export interface Effort {
   readonly limitOnly: boolean;
   /** CPU profiles of the measured processes are left there. */
   readonly profileDir?: string | undefined;
+  /** A picture goes there, where the suite draws one. */
+  readonly picture?: string | undefined;
 }
 
 export interface Suite {

@@ -1,7 +1,7 @@
 /**
  * The bare loop, in a process of its own: core-NATS ask → pure XState step → one fenced, hash-linked JetStream commit →
  * reply. No recovery, no mail, no timers: the limit that the kernel is measured against.
- * Argument: server URL. Prints `ready`; ends with SIGTERM.
+ * Arguments: servers, shard, copies of the log; the token in NATS_TOKEN. Prints `ready`; ends with SIGTERM.
  */
 import { createHash } from 'node:crypto';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
@@ -12,10 +12,13 @@ import { type AnyActorScope, assign, createActor, type SnapshotFrom, setup } fro
 
 const BATCH_MAX = 1_000;
 
-const nc = await connect({ servers: process.argv[2] ?? 'nats://127.0.0.1:4222' });
+const [, , servers = '127.0.0.1:4222', shard = '0', copies = '1'] = process.argv;
+const { NATS_TOKEN: token } = process.env;
+const nc = await connect({ servers: servers.split(','), ...(token !== undefined && { token }) });
 const jsm = await jetstreamManager(nc);
 const js = jetstream(nc);
-await jsm.streams.add({ name: 'LIMIT_LOG', subjects: ['limit.log.*'] });
+await jsm.streams.add({ name: 'LIMIT_LOG', subjects: ['limit.log.*'], num_replicas: Number(copies) });
+const last = await jsm.streams.getMessage('LIMIT_LOG', { last_by_subj: `limit.log.${shard}` });
 
 const counter = setup({ types: {} as { context: { n: number }; events: { type: 'inc' } } }).createMachine({
   context: { n: 0 },
@@ -41,7 +44,8 @@ const queue: { readonly message: Msg; readonly seq: number }[] = [];
 let committing = false;
 let prev: Buffer = Buffer.alloc(32);
 let index = 0;
-let lastSequence = 0;
+// Another loop may have written before.
+let lastSequence = last?.seq ?? 0;
 let received = 0;
 
 async function pump(): Promise<void> {
@@ -60,16 +64,25 @@ async function pump(): Promise<void> {
       replies.push([r, after.context.n]);
     }
     const consumed = batch.at(-1)?.seq;
-    const commit = packr.pack({ shard: 0, index: index++, prev, at: Date.now(), consumed, entries });
+    const commit = packr.pack({
+      shard: Number(shard),
+      index: index++,
+      prev,
+      at: Date.now(),
+      consumed,
+      entries,
+    });
     prev = createHash('sha256').update(commit).digest();
-    const ack = await js.publish('limit.log.0', commit, { expect: { lastSubjectSequence: lastSequence } });
+    const ack = await js.publish(`limit.log.${shard}`, commit, {
+      expect: { lastSubjectSequence: lastSequence },
+    });
     lastSequence = ack.seq;
     for (const [to, n] of replies) nc.publish(to, packr.pack(n));
   }
   committing = false;
 }
 
-nc.subscribe('limit.ask.*.*', {
+nc.subscribe(`limit.ask.${shard}.*.*`, {
   callback: (error, message) => {
     if (error !== null && error !== undefined) throw error;
     queue.push({ message, seq: ++received });
