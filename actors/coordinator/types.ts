@@ -1,0 +1,136 @@
+/** The vocabulary of the coordinator's client. */
+import type { BoardReply } from '#schemas/board';
+import type { Submission } from '#schemas/completion';
+import type { SessionEventName, SessionInput, SessionView } from '#schemas/session';
+import type { SwarmTemplate, SwarmView } from '#schemas/swarm';
+import type { Said, TaskReply, TaskSpecInput, TaskStatus } from '#schemas/task';
+import type { TaskEventName, TaskView } from '#schemas/task-view';
+
+/** A task that this client has; it renews the lease until it is lost or given back. */
+export interface Claim {
+  readonly task: string;
+  /** Fencing token: goes with every write. */
+  readonly token: number;
+  /** Resolves with the reason when the lease is lost; never after the claim ended otherwise. */
+  readonly lost: Promise<string>;
+}
+
+export type ClaimResult =
+  | { readonly won: true; readonly claim: Claim }
+  | { readonly won: false; readonly code: string; readonly reason: string };
+
+export interface TaskFilter {
+  readonly status?: TaskStatus | readonly TaskStatus[];
+  readonly worker?: string;
+  readonly requires?: string;
+  readonly filler?: boolean;
+}
+
+/** Something a session may do now, the best first. */
+export interface Candidate {
+  readonly task: TaskView;
+  /** |required ∩ has| / |required|, 0–1. */
+  readonly match: number;
+}
+
+/** Why a task is not running, or why somebody got it. */
+export interface Why {
+  readonly task: TaskView;
+  /** Sentences, the most important first. */
+  readonly reasons: readonly string[];
+}
+
+export type Submitted = Omit<Partial<Submission>, 'artifacts'> & { readonly artifacts?: Submission['artifacts'] };
+
+export interface TaskNews {
+  readonly kind: 'task';
+  readonly event: TaskEventName;
+  readonly task: TaskView;
+  /** Events dropped before this one because the reader was slow. */
+  readonly missed: number;
+}
+
+export interface SessionNews {
+  readonly kind: 'session';
+  readonly event: SessionEventName;
+  readonly session: SessionView;
+  /** What the event says besides. */
+  readonly details: Readonly<Record<string, unknown>>;
+  readonly missed: number;
+}
+
+export interface CoordinatorOptions {
+  /** Address of who acts; default: what the client was opened as (`from`). */
+  readonly as?: string;
+  /** Board of this realm. Default `main`. */
+  readonly board?: string;
+  /** Lease of claims and presence, ms. Default 30,000. */
+  readonly leaseMs?: number;
+  /**
+   * How leases are taken: straight in the bucket, or by asking a node. Default: `node` over TLS (who signs on to a secure
+   * realm from outside may not write to buckets), `bucket` otherwise.
+   */
+  readonly leases?: 'bucket' | 'node';
+}
+
+/**
+ * What a worker, a person or a tool does with tasks and sessions. Refusals of tasks are results; faults are thrown as
+ * FabricErrors.
+ */
+export interface CoordinatorClient extends AsyncDisposable {
+  /** Address of who acts. */
+  readonly as: string;
+  /** Adds tasks in batches; all of a batch or none. Dependencies may come in later batches. */
+  addTasks(tasks: readonly TaskSpecInput[]): Promise<BoardReply>;
+  tasks(filter?: TaskFilter): Promise<readonly TaskView[]>;
+  /** Undefined where there is none. */
+  task(id: string): Promise<TaskView | undefined>;
+  /** Takes a free task; exactly one of all who try gets it. */
+  claim(id: string): Promise<ClaimResult>;
+  /** Renews now; claims renew by themselves. False where the lease is lost. */
+  renew(id: string): Promise<boolean>;
+  release(id: string, reason?: string): Promise<TaskReply>;
+  transfer(id: string, to: string): Promise<TaskReply>;
+  /** Takes over the lease of a task that was transferred to us, or that we had before a crash. */
+  adopt(id: string): Promise<ClaimResult>;
+  progress(id: string, milestone: number, note?: string): Promise<TaskReply>;
+  block(id: string, on: string, kind?: 'task' | 'person' | 'resource', reason?: string): Promise<TaskReply>;
+  unblock(id: string): Promise<TaskReply>;
+  askHelp(id: string, reason?: string, requires?: readonly string[]): Promise<TaskReply>;
+  join(id: string): Promise<TaskReply>;
+  leave(id: string): Promise<TaskReply>;
+  say(id: string, content: unknown, performative?: string): Promise<TaskReply>;
+  /** The newest messages, oldest first. */
+  conversation(id: string): Promise<readonly Said[]>;
+  complete(id: string, submission?: Submitted): Promise<TaskReply>;
+  fail(id: string, reason?: string): Promise<TaskReply>;
+  cancel(id: string, reason?: string): Promise<TaskReply>;
+  retry(id: string, reason?: string): Promise<TaskReply>;
+  override(id: string, reason: string): Promise<TaskReply>;
+  amend(
+    id: string,
+    changes: { readonly priority?: number; readonly deadline?: number | null; readonly title?: string },
+  ): Promise<TaskReply>;
+  /**
+   * Registers `as`, present until `closeSession`, the end of this client, or a lease time of silence. What it had claimed
+   * before a crash and still holds is adopted: the ids.
+   */
+  registerSession(session?: Partial<Omit<SessionInput, 'id'>>): Promise<readonly string[]>;
+  /** Renews presence now; it renews by itself. False where it was lost. */
+  heartbeat(): Promise<boolean>;
+  closeSession(): Promise<void>;
+  sessions(): Promise<readonly SessionView[]>;
+  session(id: string): Promise<SessionView | undefined>;
+  /** What a session (default: `as`) could do now, the best first: tasks it matches, fillers last. */
+  nextFor(session?: string): Promise<readonly Candidate[]>;
+  why(id: string): Promise<Why>;
+  formSwarm(template: SwarmTemplate): Promise<SwarmView>;
+  swarm(id: string): Promise<SwarmView | undefined>;
+  swarms(): Promise<readonly SwarmView[]>;
+  stopSwarm(id: string, reason?: string): Promise<void>;
+  /** Calls for each change from now on, until the function that is given back is called. */
+  watch(
+    filter: { readonly task?: string; readonly session?: string },
+    heard: (news: TaskNews | SessionNews) => void,
+  ): () => void;
+}

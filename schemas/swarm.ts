@@ -1,0 +1,58 @@
+/** Swarms: sessions under one budget and supervisor. */
+import { z } from 'zod';
+
+/** Type of the actors. */
+export const SWARM_TYPE = 'swarm';
+export const SWARM_SESSIONS_MAX = 1_000;
+
+const id = z.string().min(1).max(200);
+
+/** What `swarm spawn` reads: the sessions of a swarm, and the process to run for each. */
+export const swarmTemplateSchema = z
+  .strictObject({
+    id,
+    capabilities: z.array(z.string().max(200)).max(200).default([]).describe('Of every session.'),
+    size: z.int().min(1).max(SWARM_SESSIONS_MAX).default(1),
+    budget: z
+      .strictObject({ costMicros: z.int().min(0).optional(), tokens: z.int().min(0).optional() })
+      .optional(),
+    supervisor: z.string().max(240).optional().describe('Address of who hears what becomes of it.'),
+    process: z
+      .strictObject({
+        command: z.string().min(1).max(1_000),
+        args: z.array(z.string().max(2_000)).max(100).default([]),
+        env: z.record(z.string(), z.string().max(10_000)).default({}),
+        cwd: z.string().max(1_000).optional(),
+      })
+      .optional()
+      .describe('Run once per session, with INFRAFABRIC_SESSION set to its address.'),
+    sessions: z
+      .array(z.strictObject({ id, capabilities: z.array(z.string().max(200)).max(200).default([]) }))
+      .max(SWARM_SESSIONS_MAX)
+      .optional()
+      .describe('Names and further capabilities; `<swarm>-<n>` where absent.'),
+  })
+  .describe('A swarm, as a template describes it.');
+export type SwarmTemplate = z.infer<typeof swarmTemplateSchema>;
+
+export const swarmActionSchema = z.discriminatedUnion('action', [
+  z.object({ action: z.literal('form'), template: swarmTemplateSchema }),
+  z.object({ action: z.literal('joined'), session: id }),
+  z.object({ action: z.literal('left'), session: id, reason: z.string().max(2_000).optional() }),
+  z.object({ action: z.literal('spent'), session: id, task: id, costMicros: z.int().min(0) }),
+  z.object({ action: z.literal('stop'), reason: z.string().max(2_000).optional() }),
+  z.object({ action: z.literal('get') }),
+]);
+export type SwarmAction = z.infer<typeof swarmActionSchema>;
+
+export const SWARM_STATUSES = ['absent', 'running', 'exhausted', 'stopped'] as const;
+
+export const swarmViewSchema = z.strictObject({
+  id: z.string(),
+  status: z.enum(SWARM_STATUSES),
+  template: swarmTemplateSchema.nullable(),
+  sessions: z.array(z.string()).describe('Those that are there.'),
+  spentMicros: z.int(),
+  formedAt: z.int().nullable(),
+});
+export type SwarmView = z.infer<typeof swarmViewSchema>;
