@@ -1,19 +1,23 @@
 /** What a node can run without a line of the user's code. */
 import { extname, join } from 'node:path';
+import { board } from '#machines/board';
 import { counter } from '#machines/counter';
 import { keyring } from '#machines/keyring';
 import { redaction } from '#machines/redaction';
 import { session } from '#machines/session';
 import { supervisor } from '#machines/supervisor';
+import { swarm } from '#machines/swarm';
 import { task } from '#machines/task';
 import { witness } from '#machines/witness';
+import { leaseDriver } from '#runtime/claims/lease-driver';
 import type { Builtins } from '#runtime/cli/builtins';
 import { httpDriver } from '#runtime/effects/http';
 import { processDriver } from '#runtime/effects/process';
+import { matchDriver } from './coordinator/match-driver.ts';
 
 export const builtins: Builtins = {
-  machines: [counter, keyring, redaction, session, supervisor, task, witness],
-  drivers: { http: httpDriver, process: processDriver },
+  machines: [board, counter, keyring, redaction, session, supervisor, swarm, task, witness],
+  drivers: { http: httpDriver, lease: leaseDriver, match: matchDriver, process: processDriver },
   // Compiled it ends like this file.
   program: join(import.meta.dirname, `infrafabric${extname(import.meta.filename)}`),
 };

@@ -42,6 +42,8 @@ export const submissionSchema = z
     testsPass: z.boolean().optional(),
     artifacts: z.array(artifactSchema).max(100).default([]),
     claims: z.array(groundedClaimSchema).max(100).default([]),
+    /** Entries of the log in the witness export. */
+    entries: z.int().min(0).optional(),
     /** What it cost, in millionths. */
     costMicros: z.int().min(0).optional(),
     relationships: z.array(relationshipSchema).max(100).default([]),
@@ -54,7 +56,10 @@ export type Submission = z.infer<typeof submissionSchema>;
 /** What the gate of a task asks for; a task without one asks for nothing. */
 export const gateSchema = z
   .strictObject({
-    artifacts: z.array(z.enum(ARTIFACT_KINDS)).max(ARTIFACT_KINDS.length).default([...ARTIFACT_KINDS]),
+    artifacts: z
+      .array(z.enum(ARTIFACT_KINDS))
+      .max(ARTIFACT_KINDS.length)
+      .default([...ARTIFACT_KINDS]),
     checks: z
       .array(z.enum(CHECKS))
       .max(CHECKS.length)

@@ -85,6 +85,8 @@ export const SESSION_EVENTS = [
   'session.offered',
   'session.recalled',
   'session.help_wanted',
+  /** `task`, `token`, `why`: released, expired, cancelled. */
+  'session.claim_ended',
   'session.late_bloomer',
   'session.changed',
   'session.gone',

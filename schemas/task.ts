@@ -64,8 +64,17 @@ export const taskInputSchema = z
     budget: z.object({ costMicros: z.int().min(0).optional() }).optional(),
     deadline: z.int().min(0).optional().describe('ms since the epoch.'),
     retries: z.int().min(0).max(100).default(0).describe('Times a failed task is offered again by itself.'),
-    staleMs: z.int().min(1_000).max(7 * 86_400_000).default(STALE_MS_DEFAULT),
-    helpers: z.int().min(1).max(20).default(HELPERS_DEFAULT).describe('Workers that may join it for help.'),
+    staleMs: z
+      .int()
+      .min(1_000)
+      .max(7 * 86_400_000)
+      .default(STALE_MS_DEFAULT),
+    helpersMax: z
+      .int()
+      .min(1)
+      .max(20)
+      .default(HELPERS_DEFAULT)
+      .describe('Workers that may join it for help.'),
     gate: gateSchema.optional(),
   })
   .describe('A task, as a board names it.');
@@ -77,6 +86,9 @@ export const taskSpecSchema = taskInputSchema.extend({ id, deps: z.array(id).max
 export type TaskSpec = z.infer<typeof taskSpecSchema>;
 /** As it is written: defaults may be left out. */
 export type TaskSpecInput = z.input<typeof taskSpecSchema>;
+
+/** How a board gives a task to its actor. */
+export const boardedSchema = z.object({ spec: taskSpecSchema, addedBy: z.string().max(240) });
 
 /** The fencing token of the claim; only a claim without a lease may leave it out. */
 const token = z.int().min(0).optional();
@@ -124,7 +136,11 @@ export const taskActionSchema = z.discriminatedUnion('action', [
   }),
   z.object({ action: z.literal('join') }),
   z.object({ action: z.literal('leave') }),
-  z.object({ action: z.literal('say'), content: z.unknown(), performative: z.string().max(20).default('inform') }),
+  z.object({
+    action: z.literal('say'),
+    content: z.unknown(),
+    performative: z.string().max(20).default('inform'),
+  }),
   /** Failed or cancelled: it is offered again. */
   z.object({ action: z.literal('retry'), reason: text.optional() }),
   /** Completes it although its gate refused what was handed in. */

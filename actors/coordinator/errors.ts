@@ -1,4 +1,4 @@
-/** What goes wrong with boards, imports and mirrors, beside what a task itself refuses. */
+/** What goes wrong with boards, imports, mirrors and clients, beside what a task itself refuses. */
 import { errorKinds } from '#schemas/fabric-error';
 
 export const coordinatorErrors = errorKinds({
@@ -10,4 +10,10 @@ export const coordinatorErrors = errorKinds({
     retryable: false,
     help: 'Draw less with --status or --worker; `--graph text` and `--graph mermaid` have no limit.',
   },
+  match_unopened: { retryable: true, help: 'The node is starting; the effect is tried again.' },
+  no_address_of_own: {
+    retryable: false,
+    help: 'Open the client with `from`, the address of who acts: `session/ndi`, `operator/you`.',
+  },
+  unexpected_reply: { retryable: false, help: 'The kind runs another machine than the coordinator’s.' },
 });

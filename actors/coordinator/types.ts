@@ -40,14 +40,12 @@ export interface Why {
   readonly reasons: readonly string[];
 }
 
-export type Submitted = Omit<Partial<Submission>, 'artifacts'> & { readonly artifacts?: Submission['artifacts'] };
+export type Submitted = Partial<Submission>;
 
 export interface TaskNews {
   readonly kind: 'task';
   readonly event: TaskEventName;
   readonly task: TaskView;
-  /** Events dropped before this one because the reader was slow. */
-  readonly missed: number;
 }
 
 export interface SessionNews {
@@ -56,12 +54,9 @@ export interface SessionNews {
   readonly session: SessionView;
   /** What the event says besides. */
   readonly details: Readonly<Record<string, unknown>>;
-  readonly missed: number;
 }
 
 export interface CoordinatorOptions {
-  /** Address of who acts; default: what the client was opened as (`from`). */
-  readonly as?: string;
   /** Board of this realm. Default `main`. */
   readonly board?: string;
   /** Lease of claims and presence, ms. Default 30,000. */
@@ -71,6 +66,8 @@ export interface CoordinatorOptions {
    * realm from outside may not write to buckets), `bucket` otherwise.
    */
   readonly leases?: 'bucket' | 'node';
+  /** Asks tasks and sessions in signed IFMessages: for kinds whose door takes no others. */
+  readonly signed?: boolean;
 }
 
 /**
@@ -78,7 +75,7 @@ export interface CoordinatorOptions {
  * FabricErrors.
  */
 export interface CoordinatorClient extends AsyncDisposable {
-  /** Address of who acts. */
+  /** Address of who acts: what the client was opened as (`from`). */
   readonly as: string;
   /** Adds tasks in batches; all of a batch or none. Dependencies may come in later batches. */
   addTasks(tasks: readonly TaskSpecInput[]): Promise<BoardReply>;
@@ -123,12 +120,16 @@ export interface CoordinatorClient extends AsyncDisposable {
   session(id: string): Promise<SessionView | undefined>;
   /** What a session (default: `as`) could do now, the best first: tasks it matches, fillers last. */
   nextFor(session?: string): Promise<readonly Candidate[]>;
-  why(id: string): Promise<Why>;
+  /** Undefined where there is no such task. */
+  why(id: string): Promise<Why | undefined>;
   formSwarm(template: SwarmTemplate): Promise<SwarmView>;
   swarm(id: string): Promise<SwarmView | undefined>;
   swarms(): Promise<readonly SwarmView[]>;
   stopSwarm(id: string, reason?: string): Promise<void>;
-  /** Calls for each change from now on, until the function that is given back is called. */
+  /**
+   * Calls for each change of the tasks and sessions that match (an id, `*` for all; neither: all tasks) from now on, until
+   * the function that is given back is called.
+   */
   watch(
     filter: { readonly task?: string; readonly session?: string },
     heard: (news: TaskNews | SessionNews) => void,

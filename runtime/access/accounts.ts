@@ -35,6 +35,7 @@ export function accountsText(users: readonly User[], subjects: Subjects): string
   const outside: readonly Service[] = [
     { subject: subjects.wildcards.in() },
     ...subjects.reach.asks().map((subject) => ({ subject, many: true })),
+    { subject: subjects.reach.leases() },
     status,
   ];
   const audit: readonly Service[] = auditServices(subjects).map((subject) => ({

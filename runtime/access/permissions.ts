@@ -9,6 +9,8 @@
  * A4  Only nodes write the log, the claims, mail and events.
  * A5  Auditors are outside too, and get single messages by their number: a consumer may be told to deliver, and any
  *     request to be answered, to a subject that its maker may not publish to. In an account of their own it is theirs.
+ * A6  Leases on actors are written by nodes, for agents too: who asks is known to them, and leases on nothing but itself and
+ *     what it may ask.
  */
 import type { Subjects } from '#runtime/bus/subjects';
 import type { AccessRole } from '#schemas/access';
@@ -75,6 +77,8 @@ export function permissionsOf(
           subjects.api('status'),
           ...reach.asks.flatMap((text) => subjects.reach.ask(...placeOf(text))),
           ...reach.sends.map((text) => subjects.reach.in(...placeOf(text))),
+          // Leases on itself, and on what it may ask (A6).
+          ...[owner, ...reach.asks].map((text) => subjects.reach.lease(...placeOf(text))),
         ],
         subscribe: [inbox, ...[owner, ...reach.watches].map((text) => subjects.eventsOf(...placeOf(text)))],
       };
@@ -116,7 +120,16 @@ function nodePermissions(inbox: string, subjects: Subjects): Permissions {
       '_INBOX.>',
       '_R_.>',
     ],
-    subscribe: [inbox, ...subjects.reach.asks(), subjects.reach.api(), subjects.reach.effects(), '$SRV.>'],
+    subscribe: [
+      inbox,
+      ...subjects.reach.asks(),
+      subjects.reach.leases(),
+      subjects.reach.api(),
+      subjects.reach.effects(),
+      // Drivers follow what happens to actors.
+      subjects.wildcards.events(),
+      '$SRV.>',
+    ],
   };
 }
 
@@ -129,6 +142,7 @@ function operatorPermissions(inbox: string, subjects: Subjects): Permissions {
       ...subjects.reach.asks(),
       subjects.wildcards.in(),
       subjects.reach.api(),
+      subjects.reach.leases(),
       '$SRV.>',
       `$KV.${subjects.buckets.keys}.>`,
       `$KV.${subjects.buckets.witness}.>`,

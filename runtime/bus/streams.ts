@@ -93,6 +93,7 @@ async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOpt
   for (const bucket of [buckets.claims, buckets.nodes]) {
     await undrifted(bucket, kvm.create(bucket, { replicas, history: 1, markerTTL: MARKER_TTL_MS }));
   }
+  await ensureLeaseBucket(nc, buckets.leases, replicas);
   for (const bucket of [buckets.keys, buckets.witness]) {
     await undrifted(bucket, kvm.create(bucket, { replicas, history: 1 }));
   }
@@ -105,6 +106,15 @@ async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOpt
     new Objm(nc).create(buckets.objects, { replicas, storage: StorageType.File, max_bytes: objectBytesMax }),
   );
   return replicas;
+}
+
+/** In memory: a lease that is lost with it is taken again or ends, and what it guards knows its holder from the log. */
+export async function ensureLeaseBucket(nc: NatsConnection, bucket: string, replicas: number): Promise<void> {
+  const storage = StorageType.Memory;
+  await undrifted(
+    bucket,
+    new Kvm(nc).create(bucket, { replicas, history: 1, storage, markerTTL: MARKER_TTL_MS }),
+  );
 }
 
 function wantedStreams(

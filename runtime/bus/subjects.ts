@@ -62,6 +62,8 @@ export class Subjects {
   readonly streams: { readonly log: string; readonly inbox: string; readonly dead: string };
   readonly buckets: {
     readonly claims: string;
+    /** Leases of workers on actors, in memory: what they guard is confirmed in the log. */
+    readonly leases: string;
     readonly nodes: string;
     readonly keys: string;
     readonly objects: string;
@@ -79,6 +81,7 @@ export class Subjects {
     this.streams = { log: `${upper}_LOG`, inbox: `${upper}_IN`, dead: `${upper}_DEAD` };
     this.buckets = {
       claims: `${prefix}_claims`,
+      leases: `${prefix}_leases`,
       nodes: `${prefix}_nodes`,
       keys: `${prefix}_keys`,
       objects: `${prefix}_obj`,
@@ -157,6 +160,20 @@ export class Subjects {
     return `${this.prefix}.effect.${nodeId}`;
   }
 
+  /** Asks a node to write the lease on an actor, for who may not write to buckets. */
+  lease(address: string): string {
+    return `${this.prefix}.lease.${addressTokens(address)}`;
+  }
+
+  /** The key of the lease on an actor: `type.id`, with `=` and two hex digits for what a key cannot hold. */
+  leaseKey(address: string): string {
+    const slash = address.indexOf('/');
+    const id = address
+      .slice(slash + 1)
+      .replace(/[^A-Za-z0-9._-]|\.(?=\.|$)/g, (sign) => `=${sign.charCodeAt(0).toString(16)}`);
+    return `${address.slice(0, slash)}.${id}`;
+  }
+
   api(verb: string): string {
     return `${this.prefix}.api.${verb}`;
   }
@@ -183,6 +200,8 @@ export class Subjects {
     asks: (): readonly string[] => [`${this.prefix}.ask.>`, `${this.prefix}.asks.>`],
     api: (): string => `${this.prefix}.api.>`,
     effects: (): string => `${this.prefix}.effect.*`,
+    lease: (type: string, id: string): string => `${this.prefix}.lease.${type}.${encodeId(id)}`,
+    leases: (): string => `${this.prefix}.lease.*.*`,
   };
 
   /** What to subscribe to. */

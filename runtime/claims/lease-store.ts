@@ -3,8 +3,8 @@ export interface LeaseRow {
   readonly revision: number;
 }
 
-/** The compare-and-swap bucket under leases. Revisions are fencing tokens: each write of a key has a higher one. */
-export interface LeaseStore {
+/** Compare-and-swap on keys with a TTL. Revisions are fencing tokens: each write of a key has a higher one. */
+export interface LeaseKeys {
   /** Writes where the key is absent; the revision, or undefined where another holds it. Rejects when unclear. */
   create(key: string, value: string, ttlMs: number): Promise<number | undefined>;
   /** Writes where the key still has this revision, with a new TTL; undefined where it has not. Rejects when unclear. */
@@ -12,6 +12,10 @@ export interface LeaseStore {
   /** Removes where the key still has this revision; nothing otherwise. */
   remove(key: string, revision: number): Promise<void>;
   get(key: string): Promise<LeaseRow | undefined>;
+}
+
+/** The bucket under leases, which also tells what changes. */
+export interface LeaseStore extends LeaseKeys {
   /** Tells that the key was removed or expired, from now on until closed. */
   watchFreed(key: string, freed: () => void): Promise<{ close(): Promise<void> }>;
   /**

@@ -11,21 +11,21 @@
  *     no time. The taker begins by a renewal under a nonce of its own; a taker that never does lets it expire.
  */
 import type { Clock, Logger, Random } from '#runtime/shard/ports';
-import type { LeaseRow, LeaseStore } from './lease-store.ts';
+import type { LeaseKeys, LeaseRow } from './lease-store.ts';
 
 /** A lease is renewed this often within its TTL: two renewals may fail before it is lost. */
 const RENEWALS_PER_TTL = 3;
 
 export interface LeaseOptions {
-  readonly store: LeaseStore;
+  readonly store: LeaseKeys;
   readonly key: string;
   readonly holder: string;
   readonly ttlMs: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** L3. */
-  readonly tenacious?: boolean;
+  /** L3; a function says whether it may take the lease again. */
+  readonly tenacious?: boolean | (() => Promise<boolean>);
 }
 
 /** Takes the lease, or undefined where another holds it. Rejects when the store cannot say. */
@@ -49,9 +49,13 @@ export async function acquireLease(options: LeaseOptions): Promise<Lease | undef
  * Takes a lease that its holder transferred to us, as {@link readClaim} told (L4); undefined where it expired or is
  * somebody else's by now. Rejects when the store cannot say.
  */
-export async function adoptLease(options: LeaseOptions, row: LeaseRow): Promise<Lease | undefined> {
-  const { store, key, holder, ttlMs, clock, random } = options;
-  const value = JSON.stringify({ holder, nonce: random.id() });
+export async function adoptLease(
+  options: LeaseOptions,
+  row: LeaseRow,
+  nonce: string = options.random.id(),
+): Promise<Lease | undefined> {
+  const { store, key, holder, ttlMs, clock } = options;
+  const value = JSON.stringify({ holder, nonce });
   const askedAt = clock.now();
   let revision: number | undefined;
   try {
@@ -68,13 +72,15 @@ export async function adoptLease(options: LeaseOptions, row: LeaseRow): Promise<
 /** What the stored value of a lease says. */
 export interface Claim {
   readonly holder: string;
+  /** Names the acquisition. */
+  readonly nonce: string;
   /** Set where it was transferred and not begun yet: what its giver has to say to the holder. */
   readonly given?: string;
 }
 
 export function readClaim({ value }: Pick<LeaseRow, 'value'>): Claim {
-  const { holder, given } = JSON.parse(value) as Claim;
-  return { holder, ...(given !== undefined && { given }) };
+  const { holder, nonce, given } = JSON.parse(value) as Claim;
+  return { holder, nonce, ...(given !== undefined && { given }) };
 }
 
 /** Who holds a lease, by its stored value. */
@@ -86,6 +92,8 @@ export class Lease {
   readonly key: string;
   /** Fencing token: the revision at which the lease began. */
   readonly token: number;
+  /** Names the acquisition: it stays over renewals and a transfer. */
+  readonly nonce: string;
   /** Resolves with the reason when the lease is lost; never after `release`. */
   readonly lost: Promise<string>;
   readonly #options: LeaseOptions;
@@ -101,6 +109,7 @@ export class Lease {
     this.#options = options;
     this.key = options.key;
     this.token = revision;
+    this.nonce = readClaim({ value }).nonce;
     this.#value = value;
     this.#revision = revision;
     this.#renewedAt = renewedAt;
@@ -117,6 +126,20 @@ export class Lease {
     await this.#options.store.remove(this.key, this.#revision);
   }
 
+  /** Renews no more: the lease is there until it expires, for a holder that comes back. */
+  leave(): void {
+    this.#end();
+  }
+
+  /** Renews at once; false where the lease is lost. */
+  async renew(): Promise<boolean> {
+    if (this.#ended) return false;
+    this.#options.clock.clearTimer(this.#timer);
+    this.#startRenewal();
+    await this.#renewing;
+    return !this.#ended;
+  }
+
   /**
    * Makes `holder` the one who holds the lease, with a word for it (L4). False where the lease was lost before, or
    * where it is not clear that the transfer is stored: whoever holds it then, it is not this one.
@@ -126,8 +149,8 @@ export class Lease {
     await this.#renewing;
     if (this.#ended) return false;
     this.#end();
-    const { store, ttlMs, random } = this.#options;
-    const value = JSON.stringify({ holder, nonce: random.id(), given });
+    const { store, ttlMs } = this.#options;
+    const value = JSON.stringify({ holder, nonce: this.nonce, given });
     try {
       if ((await store.update(this.key, value, this.#revision, ttlMs)) !== undefined) return true;
     } catch {
@@ -138,11 +161,13 @@ export class Lease {
 
   #arm(): void {
     const { clock, ttlMs } = this.#options;
-    this.#timer = clock.setTimer(() => {
-      this.#renewing = this.#renew().finally(() => {
-        this.#renewing = undefined;
-      });
-    }, ttlMs / RENEWALS_PER_TTL);
+    this.#timer = clock.setTimer(() => this.#startRenewal(), ttlMs / RENEWALS_PER_TTL);
+  }
+
+  #startRenewal(): void {
+    this.#renewing ??= this.#renew().finally(() => {
+      this.#renewing = undefined;
+    });
   }
 
   async #renew(): Promise<void> {
@@ -154,7 +179,7 @@ export class Lease {
         // A renewal whose answer was lost looks like a conflict (L2).
         const found = await store.get(this.key);
         if (found?.value === this.#value) revision = found.revision;
-        else if (found === undefined && this.#options.tenacious === true) {
+        else if (found === undefined && (await this.#mayRetake())) {
           revision = await store.create(this.key, this.#value, ttlMs);
         }
       }
@@ -169,12 +194,17 @@ export class Lease {
       if (this.#ended) return;
       logger.warn({ key: this.key, error: (error as Error).message }, 'lease_renewal_unclear');
       // L3.
-      if (this.#options.tenacious !== true && clock.now() - this.#renewedAt >= ttlMs) {
+      if ((this.#options.tenacious ?? false) === false && clock.now() - this.#renewedAt >= ttlMs) {
         this.#fail('it could not be renewed within its TTL');
         return;
       }
     }
     this.#arm();
+  }
+
+  async #mayRetake(): Promise<boolean> {
+    const { tenacious = false } = this.#options;
+    return typeof tenacious === 'function' ? await tenacious() : tenacious;
   }
 
   #fail(reason: string): void {

@@ -40,6 +40,8 @@ export async function natsLeases(nc: NatsConnection, bucket: string): Promise<Le
     update: write,
 
     async create(key, value, ttlMs) {
+      const created = await write(key, value, 0, ttlMs);
+      if (created !== undefined) return created;
       const found = await kv.get(key);
       if (found !== null && found.operation === 'PUT') return undefined;
       // An expired or removed key leaves a marker: the next write follows its revision.

@@ -61,6 +61,12 @@ export class Client {
   /** Unique to this client: message ids are `<clientId>.<n>`. */
   readonly clientId = nuid.next();
   readonly connection: NatsConnection;
+  /** First token of every subject. */
+  readonly prefix: string;
+  /** Who asks. */
+  get from(): string {
+    return this.#from;
+  }
   readonly #subjects: ClientSubjects;
   readonly #desk: RequestDesk;
   readonly #encoding: Encoding;
@@ -84,7 +90,8 @@ export class Client {
     this.#batchHeaders = batchHeaders(this.#encoding, this.#from);
     this.#signer = options.signer;
     this.#sequences = options.sequences ?? memorySequences();
-    this.#subjects = clientSubjects(options.prefix ?? 'if');
+    this.prefix = options.prefix ?? 'if';
+    this.#subjects = clientSubjects(this.prefix);
     this.#desk = new RequestDesk(connection, {
       outstandingMax: options.outstandingMax ?? OUTSTANDING_MAX,
       attemptMs: options.attemptMs ?? ATTEMPT_MS,

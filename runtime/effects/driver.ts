@@ -1,4 +1,8 @@
 /** What a driver is: the code that performs one sort of effect. Everything a driver's author needs stands here. */
+import type { NatsConnection } from '@nats-io/nats-core';
+import type { Senders } from '#runtime/bus/senders';
+import type { Subjects } from '#runtime/bus/subjects';
+import type { Clock, Logger } from '#runtime/shard/ports';
 import type { RetryPolicy } from '#schemas/commit';
 import { FabricError } from '#schemas/fabric-error';
 import { effectErrors } from './errors.ts';
@@ -34,8 +38,25 @@ export interface Driver {
   readonly timeoutMs?: number;
   /** Attempts at a time. */
   readonly concurrencyMax?: number;
+  /**
+   * A call only waits until something happens in the realm, and costs nothing meanwhile: it takes no slot from others and
+   * has no time limit. It has to settle once its signal is aborted.
+   */
+  readonly waits?: boolean;
   /** Throws where the input can never work; nothing is run then. */
   validate?(input: unknown): void;
+  /** Called before the node takes any shard, by a driver that needs the realm itself; what it gives is disposed of last. */
+  open?(realm: DriverRealm): Promise<AsyncDisposable>;
+}
+
+/** What a node has that a driver may need. */
+export interface DriverRealm {
+  readonly nc: NatsConnection;
+  readonly subjects: Subjects;
+  /** Who sent a request. */
+  readonly senders: Senders;
+  readonly clock: Clock;
+  readonly logger: Logger;
 }
 
 /**

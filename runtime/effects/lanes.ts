@@ -28,7 +28,8 @@ export class Lanes {
   constructor(drivers: readonly Driver[], limits: LaneLimits) {
     this.#concurrencyMax = Math.max(1, limits.concurrencyMax);
     for (const driver of drivers) {
-      const concurrencyMax = Math.max(1, driver.concurrencyMax ?? limits.driverConcurrencyMax);
+      const wished = driver.waits === true ? Number.POSITIVE_INFINITY : driver.concurrencyMax;
+      const concurrencyMax = Math.max(1, wished ?? limits.driverConcurrencyMax);
       this.#lanes.set(driver.name, {
         driver,
         queue: new FairQueue(),
@@ -55,12 +56,12 @@ export class Lanes {
 
   take(lane: Lane): void {
     lane.running++;
-    this.#running++;
+    if (lane.driver.waits !== true) this.#running++;
   }
 
   give(lane: Lane): void {
     lane.running--;
-    this.#running--;
+    if (lane.driver.waits !== true) this.#running--;
     this.#wake();
   }
 
@@ -75,12 +76,13 @@ export class Lanes {
 
   /** One attempt per driver and round, until nothing may start. */
   #pump(): void {
+    let next: Lane | undefined;
     for (let started = true; started; ) {
       started = false;
       for (const lane of this.#lanes.values()) {
-        if (this.#running >= this.#concurrencyMax) {
-          this.#rotate(lane);
-          return;
+        if (this.#running >= this.#concurrencyMax && lane.driver.waits !== true) {
+          next ??= lane;
+          continue;
         }
         if (lane.running >= lane.concurrencyMax) continue;
         const turn = lane.queue.shift();
@@ -89,6 +91,7 @@ export class Lanes {
         turn(lane);
       }
     }
+    if (next !== undefined) this.#rotate(next);
   }
 
   /** The driver whose turn it was when the slots ran out is the first next time. */

@@ -212,14 +212,15 @@ export class Effects implements EffectRunner {
       lane.abandoned++;
       abort.abort(reason);
     };
-    const timer = clock.setTimer(() => {
+    const expire = (): void => {
       const details = { timeoutMs: flight.timeoutMs, attempt: flight.attempt };
       const message = `Driver "${lane.driver.name}" took longer than ${flight.timeoutMs} ms`;
       const error = new FabricError(effectErrors.effect_timeout, message, { details });
       if (!open) return;
       halt(error);
       this.#failed(flight, error);
-    }, flight.timeoutMs);
+    };
+    const timer = lane.driver.waits === true ? undefined : clock.setTimer(expire, flight.timeoutMs);
     flight.stop = halt;
 
     const call = callDriver(lane.driver, {

@@ -4,6 +4,7 @@ import { ReplyGuard } from '#runtime/bus/reply-guard';
 import type { Subjects } from '#runtime/bus/subjects';
 import type { Logger } from '#runtime/shard/ports';
 import type { Shard } from '#runtime/shard/shard';
+import { estimateBytes } from '#runtime/shard/size';
 import type { Cell } from '#runtime/shard/table';
 import { statusOf } from '#runtime/shard/table';
 import { parseAddress } from '#schemas/address';
@@ -41,6 +42,8 @@ export interface ShardOrders {
 }
 
 const SERVICE_NAME = 'infrafabric';
+/** Contexts in one page: an estimate, with room below the largest message of the server. */
+const PAGE_BYTES_MAX = 256 * 1024;
 
 export class ApiServer {
   readonly #nc: NatsConnection;
@@ -184,12 +187,18 @@ async function listActors(shard: Shard, request: ListRequest): Promise<ListReply
   addresses.sort();
   const page = addresses.slice(0, limit);
   const actors: ActorSummary[] = [];
+  let bytes = 0;
+  let last: string | undefined;
   for (const address of page) {
     const cell = await shard.look(address);
-    if (cell !== undefined) actors.push(summaryOf(cell));
+    last = address;
+    if (cell === undefined) continue;
+    const context = cell.state.context;
+    actors.push({ ...summaryOf(cell), ...(request.context === true && { context }) });
+    if (request.context === true) bytes += estimateBytes(context);
+    if (bytes > PAGE_BYTES_MAX) break;
   }
-  const last = page.at(-1);
-  return { actors, ...(addresses.length > limit && last !== undefined && { next: last }) };
+  return { actors, ...(last !== undefined && last !== addresses.at(-1) && { next: last }) };
 }
 
 function summaryOf(cell: Cell): ActorSummary {

@@ -80,6 +80,8 @@ export interface ListRequest {
   /** Addresses after this one: `next` of the previous page. */
   readonly after?: string;
   readonly limit?: number;
+  /** With what each knows: pages are shorter then. */
+  readonly context?: boolean;
 }
 
 export interface ActorSummary {
@@ -89,6 +91,8 @@ export interface ActorSummary {
   readonly status: ActorStatus;
   readonly value: unknown;
   readonly parent?: string;
+  /** Where it was asked for. */
+  readonly context?: unknown;
 }
 
 export interface ListReply {

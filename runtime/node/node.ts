@@ -176,7 +176,7 @@ export class Node {
       ...(token !== undefined && { token }),
     });
     this.#resources.defer(() => nc.close());
-    const { registry, drivers } = await registryReady;
+    const { registry, drivers, own } = await registryReady;
     await patiently('the streams of the realm', { clock: systemClock, logger: log, signal }, async () => {
       await healLogLimits(nc, subjects);
       await ensureStreams(nc, subjects, {
@@ -188,7 +188,7 @@ export class Node {
         objectBytesMax: config.limits.objectBytesMax,
       });
     });
-    await this.#openShards(nc, subjects, registry, drivers);
+    await this.#openShards(nc, subjects, registry, drivers, own);
     this.#writeRunFile({
       url,
       ...(token !== undefined && { token }),
@@ -235,7 +235,12 @@ export class Node {
     return this.#options.join === undefined && this.#options.config.nats.url === undefined;
   }
 
-  async #buildRegistry(): Promise<{ registry: Registry; drivers: readonly Driver[] }> {
+  async #buildRegistry(): Promise<{
+    registry: Registry;
+    drivers: readonly Driver[];
+    /** Those among them that the package or the user brought. */
+    own: readonly Driver[];
+  }> {
     const { config, baseDir, builtins } = this.#options;
     const own = buildDrivers(builtins.drivers, config.drivers);
     const drivers = [
@@ -245,7 +250,7 @@ export class Node {
     ];
     const driverNames = drivers.map((driver) => driver.name);
     const registry = await buildRegistry({ config, machines: builtins.machines, driverNames, baseDir });
-    return { registry, drivers };
+    return { registry, drivers, own };
   }
 
   async #openServer(subjects: Subjects): Promise<OpenServer> {
@@ -302,6 +307,7 @@ export class Node {
     subjects: Subjects,
     registry: Registry,
     drivers: readonly Driver[],
+    own: readonly Driver[],
   ): Promise<void> {
     const { config, log, spec } = this.#options;
     const jsm = await jetstreamManager(nc, { timeout: JS_TIMEOUT_MS });
@@ -339,6 +345,10 @@ export class Node {
     });
     this.#resources.use(roster);
     this.#roster = roster;
+    for (const driver of own) {
+      const opened = await driver.open?.({ nc, subjects, senders, clock: systemClock, logger: log });
+      if (opened !== undefined) this.#resources.use(opened);
+    }
     const outbox = natsOutbox({ nc, subjects, blobs, logger: log });
     const inboxDeps = { nc, jsm, subjects, clock: systemClock, logger: log, senders };
     const acks = new AckMux(nc);

@@ -30,12 +30,13 @@ export interface EffectDeps {
 
 /** The driver with its inputs opened and its outputs sealed. */
 export function privateDriver(driver: Driver, deps: EffectDeps): Driver {
-  const { name, retry, timeoutMs, concurrencyMax } = driver;
+  const { name, retry, timeoutMs, concurrencyMax, waits } = driver;
   return {
     name,
     ...(retry !== undefined && { retry }),
     ...(timeoutMs !== undefined && { timeoutMs }),
     ...(concurrencyMax !== undefined && { concurrencyMax }),
+    ...(waits !== undefined && { waits }),
     run: async (call) => {
       const sealed = [...sealedIn(call.input)];
       const marks = deps.marksOf(call.actor.slice(0, call.actor.indexOf('/')));

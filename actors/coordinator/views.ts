@@ -1,0 +1,60 @@
+/** Tasks, sessions and swarms as nodes know them: pages of the admin API, turned into views. */
+import type { NatsConnection } from '@nats-io/nats-core';
+import { type SessionContext, sessionView } from '#machines/session/context';
+import { type SwarmContext, swarmView } from '#machines/swarm';
+import type { TaskContext } from '#machines/task/context';
+import { viewOf } from '#machines/task/view';
+import type { Subjects } from '#runtime/bus/subjects';
+import { apiRequest, type ListReply, nodeStatuses } from '#runtime/node/api';
+import { SESSION_TYPE, type SessionView } from '#schemas/session';
+import { SWARM_TYPE, type SwarmView } from '#schemas/swarm';
+import { TASK_TYPE } from '#schemas/task';
+import type { TaskView } from '#schemas/task-view';
+
+/** What a query needs. */
+export interface Source {
+  readonly nc: NatsConnection;
+  readonly subjects: Subjects;
+  /** Shards of the realm. */
+  readonly shards: number;
+}
+
+/** How many shards a realm has, by its nodes. Throws `realm_unreachable`. */
+export async function shardsOf(nc: NatsConnection, subjects: Subjects): Promise<number> {
+  const statuses = await nodeStatuses(nc, subjects.api('status'));
+  return statuses.find(({ shardCount }) => shardCount !== undefined)?.shardCount ?? 1;
+}
+
+export async function listTasks(source: Source): Promise<TaskView[]> {
+  const contexts = (await contextsOf(source, TASK_TYPE)) as readonly TaskContext[];
+  return contexts.filter(({ status }) => status !== 'absent').map(viewOf);
+}
+
+export async function listSessions(source: Source): Promise<SessionView[]> {
+  const contexts = (await contextsOf(source, SESSION_TYPE)) as readonly SessionContext[];
+  return contexts.filter(({ status }) => status !== 'absent').map(sessionView);
+}
+
+export async function listSwarms(source: Source): Promise<SwarmView[]> {
+  const contexts = (await contextsOf(source, SWARM_TYPE)) as readonly SwarmContext[];
+  return contexts.filter(({ status }) => status !== 'absent').map(swarmView);
+}
+
+async function contextsOf({ nc, subjects, shards }: Source, type: string): Promise<unknown[]> {
+  const lists = await Promise.all(
+    Array.from({ length: shards }, async (_, shard) => {
+      const contexts: unknown[] = [];
+      let after: string | undefined;
+      do {
+        const request = { type, context: true, ...(after !== undefined && { after }) };
+        const page = await apiRequest<ListReply>(nc, subjects.api(`shard.${shard}.list`), request);
+        // A kind of this name may run a machine of somebody else's.
+        const ours = page.actors.filter(({ machine }) => machine.startsWith(`${type}@`));
+        contexts.push(...ours.map(({ context }) => context));
+        after = page.next;
+      } while (after !== undefined);
+      return contexts;
+    }),
+  );
+  return lists.flat();
+}

@@ -1,0 +1,123 @@
+/**
+ * Sessions that wait for work, and which task is offered to whom. Pure but for the clock it is given.
+ *
+ * O1  A task is offered to one waiting session at a time; one that does not take it within {@link OFFER_MS} makes way.
+ */
+import type { Clock } from '#runtime/shard/ports';
+import type { TaskView } from '#schemas/task-view';
+import { bestTask, matchOf, tasksFor, type Worker } from './matching.ts';
+
+/** A worker that is told of a task answers within milliseconds; an agent may think before. */
+const OFFER_MS = 10_000;
+
+export interface Offer {
+  readonly task: string;
+  readonly match: number;
+  readonly filler: boolean;
+}
+
+interface Waiting {
+  readonly worker: Worker;
+  readonly offer: (offer: Offer) => void;
+}
+
+export class WaitingRoom {
+  readonly #tasks: ReadonlyMap<string, TaskView>;
+  readonly #clock: Clock;
+  readonly #waiting = new Set<Waiting>();
+  /** Task → until when it is somebody's to take. */
+  readonly #offered = new Map<string, { readonly worker: string; readonly until: number }>();
+  #timer: unknown;
+
+  constructor(tasks: ReadonlyMap<string, TaskView>, clock: Clock) {
+    this.#tasks = tasks;
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  /** Resolves with the first offer; rejects with the signal's reason where it is aborted first. */
+  wait(worker: Worker, signal: AbortSignal): Promise<Offer> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      const abort = (): void => {
+        this.#waiting.delete(waiting);
+        reject(signal.reason);
+      };
+      const waiting: Waiting = {
+        worker,
+        offer: (offer) => {
+          this.#waiting.delete(waiting);
+          signal.removeEventListener('abort', abort);
+          resolve(offer);
+        },
+      };
+      signal.addEventListener('abort', abort, { once: true });
+      this.#waiting.add(waiting);
+      this.#serve(waiting);
+    });
+  }
+
+  /** A task changed, or all may have. */
+  changed(task: TaskView | undefined): void {
+    if (task === undefined) {
+      for (const waiting of [...this.#waiting]) this.#serve(waiting);
+      return;
+    }
+    if (task.status !== 'available') {
+      this.#offered.delete(task.id);
+      return;
+    }
+    const best = this.#bestFor(task);
+    if (best !== undefined) this.#offer(best, task);
+  }
+
+  close(): void {
+    this.#clock.clearTimer(this.#timer);
+  }
+
+  #serve(waiting: Waiting): void {
+    const { worker } = waiting;
+    const free = [...this.#tasks.values()].filter((task) => this.#mayHave(task, worker));
+    const best = bestTask(worker, free);
+    if (best !== undefined) this.#offer(waiting, best.task);
+  }
+
+  #bestFor(task: TaskView): Waiting | undefined {
+    let best: Waiting | undefined;
+    let score = -1;
+    for (const waiting of this.#waiting) {
+      if (!this.#mayHave(task, waiting.worker) || tasksFor(waiting.worker, [task]).length === 0) continue;
+      const match =
+        matchOf(task.requires, waiting.worker.capabilities) + (task.owner === waiting.worker.id ? 1 : 0);
+      if (match > score) [best, score] = [waiting, match];
+    }
+    return best;
+  }
+
+  /** O1. */
+  #mayHave({ id, status }: TaskView, worker: Worker): boolean {
+    const offered = this.#offered.get(id);
+    const isOthers =
+      offered !== undefined && offered.worker !== worker.id && offered.until > this.#clock.now();
+    return status === 'available' && !isOthers;
+  }
+
+  #offer(waiting: Waiting, { id, requires, filler }: TaskView): void {
+    const { worker } = waiting;
+    this.#offered.set(id, { worker: worker.id, until: this.#clock.now() + OFFER_MS });
+    waiting.offer({ task: id, match: matchOf(requires, worker.capabilities), filler });
+    this.#arm();
+  }
+
+  /** Who waits is served again when offers have run out. */
+  #arm(): void {
+    this.#timer ??= this.#clock.setTimer(() => {
+      this.#timer = undefined;
+      this.changed(undefined);
+      if (this.#waiting.size > 0 && this.#offered.size > 0) this.#arm();
+    }, OFFER_MS);
+  }
+}

@@ -1,0 +1,69 @@
+/** Why a task is not running, or who has it and how it came to that. Pure. */
+import type { SessionView } from '#schemas/session';
+import type { TaskView } from '#schemas/task-view';
+import { sessionsFor } from './matching.ts';
+
+/** Sentences, the most important first. `deps` are the dependencies that are known. */
+export function reasonsOf(
+  task: TaskView,
+  deps: readonly TaskView[],
+  sessions: readonly SessionView[],
+): readonly string[] {
+  return [...now(task, deps, sessions), ...besides(task)];
+}
+
+function now(task: TaskView, deps: readonly TaskView[], sessions: readonly SessionView[]): string[] {
+  switch (task.status) {
+    case 'absent':
+      return ['Nobody added it.'];
+    case 'waiting':
+      return task.waitingFor.map((id) => {
+        const dep = deps.find((other) => other.id === id);
+        if (dep === undefined) return `It waits for ${id}, which nobody added.`;
+        const { status, worker, milestone } = dep;
+        const who = worker === null ? '' : `, ${worker} has it (${milestone} %)`;
+        return `It waits for ${id}: ${status}${who}.`;
+      });
+    case 'available':
+      return available(task, sessions);
+    case 'claimed':
+    case 'in_progress':
+      return [`${task.worker} has it under token ${task.token}: ${task.milestone} % done.`];
+    case 'blocked':
+      return [
+        `${task.worker} has it and is blocked on ${task.blockedOn?.kind ?? ''} ${task.blockedOn?.on ?? ''}.`,
+      ];
+    case 'completed':
+      return [`${task.worker} completed it under token ${task.token}.`];
+    case 'failed':
+      return [`${task.worker} failed it.`];
+    case 'cancelled':
+      return ['It was cancelled.'];
+  }
+}
+
+function available(task: TaskView, sessions: readonly SessionView[]): string[] {
+  if (task.owner !== null) {
+    const owner = sessions.find(({ id }) => id === task.owner);
+    if (owner === undefined) return [`It is meant for session/${task.owner}, which is not registered.`];
+    return [`It is free, and meant for session/${task.owner}, which is ${owner.status}.`];
+  }
+  const able = sessionsFor(task.requires, sessions, new Set());
+  if (able.length > 0) return [`It is free; ${able.join(', ')} could do it and did not claim it.`];
+  const required = task.requires.join(', ');
+  return [`It is free, and no session that is there matches 70 % of what it requires (${required}).`];
+}
+
+function besides(task: TaskView): string[] {
+  const { reason, staleAt, overdue, needsPerson, helpWanted, attempts, checks } = task;
+  const failed = checks.filter(({ passed }) => !passed);
+  return [
+    ...(reason === null ? [] : [`Reason: ${reason}.`]),
+    ...(needsPerson ? ['A person has to look at it.'] : []),
+    ...(helpWanted === null ? [] : ['Its worker wants help.']),
+    ...(staleAt === null ? [] : [`Nothing is heard of it since ${new Date(staleAt).toISOString()}.`]),
+    ...(overdue ? ['Its deadline has passed.'] : []),
+    ...(attempts > 1 ? [`It was claimed ${attempts} times.`] : []),
+    ...failed.map(({ check, missing }) => `Check "${check}" wants: ${missing.join('; ')}.`),
+  ];
+}

@@ -1,0 +1,190 @@
+/**
+ * What a session decides. Pure.
+ *
+ * S1  Only it (or who steers) registers it, sends it away, or lets it look for work.
+ * S2  It is present for as long as its lease, which the driver `lease` watches; its claims have leases of their own, so a
+ *     crash of its process leaves them to it for a lease time, and then to others.
+ */
+import { z } from 'zod';
+import type { Heard, Outcome } from '#machines/decided';
+import { FabricError } from '#schemas/fabric-error';
+import type { IFMessage } from '#schemas/if-message';
+import { type SessionAction, sessionActionSchema } from '#schemas/session';
+import { busyness, isHere, type Question, type SessionContext, sessionView } from './context.ts';
+import { sessionErrors } from './errors.ts';
+import { heardTask, look, MATCH, settled, TASK_MAIL } from './tasks.ts';
+import { firstWeight } from './weight.ts';
+
+/** Unanswered questions and hazards a session keeps: the newest; the log has all. */
+const KEPT_MAX = 50;
+const LEASE = 'lease';
+/** Types of actors that may speak for any session. */
+const STEERING: ReadonlySet<string> = new Set(['operator', 'person', 'supervisor', 'swarm']);
+
+const offerSchema = z.object({ task: z.string().max(200), match: z.number(), filler: z.boolean() });
+
+export function decideSession(context: SessionContext, heard: Heard): Outcome<SessionContext> {
+  const { event, at, from } = heard;
+  switch (event.type) {
+    case `xstate.done.actor.${LEASE}`:
+      return gone(context, at, 'its lease ended');
+    case `xstate.error.actor.${LEASE}`:
+      return gone(context, at, 'its lease could not be watched');
+    case `xstate.done.actor.${MATCH}`:
+      return offered(context, event['output'], at);
+    case `xstate.error.actor.${MATCH}`:
+      return {
+        ended: [MATCH],
+        log: { severity: 'WARN', message: { type: 'no_match', session: context.id } },
+      };
+  }
+  if ((TASK_MAIL as readonly string[]).includes(event.type))
+    return from?.startsWith('task/') === true ? heardTask(context, event, at) : {};
+  const message = event['message'] as IFMessage | undefined;
+  return message === undefined ? plain(context, heard) : heardMessage(context, message, at);
+}
+
+function plain(context: SessionContext, { event, at, self, from }: Heard): Outcome<SessionContext> {
+  const { type, ...rest } = event;
+  const parsed = sessionActionSchema.safeParse({ ...rest, action: type.slice('session.'.length) });
+  if (!parsed.success) {
+    return { reply: { accepted: false, code: 'bad_action', reason: 'this is not an action of a session' } };
+  }
+  return act(context, parsed.data, from ?? '', self, at);
+}
+
+function act(
+  context: SessionContext,
+  action: SessionAction,
+  by: string,
+  self: string,
+  at: number,
+): Outcome<SessionContext> {
+  if (context.status === 'absent' && action.action !== 'register') {
+    throw new FabricError(sessionErrors.unknown_session, `Nobody registered session ${context.id}`, {
+      details: { session: context.id },
+    });
+  }
+  if (action.action === 'get') return { reply: sessionView(context) };
+  // S1.
+  if (by !== self && !STEERING.has(by.slice(0, by.indexOf('/')))) {
+    return { reply: { accepted: false, code: 'not_permitted', reason: `${by} does not speak for ${self}` } };
+  }
+  const outcome = steered(context, action, at);
+  return { ...outcome, reply: { accepted: true, session: sessionView({ ...context, ...outcome.patch }) } };
+}
+
+function steered(
+  context: SessionContext,
+  action: Exclude<SessionAction, { action: 'get' }>,
+  at: number,
+): Outcome<SessionContext> {
+  switch (action.action) {
+    case 'register':
+      return registered(context, action, at);
+    case 'leave':
+      return gone(context, at, 'it left');
+    case 'presence':
+      return present(context, action.status, at);
+    case 'next':
+      if (!isHere(context)) return {};
+      return { patch: { offered: null }, ended: [MATCH], effects: [look(context)] };
+  }
+}
+
+function registered(
+  context: SessionContext,
+  action: Extract<SessionAction, { action: 'register' }>,
+  at: number,
+): Outcome<SessionContext> {
+  const { lease, leaseMs, swarm = context.swarm } = action;
+  const profile = action.profile ?? context.profile;
+  const change = settled(
+    // It looks anew with what it can do now.
+    { ...context, status: 'gone' },
+    {
+      status: busyness(context.tasks),
+      capabilities: action.capabilities ?? context.capabilities,
+      profile,
+      ...(swarm !== undefined && { swarm }),
+      ...(context.status === 'absent' && { weight: firstWeight(profile) }),
+      lease: lease ?? null,
+      offered: null,
+    },
+    at,
+    'session.registered',
+  );
+  return {
+    ...change,
+    ended: [...(change.ended ?? []), LEASE],
+    effects: [
+      ...(change.effects ?? []),
+      ...(lease === undefined ? [] : [{ id: LEASE, driver: 'lease', input: { lease, ms: leaseMs } }]),
+    ],
+    mail:
+      swarm === undefined
+        ? []
+        : [{ to: `swarm/${swarm}`, event: { type: 'swarm.joined', session: context.id } }],
+  };
+}
+
+/** S2. */
+function gone(context: SessionContext, at: number, reason: string): Outcome<SessionContext> {
+  if (context.status === 'gone' || context.status === 'absent') return { ended: [LEASE, MATCH] };
+  const change = settled(context, { status: 'gone', lease: null, offered: null }, at, 'session.gone');
+  const { swarm, id } = context;
+  return {
+    ...change,
+    ended: [LEASE, MATCH],
+    mail:
+      swarm === undefined
+        ? []
+        : [{ to: `swarm/${swarm}`, event: { type: 'swarm.left', session: id, reason } }],
+  };
+}
+
+function present(context: SessionContext, status: 'here' | 'away', at: number): Outcome<SessionContext> {
+  if (status === 'here') {
+    if (context.status !== 'away') return {};
+    return settled(context, { status: busyness(context.tasks) }, at);
+  }
+  return isHere(context) ? settled(context, { status: 'away', offered: null }, at) : {};
+}
+
+function offered(context: SessionContext, output: unknown, at: number): Outcome<SessionContext> {
+  const parsed = offerSchema.safeParse(output);
+  if (!parsed.success || !isHere(context)) return { ended: [MATCH] };
+  const next = { ...context, offered: parsed.data, changedAt: at };
+  return {
+    ended: [MATCH],
+    patch: { offered: parsed.data, changedAt: at },
+    tell: [{ type: 'session.offered', session: sessionView(next), ...parsed.data }],
+  };
+}
+
+/** Messages of others; the action of one from itself counts like an event. */
+function heardMessage(context: SessionContext, message: IFMessage, at: number): Outcome<SessionContext> {
+  const { from, conversation, performative, content } = message;
+  const question: Question = { from, conversation, content: content ?? null };
+  const heard: Partial<SessionContext> = {
+    heard: context.heard + 1,
+    lastHeardAt: at,
+    ...(performative === 'escalate' && { escalations: kept(context.escalations, question) }),
+    ...(performative !== 'escalate' &&
+      actionIn(content) === 'help_wanted' && { helpWanted: kept(context.helpWanted, question) }),
+  };
+  const reply = { accepted: true };
+  const parsed = sessionActionSchema.safeParse(content);
+  const isItself = from.replace(/^if:\/\//, '') === `session/${context.id}`;
+  if (!parsed.success || !isItself || parsed.data.action === 'get') return { patch: heard, reply };
+  const outcome = steered(context, parsed.data, at);
+  return { ...outcome, patch: { ...heard, ...outcome.patch }, reply };
+}
+
+function kept(list: readonly Question[], question: Question): readonly Question[] {
+  return [...list, question].slice(-KEPT_MAX);
+}
+
+function actionIn(content: unknown): unknown {
+  return typeof content === 'object' && content !== null && 'action' in content ? content.action : undefined;
+}

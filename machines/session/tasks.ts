@@ -1,0 +1,169 @@
+/**
+ * What tasks tell the session that has them.
+ *
+ * N1  Never idle: who has nothing to do, or only blocked tasks, looks for work (the driver `match` waits until there is
+ *     some), and is offered the best match; while blocked only fillers.
+ * N2  When a blocker clears, fillers are given back: the task itself goes on.
+ */
+import type { AnyEventObject } from 'xstate';
+import { z } from 'zod';
+import type { Outcome } from '#machines/decided';
+import { busyness, type HeldTask, isHere, type SessionContext, sessionView } from './context.ts';
+import { isLateBloomer, nextWeight, remembered } from './weight.ts';
+
+export const MATCH = 'match';
+/** Tasks a session holds at once. */
+const TASKS_MAX = 100;
+
+const taskMailSchema = z.object({
+  task: z.string().max(200),
+  token: z.number().default(0),
+  filler: z.boolean().default(false),
+  confidence: z.number().min(0).max(1).optional(),
+  costMicros: z.number().min(0).optional(),
+});
+
+export const TASK_MAIL = [
+  'task.claimed',
+  'task.released',
+  'task.expired',
+  'task.completed',
+  'task.failed',
+  'task.cancelled',
+  'task.blocked',
+  'task.unblocked',
+  'task.help_wanted',
+  'task.help_over',
+] as const;
+
+export function heardTask(
+  context: SessionContext,
+  event: AnyEventObject,
+  at: number,
+): Outcome<SessionContext> {
+  const parsed = taskMailSchema.safeParse(event);
+  if (!parsed.success) return {};
+  const { task, token, filler, confidence, costMicros } = parsed.data;
+  const others = context.tasks.filter(({ id }) => id !== task);
+  switch (event.type) {
+    case 'task.claimed': {
+      const tasks = [...others, { id: task, token, filler, blocked: false }].slice(-TASKS_MAX);
+      const offered = context.offered?.task === task ? null : context.offered;
+      return settled(context, { tasks, offered, status: busyness(tasks) }, at);
+    }
+    case 'task.completed': {
+      const change = resulted(context, others, confidence ?? 1, at);
+      return { ...change, mail: spent(context, task, costMicros) };
+    }
+    case 'task.failed':
+      return resulted(context, others, undefined, at);
+    case 'task.released':
+    case 'task.expired':
+    case 'task.cancelled': {
+      // The end of an earlier claim says nothing of the one it has now.
+      const isOlder = context.tasks.some((held) => held.id === task && held.token > token);
+      const change = isOlder ? {} : settled(context, moved(context, others), at);
+      const why = event.type.slice('task.'.length);
+      const ended = { type: 'session.claim_ended', session: sessionView({ ...context, ...change.patch }) };
+      return { ...change, tell: [...(change.tell ?? []), { ...ended, task, token, why }] };
+    }
+    case 'task.blocked':
+      return settled(context, moved(context, marked(context.tasks, task, true)), at);
+    case 'task.unblocked':
+      return recalled(context, task, at);
+    case 'task.help_wanted': {
+      const { id } = context;
+      const details = { task, requires: event['requires'], reason: event['reason'] ?? null };
+      return { tell: [{ type: 'session.help_wanted', session: sessionView(context), ...details, id }] };
+    }
+    default:
+      return {};
+  }
+}
+
+/** What a change of tasks makes of it. */
+function moved(context: SessionContext, tasks: readonly HeldTask[]): Partial<SessionContext> {
+  return { tasks, ...(isHere(context) && { status: busyness(tasks) }) };
+}
+
+/** N1: looks for work where it has none, and stops looking where it has. */
+export function settled(
+  context: SessionContext,
+  patch: Partial<SessionContext>,
+  at: number,
+  name = 'session.changed',
+): Outcome<SessionContext> {
+  const next = { ...context, ...patch, changedAt: at };
+  const isLooking = next.status === 'idle' || next.status === 'blocked';
+  const wasLooking = context.status === next.status && isLooking && next.tasks === context.tasks;
+  return {
+    patch: { ...patch, changedAt: at },
+    tell: [{ type: name, session: sessionView(next) }],
+    ...(!wasLooking && { ended: [MATCH] }),
+    ...(isLooking && !wasLooking && { effects: [look(next)] }),
+  };
+}
+
+export function look({ id, capabilities, status }: SessionContext) {
+  const input = { want: 'task', session: id, capabilities, fillersOnly: status === 'blocked' };
+  return { id: MATCH, driver: 'match', input };
+}
+
+/** N2. */
+function recalled(context: SessionContext, task: string, at: number): Outcome<SessionContext> {
+  if (context.tasks.every(({ id }) => id !== task)) return {};
+  const fillers = context.tasks.filter(({ id, filler }) => filler && id !== task);
+  const tasks = marked(context.tasks, task, false);
+  const change = settled(context, moved(context, tasks), at);
+  if (fillers.length === 0) return change;
+  const next = { ...context, ...change.patch };
+  return {
+    ...change,
+    mail: fillers.map(({ id, token }) => ({
+      to: `task/${id}`,
+      event: { type: 'task.release', token, reason: `its worker is back at ${task}` },
+    })),
+    tell: [
+      ...(change.tell ?? []),
+      { type: 'session.recalled', session: sessionView(next), task, fillers: fillers.map(({ id }) => id) },
+    ],
+  };
+}
+
+function resulted(
+  context: SessionContext,
+  tasks: readonly HeldTask[],
+  confidence: number | undefined,
+  at: number,
+): Outcome<SessionContext> {
+  const weight = nextWeight(context.profile, context.weight, confidence);
+  const weights = remembered(context.weights, context.weight, weight);
+  const lateBloomer = isLateBloomer(weights);
+  const change = settled(
+    context,
+    {
+      ...moved(context, tasks),
+      weight,
+      weights,
+      lateBloomer,
+      ...(confidence === undefined ? { failed: context.failed + 1 } : { completed: context.completed + 1 }),
+    },
+    at,
+  );
+  if (!lateBloomer || context.lateBloomer) return change;
+  const next = { ...context, ...change.patch };
+  return {
+    ...change,
+    tell: [...(change.tell ?? []), { type: 'session.late_bloomer', session: sessionView(next) }],
+    log: { severity: 'INFO', message: { type: 'late_bloomer', session: context.id, weights } },
+  };
+}
+
+function spent({ id, swarm }: SessionContext, task: string, costMicros: number | undefined) {
+  if (swarm === undefined || costMicros === undefined) return [];
+  return [{ to: `swarm/${swarm}`, event: { type: 'swarm.spent', session: id, task, costMicros } }];
+}
+
+function marked(tasks: readonly HeldTask[], task: string, blocked: boolean): readonly HeldTask[] {
+  return tasks.map((held) => (held.id === task ? { ...held, blocked } : held));
+}

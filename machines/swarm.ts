@@ -1,0 +1,141 @@
+/** A swarm: sessions under one budget and supervisor. It knows who is there and what they spent. */
+import type { AnyEventObject } from 'xstate';
+import { errorKinds, FabricError } from '#schemas/fabric-error';
+import {
+  SWARM_SESSIONS_MAX,
+  SWARM_STATUSES,
+  type SwarmAction,
+  type SwarmTemplate,
+  type SwarmView,
+  swarmActionSchema,
+} from '#schemas/swarm';
+import { decidedMachine, type Heard, type Outcome } from './decided.ts';
+
+export const swarmErrors = errorKinds({
+  unknown_swarm: { retryable: false, help: 'Form it first: `infrafabric swarm spawn`.' },
+});
+
+export interface SwarmContext {
+  readonly id: string;
+  readonly status: (typeof SWARM_STATUSES)[number];
+  readonly template: SwarmTemplate | null;
+  readonly sessions: readonly string[];
+  /** Exact: millionths. */
+  readonly spentMicros: number;
+  readonly formedAt: number | null;
+}
+
+export const swarm = {
+  name: 'swarm',
+  version: 1,
+  machine: decidedMachine<SwarmContext>({
+    id: 'swarm',
+    version: '1',
+    statuses: SWARM_STATUSES,
+    hears: ['swarm.*'],
+    drivers: [],
+    context: (_input, self) => ({
+      id: self.slice(self.indexOf('/') + 1),
+      status: 'absent',
+      template: null,
+      sessions: [],
+      spentMicros: 0,
+      formedAt: null,
+    }),
+    decide,
+  }),
+};
+
+/** Who may form and stop swarms. */
+const STEERING: ReadonlySet<string> = new Set(['operator', 'person', 'supervisor', 'swarm', 'governor']);
+
+function decide(context: SwarmContext, { event, from, at }: Heard): Outcome<SwarmContext> {
+  const parsed = swarmActionSchema.safeParse(actionOf(event));
+  if (!parsed.success) return refused('bad_action', 'this is not an action of a swarm');
+  const action = parsed.data;
+  if (context.status === 'absent' && action.action === 'get') {
+    throw new FabricError(swarmErrors.unknown_swarm, `Nobody formed swarm ${context.id}`);
+  }
+  const by = from ?? '';
+  const isAllowed =
+    action.action === 'get' ||
+    (isOfSession(action) ? by === `session/${action.session}` : STEERING.has(by.slice(0, by.indexOf('/'))));
+  if (!isAllowed) return refused('not_permitted', `${by} may not`);
+  const outcome = act(context, action, at);
+  return { ...outcome, reply: { accepted: true, swarm: swarmView({ ...context, ...outcome.patch }) } };
+}
+
+function act(context: SwarmContext, action: SwarmAction, at: number): Outcome<SwarmContext> {
+  switch (action.action) {
+    case 'get':
+      return {};
+    case 'form': {
+      const patch = {
+        template: action.template,
+        status: statusOf(action.template, context.spentMicros),
+        formedAt: context.formedAt ?? at,
+      };
+      return changed(context, patch);
+    }
+    case 'joined': {
+      const others = context.sessions.filter((id) => id !== action.session);
+      return changed(context, { sessions: [...others, action.session].slice(-SWARM_SESSIONS_MAX) });
+    }
+    case 'left':
+      return changed(context, { sessions: context.sessions.filter((id) => id !== action.session) });
+    case 'spent': {
+      const spentMicros = context.spentMicros + action.costMicros;
+      const status = context.status === 'running' ? statusOf(context.template, spentMicros) : context.status;
+      const change = changed(context, { spentMicros, status });
+      if (status !== 'exhausted' || context.status === 'exhausted') return change;
+      return {
+        ...change,
+        log: { severity: 'HIGH', message: { type: 'budget_exhausted', swarm: context.id } },
+      };
+    }
+    case 'stop':
+      return changed(context, { status: 'stopped' });
+  }
+}
+
+function changed(context: SwarmContext, patch: Partial<SwarmContext>): Outcome<SwarmContext> {
+  const view = swarmView({ ...context, ...patch });
+  const { template, status } = view;
+  const supervisor = template?.supervisor;
+  const isNews = status !== context.status && supervisor !== undefined;
+  return {
+    patch,
+    tell: [{ type: 'swarm.changed', swarm: view }],
+    ...(isNews && { mail: [{ to: supervisor, event: { type: `swarm.${status}`, swarm: context.id } }] }),
+  };
+}
+
+function statusOf(template: SwarmTemplate | null, spentMicros: number): 'running' | 'exhausted' {
+  const limit = template?.budget?.costMicros;
+  return limit !== undefined && spentMicros >= limit ? 'exhausted' : 'running';
+}
+
+function isOfSession(
+  action: SwarmAction,
+): action is Extract<SwarmAction, { action: 'joined' | 'left' | 'spent' }> {
+  return action.action === 'joined' || action.action === 'left' || action.action === 'spent';
+}
+
+export function swarmView({
+  id,
+  status,
+  template,
+  sessions,
+  spentMicros,
+  formedAt,
+}: SwarmContext): SwarmView {
+  return { id, status, template, sessions: [...sessions], spentMicros, formedAt };
+}
+
+function actionOf({ type, ...rest }: AnyEventObject): unknown {
+  return { ...rest, action: type.slice('swarm.'.length) };
+}
+
+function refused(code: string, reason: string): Outcome<SwarmContext> {
+  return { reply: { accepted: false, code, reason } };
+}

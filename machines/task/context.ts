@@ -1,0 +1,105 @@
+/** What a task knows of itself. */
+import type { Artifact, CheckResult, Submission } from '#schemas/completion';
+import { type Said, type TaskSpec, type TaskStatus, taskInputSchema } from '#schemas/task';
+
+export interface TaskContext extends TaskSpec {
+  readonly status: TaskStatus;
+  /** Who added it; null where a supervisor started it: dependencies and boards are then not its business. */
+  readonly addedBy: string | null;
+  /** Address of who has it. */
+  readonly worker: string | null;
+  /** Fencing token of the newest claim: only ever grows. */
+  readonly token: number;
+  /** Name of the acquisition under which the worker holds the claim's key; null for a claim without a key. */
+  readonly lease: string | null;
+  readonly leaseMs: number;
+  /** 0–100. */
+  readonly milestone: number;
+  readonly note: string | null;
+  /** What was handed in. */
+  readonly result: { readonly deliverable: string | null; readonly testsPass: boolean | null } | null;
+  readonly artifacts: readonly Artifact[];
+  /** What the gate refused, until it is handed in anew. */
+  readonly refused: Submission | null;
+  readonly checks: readonly CheckResult[];
+  /** Why it failed, was cancelled, released or is blocked. */
+  readonly reason: string | null;
+  readonly blockedOn: {
+    readonly on: string;
+    readonly kind: 'task' | 'person' | 'resource';
+    readonly since: number;
+  } | null;
+  readonly helpWanted: { readonly requires: readonly string[]; readonly reason: string | null } | null;
+  /** Workers that were asked to help. */
+  readonly invited: readonly string[];
+  readonly helpers: readonly string[];
+  readonly needsPerson: boolean;
+  /** Dependencies that are not complete. */
+  readonly waitingFor: readonly string[];
+  /** Tasks that wait for this one. */
+  readonly dependents: readonly string[];
+  readonly attempts: number;
+  /** The conversation so far: messages in all, refused ones, and by performative. */
+  readonly heard: {
+    readonly messages: number;
+    readonly refused: number;
+    readonly by: Readonly<Record<string, number>>;
+  };
+  /** Its newest messages. */
+  readonly conversation: readonly Said[];
+  /** Writes of workers that were accepted: what a witness export has to hold. */
+  readonly writes: number;
+  readonly overdue: boolean;
+  readonly staleAt: number | null;
+  readonly changedAt: number | null;
+}
+
+/** With an input (of a supervisor) it is there at once; without one it waits to be added. */
+export function initialTask(input: unknown, self: string): TaskContext {
+  const id = self.slice(self.indexOf('/') + 1);
+  const spec = taskInputSchema.parse(input ?? { id });
+  return {
+    ...spec,
+    ...FREE,
+    status: input === undefined ? 'absent' : 'available',
+    addedBy: null,
+    token: 0,
+    result: null,
+    artifacts: [],
+    refused: null,
+    checks: [],
+    reason: null,
+    waitingFor: [],
+    dependents: [],
+    attempts: 0,
+    heard: { messages: 0, refused: 0, by: {} },
+    conversation: [],
+    writes: 0,
+    overdue: false,
+    changedAt: null,
+  };
+}
+
+/** Nobody has it. */
+export const FREE = {
+  worker: null,
+  lease: null,
+  leaseMs: 0,
+  milestone: 0,
+  note: null,
+  blockedOn: null,
+  helpWanted: null,
+  invited: [],
+  helpers: [],
+  needsPerson: false,
+  staleAt: null,
+} as const;
+
+/** A worker has it. */
+export function isHeld({ status }: Pick<TaskContext, 'status'>): boolean {
+  return status === 'claimed' || status === 'in_progress' || status === 'blocked';
+}
+
+export function isEnded({ status }: Pick<TaskContext, 'status'>): boolean {
+  return status === 'completed' || status === 'failed' || status === 'cancelled';
+}
