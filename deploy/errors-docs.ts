@@ -6,7 +6,11 @@ import { writeOrCheck } from './generated.ts';
 
 const sections: string[] = [];
 const places = new Map<string, string>();
-for (const file of globSync(['{actors,machines,runtime}/**/errors.ts', 'schemas/*.ts', 'machines/*.ts']).sort()) {
+for (const file of globSync([
+  '{actors,machines,runtime}/**/errors.ts',
+  'schemas/*.ts',
+  'machines/*.ts',
+]).sort()) {
   const families = Object.entries((await import(`../${file}`)) as Record<string, Record<string, ErrorKind>>)
     .filter(([name]) => name.endsWith('Errors'))
     .flatMap(([, family]) => Object.values(family));

@@ -1,11 +1,15 @@
 /** Writes the JSON Schemas of everything people write or send into docs/schemas; `--check` fails when they are stale. */
 import { mkdirSync } from 'node:fs';
 import { z } from 'zod';
+import { boardActionSchema } from '#schemas/board';
+import { submissionSchema } from '#schemas/completion';
 import { realmConfigSchema } from '#schemas/config';
 import { ifMessageSchema } from '#schemas/if-message';
-import { sessionInputSchema } from '#schemas/session';
+import { sessionActionSchema, sessionInputSchema, sessionViewSchema } from '#schemas/session';
 import { planSchema, supervisorSpecSchema } from '#schemas/supervisor';
+import { swarmActionSchema, swarmTemplateSchema } from '#schemas/swarm';
 import { taskActionSchema, taskInputSchema } from '#schemas/task';
+import { taskViewSchema } from '#schemas/task-view';
 import { writeOrCheck } from './generated.ts';
 
 const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
@@ -13,7 +17,14 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'if-message': ifMessageSchema,
   task: taskInputSchema,
   'task-action': taskActionSchema,
+  'task-view': taskViewSchema,
+  submission: submissionSchema,
   session: sessionInputSchema,
+  'session-action': sessionActionSchema,
+  'session-view': sessionViewSchema,
+  'board-action': boardActionSchema,
+  'swarm-template': swarmTemplateSchema,
+  'swarm-action': swarmActionSchema,
   'supervisor-spec': supervisorSpecSchema,
   plan: planSchema,
 };
