@@ -57,7 +57,7 @@ test('agents and tools reach what their rules name, and nothing of the storage, 
       (given, role, kind, one) => {
         const { account, publish } = permissionsOf(role, { kid: 'k', owner: 'agent/a' }, given, subjects);
         t.is(account, 'outside');
-        for (const pattern of publish) t.regex(pattern, /^if\.(?:ask|asks|in|api\.status)(?:\.|$)/);
+        for (const pattern of publish) t.regex(pattern, /^if\.(?:ask|asks|in|lease|api\.status)(?:\.|$)/);
         const may = (list: readonly string[]): boolean =>
           list.includes(kind) || list.includes(`${kind}/${one}`);
         const can = (subject: string): boolean => publish.some((pattern) => covers(pattern, subject));
@@ -65,13 +65,21 @@ test('agents and tools reach what their rules name, and nothing of the storage, 
         t.is(can(subjects.askShard(`${kind}/${one}`)), may(given.asks));
         t.is(can(subjects.askBatch(1, kind)), given.asks.includes(kind));
         t.is(can(subjects.in(`${kind}/${one}`)), role === 'agent' && may(given.sends));
+        const isOwn = kind === 'agent' && one === 'a';
+        t.is(can(subjects.lease(`${kind}/${one}`)), role === 'agent' && (isOwn || may(given.asks)));
       },
     ),
   );
 });
 
 test('only nodes write the log, mail, claims and events', (t) => {
-  const writes = ['if.log.0', 'if.mail.0.1', '$KV.if_claims.shard.0', 'if.ev.counter.k1.done'];
+  const writes = [
+    'if.log.0',
+    'if.mail.0.1',
+    '$KV.if_claims.shard.0',
+    '$KV.if_leases.task.t1',
+    'if.ev.counter.k1.done',
+  ];
   for (const role of ACCESS_ROLES) {
     const { publish } = permissionsOf(role, { kid: 'k', owner: `${role}/x` }, NONE, subjects);
     for (const subject of writes) {
