@@ -58,13 +58,14 @@ export function asksOf(
   return rows.map((row: Row, n) => new BatchedAsk(row, n, bytes, from, answers));
 }
 
-/** B2 */
+/** B2: of a target only the last two tokens count as an address, so more than two could name another type. */
 function isRow(row: unknown, type: string): row is Row {
   if (!Array.isArray(row) || row.length < 3 || row.length > 4) return false;
   const [target, id, , trace] = row as unknown[];
   return (
     typeof target === 'string' &&
     target.startsWith(type) &&
+    !target.includes('.', type.length) &&
     typeof id === 'string' &&
     id !== '' &&
     (trace === undefined || typeof trace === 'string')

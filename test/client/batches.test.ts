@@ -10,7 +10,7 @@ import { connect as natsConnect } from '@nats-io/transport-node';
 import test from 'ava';
 import fc from 'fast-check';
 import { asksOf } from '#runtime/bus/ask-batch';
-import { Subjects } from '#runtime/bus/subjects';
+import { addressOfTail, Subjects } from '#runtime/bus/subjects';
 import { RequestDesk } from '#runtime/client/desk';
 import { connect } from '#runtime/client/node';
 import { locateServer } from '#runtime/node/locate-server';
@@ -324,6 +324,35 @@ function batchOf(rows: readonly unknown[], payloadMax: number): { asks: readonly
   const message = { subject: 'if.asks.0.counter', reply: '_INBOX.a', data } as unknown as Msg;
   return { asks: asksOf(message, nc, new Subjects('if', 1), silent), sent };
 }
+
+test('no ask of a batch is to another type than its subject names, which is what rights are given for', (t) => {
+  for (const target of [
+    'secret.s',
+    'counter.secret.s',
+    'counter.a.secret.s',
+    'counter.counter.a',
+    'counter.a.',
+  ]) {
+    t.throws(
+      () =>
+        batchOf(
+          [
+            ['counter.a', '1', { type: 'get' }],
+            [target, '2', { type: 'get' }],
+          ],
+          1_024,
+        ),
+      {
+        code: 'bad_batch',
+      },
+    );
+  }
+  const { asks } = batchOf([['counter.a%2Eb', '1', { type: 'get' }]], 1_024);
+  t.deepEqual(
+    asks.map(({ subject }) => addressOfTail(subject)),
+    ['counter/a.b'],
+  );
+});
 
 test('answers of a batch leave in as many messages as the server takes', async (t) => {
   const rows = Array.from({ length: 200 }, (_, n) => ['counter.a', `m${n}`, { type: 'get' }]);
