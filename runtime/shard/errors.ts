@@ -68,7 +68,7 @@ export const shardErrors = errorKinds({
   },
   log_unread: {
     retryable: true,
-    help: 'The connection broke while the log was read; the shard begins again by itself.',
+    help: 'The connection broke, or a server lagged behind, while the log was read; the shard begins again by itself.',
   },
   diverged: {
     retryable: false,

@@ -12,6 +12,7 @@ import { shardErrors } from './errors.ts';
 import type { Hydrator } from './hydrate.ts';
 import { type Parcel, parcelsOf } from './mailer.ts';
 import type { BlobStore, EdgeGate, ShardLog, StoredCommit } from './ports.ts';
+import { readThrough } from './read-through.ts';
 import { rememberIds, settle } from './settle.ts';
 import type { Tables } from './snapshot-format.ts';
 import type { ShardState } from './state.ts';
@@ -35,10 +36,10 @@ export function applyTables(state: ShardState, tables: Tables): void {
   for (const [shard, index] of tables.sent) state.sent.set(shard, index);
 }
 
-/** Reads the ids of the window back from the log: they are in the commits, and in no snapshot. */
+/** Reads the ids of the window back from the log: they are in the commits, and in no snapshot. Throws `log_unread`. */
 export async function readIds(state: ShardState, log: ShardLog, tables: Tables): Promise<void> {
   if (tables.idsFromSeq === 0) return;
-  for await (const { seq, bytes } of log.read(tables.idsFromSeq - 1, tables.seq)) {
+  for await (const { seq, bytes } of readThrough(log, state.shard, tables.idsFromSeq - 1, tables.seq)) {
     rememberIds(state, decodeCommit(bytes), seq);
   }
 }
@@ -73,19 +74,10 @@ export async function foldLog(
   checkWanted: () => void,
 ): Promise<Parcel[]> {
   let parcels = [...waiting];
-  if (throughSeq > state.seq) {
-    for await (const stored of log.read(state.seq, throughSeq)) {
-      parcels.push(...(await foldCommit(state, stored, sources)));
-      if (state.acted >= 0 && parcels.length > 1024) parcels = parcels.filter((p) => p.index > state.acted);
-      checkWanted();
-    }
-    if (state.seq !== throughSeq) {
-      throw new FabricError(
-        shardErrors.log_unread,
-        `The log of shard ${state.shard} could be read through message ${state.seq}; it ends at ${throughSeq}`,
-        { details: { shard: state.shard, seq: state.seq, throughSeq } },
-      );
-    }
+  for await (const stored of readThrough(log, state.shard, state.seq, throughSeq)) {
+    parcels.push(...(await foldCommit(state, stored, sources)));
+    if (state.acted >= 0 && parcels.length > 1024) parcels = parcels.filter((p) => p.index > state.acted);
+    checkWanted();
   }
   return parcels.filter((p) => p.index > state.acted);
 }

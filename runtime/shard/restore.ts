@@ -61,7 +61,7 @@ async function load(options: RestoreOptions): Promise<Loaded> {
     blobs,
     empty,
     passedOver: (snapshot, damage) => passedOver(options, snapshot, damage),
-    stated: statedIn(log, throughSeq),
+    stated: statedIn(log, shard, throughSeq),
     throughSeq,
     epoch,
   });

@@ -12,6 +12,7 @@ import { equalBytes } from './commit.ts';
 import { shardErrors } from './errors.ts';
 import { Hydrator } from './hydrate.ts';
 import type { BlobStore, ShardLog } from './ports.ts';
+import { readThrough } from './read-through.ts';
 import {
   damaged,
   decodeManifest,
@@ -96,13 +97,14 @@ export function isDamage(thrown: unknown): thrown is FabricError {
   return thrown instanceof FabricError && thrown.code === shardErrors.snapshot_damaged.code;
 }
 
-/** What a shard's log states of a manifest, as far as `throughSeq`. */
+/** What a shard's log states of a manifest, as far as its commit at `throughSeq`. Throws `log_unread`. */
 export function statedIn(
   log: Pick<ShardLog, 'read'>,
+  shard: number,
   throughSeq: number,
 ): NonNullable<LoadOptions['stated']> {
   async function* commits(afterSeq: number): AsyncIterable<Commit> {
-    for await (const { bytes } of log.read(afterSeq, throughSeq)) yield decodeCommit(bytes);
+    for await (const { bytes } of readThrough(log, shard, afterSeq, throughSeq)) yield decodeCommit(bytes);
   }
   return async (manifest, afterSeq) => await statementOf(manifest, commits(afterSeq));
 }

@@ -1,11 +1,15 @@
 /** Snapshots are what the log states, to the last bit, and no recovery begins with anything else (L1, L2, N2, S1, S2). */
 import test, { type ExecutionContext } from 'ava';
 import { decode, decodeCommit, encode } from '#runtime/bus/codec';
+import { restoreShard } from '#runtime/shard/restore';
 import { type Manifest, manifestsOf } from '#runtime/shard/snapshot-format';
+import { emptyState } from '#runtime/shard/state';
 import { type TestRealm, testRealm } from '#runtime/testing/testing';
 import type { LogMessage } from '#runtime/witness/log-reader';
 import { type SnapshotFindings, verifySnapshots } from '#runtime/witness/verify/snapshots';
+import type { FabricError } from '#schemas/fabric-error';
 import { worker } from '../rig/kernel-machines.ts';
+import { silentLogger } from '../rig/nats.ts';
 
 const machines = { worker };
 const BIT_STRIDE_SHORT = 1;
@@ -194,4 +198,65 @@ test('a snapshot that no commit states does not count, and the one before it is 
   realm.bus.blobs.set(forged, encode({ ...real, segments: [] }));
   const live = await everything(realm);
   await restarted(t, realm, live, 'forged');
+});
+
+test('a log that gives less than it has is never taken for the whole: no id of the window is forgotten', async (t) => {
+  await using realm = await testRealm({
+    machines,
+    limits: { snapshotEveryEntries: 20, passivateAfterMs: 1, residentMax: 1 },
+  });
+  const ids = Array.from({ length: 50 }, (_, n) => `id-${n}`);
+  for (const [n, id] of ids.entries()) {
+    await realm.ask(`worker/w${n % 5}`, { type: 'note', n }, { id, from: 'a' });
+    await realm.advance('100ms');
+  }
+  await realm.idle();
+  const last = realm.bus.commits(0).at(-1);
+  /** Gives `most` commits of a range at most. */
+  const restore = async (most: number) => {
+    const log = realm.bus.log(0);
+    const { state } = await restoreShard({
+      shard: 0,
+      blobs: realm.bus.blobStore(0),
+      log: {
+        ...log,
+        async *read(afterSeq, throughSeq) {
+          let given = 0;
+          for await (const stored of log.read(afterSeq, throughSeq)) {
+            if (given === most) return;
+            given += 1;
+            yield stored;
+          }
+        },
+      },
+      eventOf: () => {
+        throw new Error('there are no envelopes');
+      },
+      logger: silentLogger,
+      throughSeq: last?.seq ?? 0,
+      epoch: 1,
+      empty: () =>
+        emptyState({
+          shard: 0,
+          registry: realm.registry,
+          shardOf: () => 0,
+          dedupeWindow: 1_000,
+          dedupeSeed: 1,
+        }),
+      checkWanted: () => {},
+    });
+    return ids.map((id, n) => state.dedupe.get(state.dedupe.key('a', `worker/w${n % 5}`, id)) !== undefined);
+  };
+  const all = ids.map(() => true);
+  t.deepEqual(await restore(Number.POSITIVE_INFINITY), all);
+  let whole = 0;
+  for (let most = 0; most <= realm.bus.commits(0).length; most += 1) {
+    const known = await restore(most).catch((thrown: unknown) => {
+      t.is((thrown as FabricError).code, 'log_unread', String(thrown));
+    });
+    if (known === undefined) continue;
+    whole += 1;
+    t.deepEqual(known, all, `at most ${most} commits a read`);
+  }
+  t.true(whole > 0);
 });
