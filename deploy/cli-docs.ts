@@ -1,5 +1,6 @@
 /** Writes docs/cli.md from the definitions of the commands; `--check` fails when it is stale. */
 import type { Argument, Command, Option } from 'commander';
+import { builtins } from '#actors/index';
 import { EXIT_MEANINGS } from '#runtime/cli/exit-codes';
 import { processIo } from '#runtime/cli/main';
 import { program } from '#runtime/cli/program';
@@ -11,7 +12,7 @@ writeOrCheck('docs/cli.md', reference());
 
 function reference(): string {
   const io = processIo(new AbortController().signal);
-  const root = program({ io, builtins: { machines: [], drivers: {}, program: '' }, exitCode: 0 }, '');
+  const root = program({ io, builtins, exitCode: 0 }, '');
   const commands = visible(root);
   const common = commands[0]?.options.filter(({ long }) => COMMON.has(long ?? '')) ?? [];
   return `${[

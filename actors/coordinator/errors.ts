@@ -2,6 +2,29 @@
 import { errorKinds } from '#schemas/fabric-error';
 
 export const coordinatorErrors = errorKinds({
+  bad_actor: {
+    retryable: false,
+    help: 'Name a session, `--as cli`, or an address, `--as operator/ann`.',
+  },
+  bad_task: { retryable: false, help: '`infrafabric task add --help` shows what a task may have.' },
+  task_unknown: { retryable: false, help: '`infrafabric task list` shows all there are.' },
+  session_unknown: { retryable: false, help: '`infrafabric session list` shows all there are.' },
+  tasks_refused: {
+    retryable: false,
+    help: 'Mend what the message names; nothing of this batch was added.',
+  },
+  mirror_branch_in_use: {
+    retryable: false,
+    help: 'Name a branch of the mirror’s own with --branch, or a bare repository: a checked-out branch must not move by itself.',
+  },
+  mirror_diverged: {
+    retryable: false,
+    help: 'Push or drop what others committed to the local branch, or name another one with --branch.',
+  },
+  git_failed: {
+    retryable: true,
+    help: 'Run the same git command in that repository; its own message stands above.',
+  },
   bad_import: {
     retryable: false,
     help: 'Mend the places named as file:line:column; docs/migration-from-git-polling.md says what is understood.',

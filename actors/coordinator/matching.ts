@@ -4,7 +4,7 @@ import type { TaskView } from '#schemas/task-view';
 import type { Candidate } from './types.ts';
 
 /** Below it a worker is no candidate. */
-const MATCH_MIN = 0.7;
+export const MATCH_MIN = 0.7;
 
 /** |required ∩ has| / |required|; who asks for nothing is served by everyone. */
 export function matchOf(requires: readonly string[], has: readonly string[]): number {

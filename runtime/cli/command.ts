@@ -33,7 +33,7 @@ export interface Declaration {
   readonly summary: string;
   /** A sentence or two more for --help; the summary alone where absent. */
   readonly description?: string;
-  readonly group: 'Run' | 'Look' | 'Talk' | 'Set up';
+  readonly group: 'Run' | 'Look' | 'Talk' | 'Work' | 'Set up';
   readonly examples: readonly (readonly [command: string, what: string])[];
 }
 

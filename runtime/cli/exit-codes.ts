@@ -23,7 +23,14 @@ export const EXIT_MEANINGS: readonly (readonly [ExitCode, string])[] = [
   [EXIT.interrupted, 'Interrupted by Ctrl-C before the end.'],
 ];
 
-const USAGE_CODES = new Set(['usage', 'bad_address', 'bad_event_text', 'ambiguous_realm']);
+const USAGE_CODES = new Set([
+  'usage',
+  'bad_address',
+  'bad_event_text',
+  'ambiguous_realm',
+  'bad_actor',
+  'bad_task',
+]);
 const NOT_RUNNING_CODES = new Set([
   'not_running',
   'realm_unreachable',

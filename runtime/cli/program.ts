@@ -95,6 +95,7 @@ export function program(shell: Shell, version: string): Command {
     envCommand,
     doctorCommand,
     initCommand,
+    ...(shell.builtins.commands ?? []),
   ];
   for (const make of commands) root.addCommand(inherit(make(shell), root));
   addCompletion(root);

@@ -8,7 +8,7 @@
 import { findCycle } from '#machines/graph';
 import { formatPlace, Problems, suggest } from '#runtime/supervise/problems';
 import { Places, readSource } from '#runtime/supervise/source';
-import { taskInputSchema } from '#schemas/task';
+import { taskSpecSchema } from '#schemas/task';
 import { coordinatorErrors } from '../errors.ts';
 import { isBoardFile, readBoardFile } from './board-file.ts';
 import type { Facts, Remark, SessionFact, StateFact, TaskFact } from './facts.ts';
@@ -93,7 +93,7 @@ function mergedTasks(facts: readonly TaskFact[], problems: Problems): Map<string
     else merged.set(fact.id, agreed(before, fact, problems));
   }
   for (const fact of merged.values()) {
-    const parsed = taskInputSchema.safeParse({ id: fact.id, title: fact.title, deps: fact.deps });
+    const parsed = taskSpecSchema.safeParse({ id: fact.id, title: fact.title, deps: fact.deps });
     for (const issue of parsed.error?.issues ?? [])
       problems.add(fact.place, `${fact.id}: ${String(issue.path[0] ?? '')}: ${issue.message}`);
   }
@@ -120,7 +120,7 @@ function mergedSessions(facts: readonly SessionFact[], problems: Problems): Sess
     const before = merged.get(fact.id);
     if (before?.capabilities !== undefined && fact.capabilities !== undefined)
       problems.add(fact.place, `session ${fact.id} stands at ${formatPlace(before.place)} already`);
-    else merged.set(fact.id, { ...before, ...fact });
+    else merged.set(fact.id, { ...fact, ...before });
   }
   return [...merged.values()];
 }

@@ -1,0 +1,120 @@
+/** Opens the board of the realm that a command means, in the name of whoever acts. */
+import { userInfo } from 'node:os';
+import { type Command, Option } from 'commander';
+import type { CommonOptions, Run } from '#runtime/cli/command';
+import { Refused } from '#runtime/cli/exit-codes';
+import { type Realm, withRealm } from '#runtime/cli/realm';
+import { Client } from '#runtime/client/client';
+import { isActorId, isActorType } from '#schemas/address';
+import { FabricError } from '#schemas/fabric-error';
+import type { TaskReply } from '#schemas/task';
+import type { TaskView } from '#schemas/task-view';
+import { openCoordinator } from '../client.ts';
+import type { Desk, Saying } from '../desk.ts';
+import { coordinatorErrors } from '../errors.ts';
+
+export interface ActingOptions {
+  readonly as?: string;
+}
+
+/** What a command works with: a board, and the realm around it. */
+export interface OpenDesk extends Desk {
+  readonly realm: Realm;
+}
+
+/** `--as`: who acts. */
+export function withActing(command: Command): Command {
+  return command.addOption(
+    new Option('--as <who>', 'who acts: a session, or an address such as operator/ann').env('INFRAFABRIC_AS'),
+  );
+}
+
+export async function withDesk<T>(
+  { options, io }: Run<ActingOptions>,
+  use: (desk: OpenDesk) => Promise<T>,
+): Promise<T> {
+  const as = actingAs(options);
+  return await withRealm<T>(options as CommonOptions, io, async (realm) => {
+    const clients = new Map<string, Client>();
+    const { prefix } = realm.target;
+    // Clients share the realm's connection: closing one would close it for all.
+    const clientOf = (who: string): Client => {
+      const known = clients.get(who) ?? new Client(realm.connection, { from: who, prefix });
+      clients.set(who, known);
+      return known;
+    };
+    await using coordinator = openCoordinator(clientOf(as));
+    const say = async (address: string, event: Saying, who = as): Promise<TaskReply> =>
+      (await clientOf(who).ask(address, event)).reply as TaskReply;
+    return await use({
+      as,
+      realm,
+      clientOf,
+      say,
+      tasks: () => coordinator.tasks(),
+      task: (id) => coordinator.task(id),
+      sessions: () => coordinator.sessions(),
+      session: (id) => coordinator.session(id),
+      addTasks: (tasks) => coordinator.addTasks(tasks),
+    });
+  });
+}
+
+/** Says something to a task in the name of whoever acts, under the token of the claim where it is theirs. */
+export async function sayToTask(
+  desk: Desk,
+  id: string,
+  event: Saying,
+): Promise<TaskReply & { readonly accepted: true }> {
+  const task = await knownTask(desk, id);
+  const token = task.worker === desk.as ? { token: task.token } : {};
+  const reply = await desk.say(`task/${id}`, { ...token, ...event });
+  if (!reply.accepted) throw refused(id, reply, desk.as);
+  return reply;
+}
+
+/** Throws `task_unknown`. */
+export async function knownTask(desk: Desk, id: string): Promise<TaskView> {
+  const task = await desk.task(id);
+  if (task !== undefined) return task;
+  throw new Refused(new FabricError(coordinatorErrors.task_unknown, `There is no task ${id}`));
+}
+
+function refused(id: string, { code, reason }: TaskReply & { accepted: false }, as: string): Refused {
+  return new Refused(
+    new FabricError(
+      { code, retryable: code === 'not_available', help: helpOf(code, id, as) },
+      `task/${id}: ${reason}`,
+      { details: { task: id, as } },
+    ),
+  );
+}
+
+function helpOf(code: string, id: string, as: string): string {
+  switch (code) {
+    case 'not_permitted':
+    case 'not_yours':
+    case 'meant_for_another':
+      return `You act as ${as}: name who has it with --as SESSION. \`infrafabric task show ${id}\` says who that is.`;
+    case 'not_available':
+    case 'blocked':
+      return `\`infrafabric why ${id}\` says what it waits for.`;
+    case 'gate_failed':
+      return 'Hand in what is missing; an operator can accept it as it is with `infrafabric task override`.';
+    default:
+      return `\`infrafabric why ${id}\` says how it stands.`;
+  }
+}
+
+/** `cli` → `session/cli`; by default the person at the terminal. Throws `bad_actor`. */
+function actingAs({ as }: ActingOptions): string {
+  const address = as === undefined ? `operator/${userName()}` : as.includes('/') ? as : `session/${as}`;
+  const slash = address.indexOf('/');
+  if (isActorType(address.slice(0, slash)) && isActorId(address.slice(slash + 1))) return address;
+  throw new FabricError(coordinatorErrors.bad_actor, `"${as ?? address}" cannot act`);
+}
+
+function userName(): string {
+  const name = userInfo().username.replaceAll(/[^A-Za-z0-9._-]/g, '-');
+  return /^[A-Za-z0-9]/.test(name) ? name : 'operator';
+}

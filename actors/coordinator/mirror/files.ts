@@ -1,0 +1,105 @@
+/**
+ * A board as the files of the old way. Pure, and the same for the same board: no time of writing stands in them, so that
+ * nothing changes where nothing happened. What is written here, `infrafabric import` reads.
+ */
+import { stringify } from 'yaml';
+import type { TaskView } from '#schemas/task-view';
+import { statusWord, workerName } from '../pictures/task.ts';
+
+const BOARD_FILE = 'BOARD.md';
+
+const HELD: ReadonlySet<string> = new Set(['claimed', 'in_progress', 'blocked']);
+
+/** Name → text. */
+export function mirrorFiles(tasks: readonly TaskView[], realm: string): ReadonlyMap<string, string> {
+  const sorted = tasks.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  const files = new Map([[BOARD_FILE, board(sorted, realm)]]);
+  const bySession = Map.groupBy(
+    sorted.filter(({ worker }) => worker?.startsWith('session/') === true),
+    ({ worker }) => workerName(worker),
+  );
+  for (const [session, its] of bySession) {
+    const text = status(session, its);
+    if (text !== undefined)
+      files.set(`STATUS-${session.toUpperCase().replaceAll(/[^A-Z0-9._-]/g, '_')}.yaml`, text);
+  }
+  return files;
+}
+
+function board(tasks: readonly TaskView[], realm: string): string {
+  const rows = tasks.map((task) => {
+    const { id, title, owner, worker, deps, estimate, deliverables, filler } = task;
+    return [
+      `${id}: ${title === '' ? id : title}`,
+      owner ?? workerName(worker),
+      deps.join(', ') || 'None',
+      statusText(task),
+      estimate.hours === null ? '' : `${estimate.hours} h`,
+      deliverables.map((one) => `\`${one}\``).join(', '),
+      filler ? 'yes' : '',
+    ];
+  });
+  const heads = ['Task', 'Owner', 'Dependencies', 'Status', 'Estimate', 'Deliverable', 'Filler'];
+  const lines = [heads, heads.map(() => '---'), ...rows].map((cells) => `| ${cells.map(cell).join(' | ')} |`);
+  return `# Board of ${realm}
+
+Written by \`infrafabric mirror\` from the live board: \`infrafabric board\` shows it. Whatever is changed here by hand is
+kept, and mirrored no more.
+
+${lines.join('\n')}
+`;
+}
+
+function statusText({ status, milestone, blockedOn }: TaskView): string {
+  if (status === 'waiting' || status === 'available' || status === 'absent') return 'not started';
+  if (status === 'in_progress') return `in progress ${milestone} %`;
+  return status === 'blocked' ? `blocked on ${blockedOn?.on ?? '?'}` : statusWord(status);
+}
+
+/** What the session does; where it does nothing, what it did last. */
+function status(session: string, tasks: readonly TaskView[]): string | undefined {
+  const held = tasks.filter((task) => HELD.has(task.status));
+  const [current, filler] = [held.find((task) => !task.filler), held.find((task) => task.filler)];
+  const done = tasks
+    .filter((task) => task.status === 'completed')
+    .toSorted((a, b) => (b.changedAt ?? 0) - (a.changedAt ?? 0))[0];
+  const main = current ?? filler ?? done;
+  if (main === undefined) return undefined;
+  return stringify(
+    {
+      session: `session-${session}`,
+      ...said(main),
+      ...(current !== undefined && filler !== undefined && { filler: filler.id }),
+      ...(current !== undefined && { help_wanted: current.helpWanted !== null }),
+      timestamp: new Date(main.changedAt ?? 0).toISOString(),
+    },
+    { lineWidth: 0 },
+  );
+}
+
+function said({
+  id,
+  status,
+  milestone,
+  note,
+  blockedOn,
+  reason,
+  deliverables,
+}: TaskView): Record<string, unknown> {
+  if (status === 'completed')
+    return { completed: id, ...(deliverables[0] !== undefined && { deliverable: deliverables[0] }) };
+  if (status === 'claimed') return { claiming: id };
+  return {
+    current_task: id,
+    milestone: `${milestone}%${note === null ? '' : ` - ${note}`}`,
+    ...(blockedOn !== null && { blocked_on: blockedOn.on }),
+    ...(blockedOn !== null && reason !== null && { next_action: reason }),
+  };
+}
+
+function cell(text: string): string {
+  return text
+    .replace(/\p{Cc}+/gu, ' ')
+    .replaceAll('|', '\\|')
+    .trim();
+}

@@ -1,0 +1,210 @@
+/** The commands about tasks, against a realm that runs. */
+import { cpSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import anyTest, { type ExecutionContext, type TestFn } from 'ava';
+import { CliFolder, type Ended } from '../rig/cli.ts';
+
+const FIXTURES = resolve(import.meta.dirname, 'import/fixtures');
+/** Fifty commands, on a machine that is busy with others. */
+const SLOW_MS = 240_000;
+
+const test = anyTest as TestFn<{ folder: CliFolder }>;
+
+test.beforeEach(async (t) => {
+  const folder = new CliFolder();
+  t.context.folder = folder;
+  cpSync('deploy/examples/coordinator.yaml', join(folder.path, 'realm.yaml'));
+  cpSync(FIXTURES, folder.path, { recursive: true });
+  const { code, out, err } = await folder.run(['up', '--detach']);
+  t.is(code, 0, `${out}${err}`);
+});
+
+test.afterEach.always(async (t) => {
+  await t.context.folder[Symbol.asyncDispose]();
+});
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** Runs a command that has to succeed, with --json. */
+async function json(t: ExecutionContext<{ folder: CliFolder }>, ...args: string[]): Promise<Row[]> {
+  const { code, out, err } = await t.context.folder.run([...args, '--json']);
+  t.is(code, 0, `${args.join(' ')}\n${out}${err}`);
+  return out
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Row);
+}
+
+async function ok(t: ExecutionContext<{ folder: CliFolder }>, ...args: string[]): Promise<string> {
+  const { code, out, err } = await t.context.folder.run(args);
+  t.is(code, 0, `${args.join(' ')}\n${out}${err}`);
+  return out;
+}
+
+function run(t: ExecutionContext<{ folder: CliFolder }>, ...args: string[]): Promise<Ended> {
+  return t.context.folder.run(args);
+}
+
+test('a task from its adding to its end, with every refusal said in words', async (t) => {
+  t.timeout(SLOW_MS);
+  t.regex(await ok(t, 'board'), /There are no tasks yet\.\nAdd one with `infrafabric task add/);
+  t.regex(await ok(t, 'task', 'list'), /There are no tasks yet/);
+  t.regex(await ok(t, 'session', 'list'), /No session ever registered/);
+  t.deepEqual(await json(t, 'task', 'list'), []);
+
+  t.is(await ok(t, 'task', 'add', 'A1', 'Event bus', '--hours', '4', '--owner', 'cli'), '+ task/A1\n');
+  t.is(await ok(t, 'task', 'add', 'A2', 'Claims', '--after', 'A1', '--priority', '2'), '+ task/A2\n');
+  t.is(await ok(t, 'task', 'add', 'A2', 'Claims', '--after', 'A1'), 'task/A2 is there already\n');
+  t.regex(await ok(t, 'task', 'add', 'A3', '--after', 'A2,Z9'), /waits for tasks nobody added yet: Z9/);
+
+  const circle = await run(t, 'task', 'add', 'Z9', '--after', 'A3');
+  t.is(circle.code, 4);
+  t.regex(circle.err, /error\[tasks_refused\]: .*(A3 → Z9 → A3|Z9 → A3 → Z9)/);
+  const bad = await run(t, 'task', 'add', 'not an id');
+  t.is(bad.code, 2);
+  t.regex(bad.err, /error\[bad_task\]: id: expected letters/);
+
+  const cases: [string[], RegExp][] = [
+    [
+      ['task', 'claim', 'A1'],
+      /error\[not_permitted\]: task\/A1: operator\/\S+ is no session[\s\S]*--as SESSION/,
+    ],
+    [['task', 'claim', 'A1', '--as', 'bus'], /error\[meant_for_another\]: .*meant for session\/cli/],
+    [
+      ['task', 'claim', 'A2', '--as', 'cli'],
+      /error\[not_available\]: .*waits for A1[\s\S]*infrafabric why A2/,
+    ],
+    [['task', 'claim', 'A9', '--as', 'cli'], /error\[task_unknown\]: There is no task A9[\s\S]*task list/],
+    [['task', 'progress', 'A1', '50', '--as', 'cli'], /error\[not_yours\]: .*nobody has claimed it/],
+  ];
+  for (const [args, pattern] of cases) {
+    const { code, err } = await run(t, ...args);
+    t.is(code, 4, args.join(' '));
+    t.regex(err, pattern);
+  }
+
+  t.is(await ok(t, 'task', 'claim', 'A1', '--as', 'cli'), 'task/A1 claimed\n');
+  const twice = await run(t, 'task', 'claim', 'A1', '--as', 'cli', '--json');
+  t.is(twice.code, 4);
+  t.like(JSON.parse(twice.out), { ok: false, error: { code: 'already_claimed' } });
+  t.is(
+    await ok(t, 'task', 'progress', 'A1', '50', 'half', '--as', 'session/cli'),
+    'task/A1 in progress, 50 %\n',
+  );
+  t.regex(
+    await ok(t, 'task', 'show', 'A1'),
+    /worker +session\/cli, token \d+[\s\S]*done +50 %[\s\S]*note +half/,
+  );
+  t.is(await ok(t, 'task', 'block', 'A1', 'ann', '--kind', 'person', '--as', 'cli'), 'task/A1 blocked\n');
+  t.regex(await ok(t, 'board', '--by', 'worker'), /cli \(1\)\n.*A1 .*50 %.*blocked on ann/);
+  t.is(await ok(t, 'task', 'unblock', 'A1'), 'task/A1 in progress, 50 %\n');
+
+  const why = await ok(t, 'why', 'A3');
+  t.regex(why, /It waits for A2: waiting\./);
+  t.regex(why, /In all it waits for 3 tasks: A2, Z9, A1\./);
+  t.is(
+    await ok(t, 'task', 'complete', 'A1', '--deliverable', 'bus.ts', '--as', 'cli'),
+    'task/A1 completed\n',
+  );
+
+  const story = await ok(t, 'why', 'A1');
+  t.regex(story, /session\/cli completed it/);
+  t.regex(story, /session\/bus wanted to claim it and was refused: .*meant for session\/cli/);
+  t.regex(story, /session\/cli claimed it under token \d+/);
+  t.regex(story, /session\/cli was blocked on ann/);
+
+  const [show] = await json(t, 'session', 'show', 'cli');
+  t.like(show, { id: 'cli', completed: 1 });
+  t.is((await run(t, 'session', 'show', 'nobody')).code, 4);
+
+  await ok(t, 'task', 'claim', 'A2', '--as', 'bus');
+  t.is(await ok(t, 'task', 'fail', 'A2', '--reason', 'no access', '--as', 'bus'), 'task/A2 failed\n');
+  t.is(await ok(t, 'task', 'retry', 'A2'), 'task/A2 available\n');
+  t.is(await ok(t, 'task', 'cancel', 'A2', '--reason', 'not now'), 'task/A2 cancelled\n');
+  t.regex(await ok(t, 'why', 'A2'), /It was cancelled\.[\s\S]*not now/);
+
+  const rows = await json(t, 'board');
+  t.deepEqual(
+    rows.slice(0, -1).map(({ id, status }) => [id, status]),
+    [
+      ['A1', 'completed'],
+      ['A2', 'cancelled'],
+      ['A3', 'waiting'],
+    ],
+  );
+  t.like(rows.at(-1), {
+    tasks: 3,
+    blockers: [
+      { id: 'A2', blocks: ['A3'] },
+      { id: 'Z9', blocks: ['A3'] },
+    ],
+  });
+  t.regex(await ok(t, 'board', '--graph', 'text'), /✓ A1 Event bus[\s\S]*└─ – A2 Claims/);
+  t.regex(await ok(t, 'board', '--graph', 'mermaid'), /^flowchart LR\n/);
+  t.regex(await ok(t, 'board', '--graph', 'svg'), /^<svg [\s\S]*<\/svg>\n$/);
+});
+
+test('an import: first only shown, then carried out, then nothing left to change', async (t) => {
+  t.timeout(SLOW_MS);
+  const files = [
+    'phase0-board.md',
+    'phase0-board.yaml',
+    'STATUS-SESSION-2-WEBRTC.yaml',
+    'STATUS-SESSION-5-CLI.yaml',
+    'STATUS-SESSION-5-CLI-done.yaml',
+    'progress.yaml',
+  ];
+  const dry = await ok(t, 'import', ...files, '--dry-run');
+  t.regex(dry, /^\+ task\/P0\.1\.1 {2}etcd\/NATS event bus setup · for cli {2}phase0-board\.md:8:3$/m);
+  t.regex(
+    dry,
+    /^~ task\/P0\.1\.1 {2}claimed by session\/cli; completed {2}STATUS-SESSION-5-CLI-done\.yaml:2:12$/m,
+  );
+  t.regex(dry, /^! task\/P0\.5\.2 {2}blocked here, but it waits for P0\.2\.6: import again/m);
+  t.regex(dry, /Would change: 68 new, 2 changed, 1 left as they are/);
+  t.deepEqual(await json(t, 'task', 'list'), [], 'a dry run changes nothing');
+
+  t.regex(await ok(t, 'import', ...files), /Imported: 68 new, 2 changed/);
+  const tasks = await json(t, 'task', 'list');
+  t.is(tasks.length, 26 + 28 + 6);
+  const task = (id: string): Row => tasks.find((one) => one['id'] === id) ?? {};
+  t.like(task('P0.1.1'), { status: 'completed', worker: 'session/cli' });
+  t.like(task('P0.1.2'), { status: 'available', owner: 'bus' });
+  t.like(task('P0.1.5'), { status: 'waiting', deps: ['P0.1.1', 'P0.1.2', 'P0.1.3', 'P0.1.4'] });
+  t.like(task('F2.1'), { status: 'claimed', worker: 'session/webrtc', filler: true });
+  t.like(task('session_4_sip'), { status: 'waiting', kind: 'workstream' });
+  const [cli] = await json(t, 'session', 'show', 'cli');
+  t.like(cli, { capabilities: ['code:typescript', 'infra:messaging'], completed: 1 });
+
+  const before = await json(t, 'log', '-n', '0');
+  t.regex(
+    await ok(t, 'import', ...files),
+    /^! task\/P0\.5\.2 .*\nNothing to change: 1 left as they are, \d+ the same\.\n$/,
+  );
+  t.is(
+    (await json(t, 'log', '-n', '0')).filter((entry) => !isLooked(entry)).length,
+    before.filter((entry) => !isLooked(entry)).length,
+  );
+  t.regex(await ok(t, 'board'), /60 tasks: /);
+
+  writeFileSync(
+    join(t.context.folder.path, 'bad.md'),
+    '| Task | Dependencies |\n|---|---|\n| X1: One | X2 |\n',
+  );
+  const bad = await run(t, 'import', 'bad.md', ...files);
+  t.is(bad.code, 1);
+  t.regex(bad.err, /error\[bad_import\]: bad\.md:3:3: X1 waits for X2, which is no task/);
+  t.is((await run(t, 'import', 'none.md')).code, 1);
+
+  const git = await t.context.folder.shell('git init -q --bare team.git');
+  t.is(git.code, 0);
+  t.regex(await ok(t, 'mirror', 'team.git', '--once'), /^infrafabric\/board [0-9a-f]{12}: \d+ files\n/);
+  t.regex(await ok(t, 'mirror', 'team.git', '--once'), /nothing to change/);
+  const shown = await t.context.folder.shell('git -C team.git show infrafabric/board:STATUS-WEBRTC.yaml');
+  t.regex(shown.out, /^session: session-webrtc\nclaiming: F2\.1\n/);
+});
+
+/** Questions leave entries too. */
+function isLooked(entry: Row): boolean {
+  return /\.get"/.test(JSON.stringify(entry));
+}
