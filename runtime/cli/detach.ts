@@ -28,8 +28,9 @@ export async function startDetached(dataDir: string, io: Io): Promise<Detached> 
   const log = join(dataDir, 'node.log');
   const logFd = openSync(log, 'a', 0o600);
   const logFrom = fstatSync(logFd).size;
-  const args = process.argv.slice(1).filter((arg) => !['--detach', '-d', '--json'].includes(arg));
-  const child = spawn(process.execPath, [...process.execArgv, ...args], {
+  const [program = process.execPath, ...args] = io.self;
+  const attached = args.filter((arg) => !['--detach', '-d', '--json'].includes(arg));
+  const child = spawn(program, attached, {
     cwd: io.cwd,
     env: { ...io.env, NO_COLOR: '1' },
     detached: true,

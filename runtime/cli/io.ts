@@ -17,6 +17,8 @@ export interface Io {
   readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
+  /** Program and arguments that run this command line once more. */
+  readonly self: readonly string[];
   /** Aborted by Ctrl-C, by SIGTERM, and when the reader of stdout has gone. */
   readonly signal: AbortSignal;
 }

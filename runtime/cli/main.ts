@@ -40,8 +40,9 @@ export async function main(argv: readonly string[], builtins: Builtins, given?: 
 
 /** The surroundings of this process. */
 export function processIo(signal: AbortSignal): Io {
-  const { stdin, stdout, stderr, env } = process;
-  return { stdin, stdout, stderr, env, cwd: process.cwd(), signal };
+  const { stdin, stdout, stderr, env, execPath, execArgv, argv } = process;
+  const self = [execPath, ...execArgv, ...argv.slice(1)];
+  return { stdin, stdout, stderr, env, cwd: process.cwd(), self, signal };
 }
 
 function report(thrown: unknown, argv: readonly string[], io: Io): ExitCode {

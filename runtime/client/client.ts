@@ -43,6 +43,8 @@ import {
 export const ASK_TIMEOUT_MS = 10_000;
 export const ATTEMPT_MS = 2_000;
 export const OUTSTANDING_MAX = 8_192;
+/** A server that is there has heard everything within a round trip. */
+const DRAIN_MS_MAX = 2_000;
 /** Learning the shard count must not hold up a start: without it asks take the short form. */
 const STATUS_TIMEOUT_MS = 500;
 /** Actors whose subjects are kept at hand: checking and hashing an address costs as much as encoding an event. */
@@ -209,14 +211,7 @@ export class Client {
   /** Open asks fail with `client_closed`; what was published is flushed. */
   async close(): Promise<void> {
     await this.#desk[Symbol.asyncDispose]();
-    if (this.connection.isClosed()) return;
-    try {
-      // Where the server goes meanwhile the connection closes, and what drains never hears of it.
-      await Promise.race([this.connection.drain(), this.connection.closed()]);
-    } catch {
-      // The server is away: there is nobody to flush to, and nothing to wait for.
-      await this.connection.close();
-    }
+    await leave(this.connection);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -346,4 +341,20 @@ function readReceipt(ack: PubAck, id: string): Outcome<Receipt> {
   // 5xx: the server is short of something that may come back; 4xx: the message itself is refused.
   const kind = { ...clientErrors.send_refused, retryable: code >= 500 };
   return { ok: false, error: new FabricError(kind, description, { details: { code, errCode } }) };
+}
+
+/**
+ * Flushes what is under way and closes. A drain whose connection is lost meanwhile never ends: then there is nobody to
+ * flush to, and nothing to wait for.
+ */
+async function leave(connection: NatsConnection): Promise<void> {
+  if (connection.isClosed()) return;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, DRAIN_MS_MAX);
+  });
+  const drained = connection.drain().catch(() => undefined);
+  await Promise.race([drained, connection.closed(), late]);
+  clearTimeout(timer);
+  await connection.close();
 }

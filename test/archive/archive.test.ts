@@ -25,7 +25,7 @@ const subjects = new Subjects('if', SHARDS);
 const CONFIG = {
   shards: SHARDS,
   limits: { snapshotEvery: 50, dedupeWindow: 40 },
-  witness: { interval: '100ms', scrubEvery: '100ms', scrubRate: 1_000_000 },
+  witness: { interval: '100ms', scrubEvery: '500ms', scrubRate: 1_000_000 },
   kinds: { counter: { machine: 'counter', spawnOnMessage: true, door: 'open' } },
 };
 const RUN: Omit<ArchiveRun, 'signal'> = {

@@ -29,6 +29,7 @@ async function run(argv: string[], given: Partial<Io> = {}) {
     stderr: sink('err'),
     env: { PATH: process.env['PATH'] },
     cwd: folder(),
+    self: [],
     signal: new AbortController().signal,
     ...given,
   };

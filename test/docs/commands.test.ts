@@ -8,17 +8,24 @@ import test, { type ExecutionContext } from 'ava';
 import { builtins } from '#actors/index';
 import { machineNames } from '#runtime/cli/builtins';
 import { loadConfig } from '#runtime/supervise/load-config';
-import { CliFolder, type Running } from '../rig/cli.ts';
-import { type Block, blocksOf, commandsOf, missingLine } from './page.ts';
+import { CliFolder, type Ended, type Running } from '../rig/cli.ts';
+import { Turns } from '../rig/turns.ts';
+import { type Block, blocksOf, commandsOf, missingLine, wordsOf } from './page.ts';
+
+/** Pages at a time: each starts a realm, and a machine that starts ten at once starts none in time. */
+const AT_A_TIME = 3;
 
 const PAGES = ['README.md', ...globSync('docs/*.md')];
 /** Where a realm runs in the foreground until Ctrl-C, written ^C. */
 const FOREGROUND = /^(?:npm start|(?:npx )?infrafabric up\b(?!.*(?: -d| --detach)))/;
 
+const turns = new Turns(AT_A_TIME);
+
 for (const page of PAGES) {
   const blocks = blocksOf(page);
   if (blocks.some(({ language }) => language === 'console')) {
     test(`${page} shows commands that run and print what it says`, async (t) => {
+      await using _turn = await turns.take();
       // Coverage of these processes would only cost time: the tests of the command line have it.
       await using folder = new CliFolder({ NODE_V8_COVERAGE: undefined });
       furnish(folder.path);
@@ -121,7 +128,7 @@ class Shell {
       if (into !== undefined) this.cwd = join(this.cwd, into);
       else if (FOREGROUND.test(line)) await this.#foreground(line, expected, where);
       else {
-        const { code, out, err } = await this.#folder.shell(`cd ${this.cwd}\n${line}`);
+        const { code, out, err } = await this.#ended(line);
         const missing = missingLine(expected, `${out}\n${err}`);
         this.#t.is(missing, undefined, `${where}\n${out}${err}`);
         // What a page shows as an error is one.
@@ -134,6 +141,15 @@ class Shell {
     for (const realm of this.#realms) realm.process.kill('SIGINT');
     for (const { ended } of this.#realms) await ended;
     await this.#folder.shell(`cd ${this.cwd} && infrafabric down --force`);
+  }
+
+  /** A plain command line runs within this process, as the tests of the command line do; a shell takes the rest. */
+  #ended(line: string): Promise<Ended> {
+    const [command, ...words] = wordsOf(line) ?? [];
+    const args = command === 'npx' ? words.slice(1) : words;
+    return command === 'infrafabric' || (command === 'npx' && words[0] === 'infrafabric')
+      ? this.#folder.run(args, '', this.cwd)
+      : this.#folder.shell(`cd ${this.cwd}\n${line}`);
   }
 
   async #foreground(line: string, expected: readonly string[], where: string): Promise<void> {

@@ -72,3 +72,10 @@ export function missingLine(expected: readonly string[], output: string): string
   }
   return undefined;
 }
+
+/** The words of a line that needs no shell; undefined where it says more than single quotes say. */
+export function wordsOf(line: string): string[] | undefined {
+  const words = line.match(/'[^']*'|[^\s']+/g) ?? [];
+  const isPlain = words.every((word) => /^'|^[\w./:=@,+-]+$/.test(word)) && words.join(' ') === line;
+  return isPlain ? words.map((word) => word.replaceAll("'", '')) : undefined;
+}

@@ -263,7 +263,15 @@ test('a passphrase is typed without echo, or read from a private file; a pipe wi
       done();
     },
   });
-  const io = { stdin, stdout: screen, stderr: screen, env: {}, cwd, signal: new AbortController().signal };
+  const io = {
+    stdin,
+    stdout: screen,
+    stderr: screen,
+    env: {},
+    cwd,
+    self: [],
+    signal: new AbortController().signal,
+  };
   const type = (text: string): void => void setImmediate(() => stdin.write(text));
   type(`${PASSPHRASE}\r`);
   t.is(await readPassphrase({}, io, false), PASSPHRASE);

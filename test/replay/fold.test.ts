@@ -174,7 +174,15 @@ test('steps are walked with the keys of a terminal, and the terminal is given ba
       done();
     },
   });
-  const io = { stdin, stdout, stderr: stdout, env: {}, cwd: '/', signal: new AbortController().signal };
+  const io = {
+    stdin,
+    stdout,
+    stderr: stdout,
+    env: {},
+    cwd: '/',
+    self: [],
+    signal: new AbortController().signal,
+  };
   const walked = showSteps(steps, io, { palette: palette(false), now: 0 });
   for (const key of ['n', 'n', 'n', 'p', '\u001b[H', 'q']) {
     stdin.push(key);

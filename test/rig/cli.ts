@@ -84,11 +84,12 @@ export class CliFolder {
   }
 
   /**
-   * Runs `infrafabric …` to its end: within this process, which saves most of its time, but for `up`, which runs a
-   * node, or itself once more.
+   * Runs `infrafabric …` to its end: within this process, which saves most of its time, but for an `up` that is the
+   * node itself. `cwd` is a folder below this one.
    */
-  async run(args: readonly string[], input = ''): Promise<Ended> {
-    if (args[0] === 'up') return this.#toItsEnd(this.start(args, input));
+  async run(args: readonly string[], input = '', cwd = '.'): Promise<Ended> {
+    const isNode = args[0] === 'up' && !args.some((arg) => arg === '-d' || arg === '--detach');
+    if (isNode) return this.#toItsEnd(this.start(args, input));
     const written = { out: '', err: '' };
     const sink = (key: 'out' | 'err'): Writable =>
       new Writable({
@@ -102,7 +103,8 @@ export class CliFolder {
       stdout: sink('out'),
       stderr: sink('err'),
       env: this.#env,
-      cwd: this.path,
+      cwd: join(this.path, cwd),
+      self: [process.execPath, ENTRY, ...args],
       signal: AbortSignal.timeout(COMMAND_TIMEOUT_MS),
     });
     return { code, ...written };

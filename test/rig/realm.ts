@@ -18,8 +18,8 @@ const TETHER = resolve(import.meta.dirname, 'end-with-parent.ts');
 /** A retry of the client is soon enough for a test, and late enough for a loaded machine. */
 const ATTEMPT_MS = 400;
 const RECONNECT_MS = 25;
-const START_TIMEOUT_MS = 15_000;
-const STOP_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 60_000;
 const EVENTS_MAX = 5_000;
 
 /** A line of a node's log or output. */

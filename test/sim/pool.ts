@@ -40,7 +40,11 @@ export async function runPool(options: PoolOptions): Promise<void> {
     return { from: next - count, count, overrides };
   };
   const run = async (): Promise<void> => {
+    // What runs with a bug planted is not the code whose coverage is asked for.
+    const { NODE_V8_COVERAGE: coverage, ...rest } = process.env;
     const worker = fork(WORKER, bug === undefined ? [] : [bug], {
+      env:
+        bug === undefined ? { ...rest, ...(coverage !== undefined && { NODE_V8_COVERAGE: coverage }) } : rest,
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     try {

@@ -4,7 +4,7 @@ import type { Failure } from '../worker.ts';
 import { BUGS, type Bug } from './list.ts';
 
 /** A bug that no seed shows within this is not found. */
-const FIND_MS_MAX = 60_000;
+const FIND_MS_MAX = 180_000;
 
 /** Most show within a few. */
 const CHUNK = 10;

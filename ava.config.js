@@ -1,0 +1,36 @@
+/** The dear files come first: begun last, one of them would run alone at the end, on one core. */
+const LONGEST = [
+  'docs/commands',
+  'deploy/pack',
+  'replay/replay',
+  'sim/bugs',
+  'archive/archive',
+  'witness/tamper',
+  'promises/storage',
+  'members/processes',
+  'privacy/redaction',
+  'cli/e2e',
+  'witness/service/realm',
+  'bus/cluster',
+  'archive/drop',
+  'shard/doors.fuzz',
+  'sim/simulator',
+  'keys/realm',
+];
+
+function rank(file) {
+  const at = LONGEST.findIndex((name) => file.endsWith(`${name}.test.ts`));
+  return at === -1 ? LONGEST.length : at;
+}
+
+export default {
+  extensions: ['ts'],
+  files: ['test/**/*.test.ts'],
+  // Between two ends of tests, over all files. A machine that is several times slower needs no more.
+  timeout: '4m',
+  workerThreads: false,
+  environmentVariables: { FORCE_COLOR: '0' },
+  // More than the cores of a small machine: many tests wait for servers and clocks.
+  concurrency: 3,
+  sortTestFiles: (a, b) => rank(a) - rank(b) || (a < b ? -1 : 1),
+};
