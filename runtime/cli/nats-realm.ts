@@ -42,8 +42,8 @@ import type { AskOutcome, Realm } from './realm.ts';
 import type { LogItem } from './render/log.ts';
 import { streamsCheck } from './streams-check.ts';
 
-/** A local server answers in milliseconds. */
-const CONNECT_TIMEOUT_MS = 3_000;
+/** A local server answers in milliseconds, or refuses; on a machine with far too much to do, it takes seconds. */
+const CONNECT_TIMEOUT_MS = 10_000;
 const LIST_PAGE = 500;
 /** What a node has done cannot be awaited from outside, only looked at. */
 const LOOK_EVERY_MS = 20;
