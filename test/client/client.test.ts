@@ -321,3 +321,16 @@ test('A client whose server is away closes all the same', async (t) => {
   await client.close();
   t.true(client.connection.isClosed());
 });
+
+test('A client whose server neither answers nor goes leaves after a moment', async (t) => {
+  await using server = await TestServer.start();
+  const client = await connect({ url: server.url, token: server.token });
+  const { pid } = server;
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await client.close();
+    t.true(client.connection.isClosed());
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+});
