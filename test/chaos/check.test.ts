@@ -100,4 +100,16 @@ test('two winners of a claim, a token that runs backwards, and a write under an 
   t.deepEqual(claimViolations([write(1, true, 0), write(4, true, 1), write(1, false, 2)]), []);
   t.is(claimViolations([write(4, true, 0), write(1, true, 1)]).length, 1);
   t.is(claimViolations([write(4, false, 0)]).length, 1);
+  t.deepEqual(
+    claimViolations([write(1, true, 0), write(4, false, 1), write(5, true, 1)]),
+    [],
+    'in one commit',
+  );
+  t.is(claimViolations([write(1, true, 0), write(4, false, 1), write(3, true, 1)]).length, 1);
+  const open: Operation = { op: 'unknown', what: 'fenced', key: 'f', error: 'late', ...at(0, 0) };
+  t.deepEqual(
+    claimViolations([write(4, false, 0), open]),
+    [],
+    'one without an answer may have had a higher one',
+  );
 });
