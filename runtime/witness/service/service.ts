@@ -6,6 +6,7 @@ import { acquireLease, type Lease } from '#runtime/claims/lease';
 import type { LeaseStore } from '#runtime/claims/lease-store';
 import type { Random } from '#runtime/shard/ports';
 import { toWireError } from '#schemas/fabric-error';
+import { witnessServiceErrors } from './errors.ts';
 import { pause } from './pause.ts';
 import { Term, type TermOptions } from './term.ts';
 
@@ -59,6 +60,7 @@ export class WitnessService {
   async #run(): Promise<void> {
     const { logger } = this.#options;
     let retryMs = RETRY_FIRST_MS;
+    let told: string | undefined;
     while (!this.#stopping.signal.aborted) {
       try {
         const lease = await this.#takeLease();
@@ -67,7 +69,11 @@ export class WitnessService {
         retryMs = RETRY_FIRST_MS;
       } catch (thrown) {
         if (this.#stopping.signal.aborted) return;
-        logger.warn({ error: toWireError(thrown) }, 'witness_retry');
+        const error = toWireError(thrown);
+        // A node without the realm's key is as it should be: said once, not each time that the lease is free.
+        if (error.code !== witnessServiceErrors.witness_key_foreign.code || error.code !== told)
+          logger.warn({ error }, 'witness_retry');
+        told = error.code;
         await pause(retryMs, this.#stopping.signal);
         retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);
       }
