@@ -4,6 +4,7 @@ import { board } from '#machines/board';
 import { counter } from '#machines/counter';
 import { keyring } from '#machines/keyring';
 import { redaction } from '#machines/redaction';
+import { round } from '#machines/round';
 import { session } from '#machines/session';
 import { supervisor } from '#machines/supervisor';
 import { swarm } from '#machines/swarm';
@@ -14,11 +15,18 @@ import type { Builtins } from '#runtime/cli/builtins';
 import { httpDriver } from '#runtime/effects/http';
 import { processDriver } from '#runtime/effects/process';
 import { coordinatorCommands } from './coordinator/cli/commands.ts';
+import { digestDriver } from './coordinator/digest-driver.ts';
 import { matchDriver } from './coordinator/match-driver.ts';
 
 export const builtins: Builtins = {
-  machines: [board, counter, keyring, redaction, session, supervisor, swarm, task, witness],
-  drivers: { http: httpDriver, lease: leaseDriver, match: matchDriver, process: processDriver },
+  machines: [board, counter, keyring, redaction, round, session, supervisor, swarm, task, witness],
+  drivers: {
+    digest: digestDriver,
+    http: httpDriver,
+    lease: leaseDriver,
+    match: matchDriver,
+    process: processDriver,
+  },
   commands: coordinatorCommands,
   // Compiled it ends like this file.
   program: join(import.meta.dirname, `infrafabric${extname(import.meta.filename)}`),

@@ -47,6 +47,8 @@ export const sessionActionSchema = z.discriminatedUnion('action', [
   z.object({ action: z.literal('leave') }),
   /** Looks for work: the best match arrives as the live event `session.offered`. */
   z.object({ action: z.literal('next') }),
+  /** Bids in a round under its own weight. */
+  z.object({ action: z.literal('bid'), round: id, confidence: z.number().min(0).max(1) }),
   z.object({ action: z.literal('get') }),
 ]);
 export type SessionAction = z.infer<typeof sessionActionSchema>;

@@ -139,7 +139,8 @@ export const taskActionSchema = z.discriminatedUnion('action', [
   z.object({
     action: z.literal('say'),
     content: z.unknown(),
-    performative: z.string().max(20).default('inform'),
+    /** A performative; under its own name the event would be an envelope. */
+    as: z.string().max(20).default('inform'),
   }),
   /** Failed or cancelled: it is offered again. */
   z.object({ action: z.literal('retry'), reason: text.optional() }),

@@ -8,6 +8,7 @@ import type { Client } from '#runtime/client/client';
 import { isActorId, isActorType } from '#schemas/address';
 import { BOARD_DEFAULT, BOARD_TYPE, type BoardReply } from '#schemas/board';
 import { FabricError } from '#schemas/fabric-error';
+import { ROUND_TYPE, type RoundAction, type RoundView } from '#schemas/round';
 import {
   SESSION_TYPE,
   type SessionActionInput,
@@ -223,7 +224,7 @@ class Coordinator implements CoordinatorClient {
   }
 
   async say(id: string, content: unknown, performative = 'inform'): Promise<TaskReply> {
-    return await this.#task(id, { action: 'say', content, performative });
+    return await this.#task(id, { action: 'say', content, as: performative });
   }
 
   async conversation(id: string): Promise<readonly Said[]> {
@@ -311,6 +312,29 @@ class Coordinator implements CoordinatorClient {
     const known = deps.filter((dep) => dep !== undefined);
     const sessions = task.status === 'available' ? await this.sessions() : [];
     return { task, reasons: reasonsOf(task, known, sessions) };
+  }
+
+  async openRound(
+    id: string,
+    { task, requires = [] }: { readonly task?: string; readonly requires?: readonly string[] } = {},
+  ): Promise<RoundView> {
+    return await this.#round(id, { action: 'open', requires: [...requires], ...optional({ task }) });
+  }
+
+  async bid(round: string, confidence: number): Promise<void> {
+    await this.#ask(this.as, 'session', { action: 'bid', round, confidence });
+  }
+
+  async decideRound(id: string): Promise<RoundView> {
+    const decided = Promise.withResolvers<RoundView>();
+    const unwatch = this.#follow(ROUND_TYPE, id, ({ round }) => decided.resolve(round as RoundView));
+    try {
+      await this.#round(id, { action: 'decide' });
+      const now = await this.#ask<RoundView>(`${ROUND_TYPE}/${id}`, 'round', { action: 'get' });
+      return now.status === 'decided' ? now : await decided.promise;
+    } finally {
+      unwatch();
+    }
   }
 
   async formSwarm(template: SwarmTemplate): Promise<SwarmView> {
@@ -418,6 +442,16 @@ class Coordinator implements CoordinatorClient {
     return await this.#ask<T>(taskAddress(id), 'task', action);
   }
 
+  async #round(id: string, action: RoundAction): Promise<RoundView> {
+    const reply = await this.#ask<{ round?: RoundView; reason?: string }>(
+      `${ROUND_TYPE}/${id}`,
+      'round',
+      action,
+    );
+    if (reply.round !== undefined) return reply.round;
+    throw new FabricError(coordinatorErrors.unexpected_reply, `round/${id}: ${reply.reason ?? 'no answer'}`);
+  }
+
   async #swarm(id: string, action: SwarmAction): Promise<SwarmView> {
     const reply = await this.#ask<{ swarm?: SwarmView; reason?: string }>(
       `${SWARM_TYPE}/${id}`,
@@ -431,7 +465,7 @@ class Coordinator implements CoordinatorClient {
   async #ask<T>(
     address: string,
     prefix: string,
-    { action, ...rest }: TaskActionInput | SessionActionInput | SwarmAction,
+    { action, ...rest }: TaskActionInput | SessionActionInput | SwarmAction | RoundAction,
   ): Promise<T> {
     if (this.#options.signed === true) {
       const draft = {

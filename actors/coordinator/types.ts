@@ -1,6 +1,7 @@
 /** The vocabulary of the coordinator's client. */
 import type { BoardReply } from '#schemas/board';
 import type { Submission } from '#schemas/completion';
+import type { RoundView } from '#schemas/round';
 import type { SessionEventName, SessionInput, SessionView } from '#schemas/session';
 import type { SwarmTemplate, SwarmView } from '#schemas/swarm';
 import type { Said, TaskReply, TaskSpecInput, TaskStatus } from '#schemas/task';
@@ -122,6 +123,14 @@ export interface CoordinatorClient extends AsyncDisposable {
   nextFor(session?: string): Promise<readonly Candidate[]>;
   /** Undefined where there is no such task. */
   why(id: string): Promise<Why | undefined>;
+  openRound(
+    id: string,
+    about?: { readonly task?: string; readonly requires?: readonly string[] },
+  ): Promise<RoundView>;
+  /** Bids as the session `as`, under its weight. */
+  bid(round: string, confidence: number): Promise<void>;
+  /** Decides a round; resolves with its manifest and the manifest’s hash. */
+  decideRound(id: string): Promise<RoundView>;
   formSwarm(template: SwarmTemplate): Promise<SwarmView>;
   swarm(id: string): Promise<SwarmView | undefined>;
   swarms(): Promise<readonly SwarmView[]>;

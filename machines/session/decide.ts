@@ -86,6 +86,11 @@ function steered(
       return gone(context, at, 'it left');
     case 'presence':
       return present(context, action.status, at);
+    case 'bid': {
+      const { id, weight, profile, capabilities } = context;
+      const bid = { session: id, confidence: action.confidence, weight, profile, capabilities };
+      return { mail: [{ to: `round/${action.round}`, event: { type: 'round.bid', ...bid } }] };
+    }
     case 'next':
       if (!isHere(context)) return {};
       return { patch: { offered: null }, ended: [MATCH], effects: [look(context)] };

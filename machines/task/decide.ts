@@ -118,7 +118,7 @@ function plainAction(event: Heard['event']): unknown {
 /** A message that names no action is part of the conversation. */
 function messageAction({ content, performative }: IFMessage): unknown {
   const isAction = typeof content === 'object' && content !== null && 'action' in content;
-  return isAction ? content : { action: 'say', content: content ?? null, performative };
+  return isAction ? content : { action: 'say', content: content ?? null, as: performative };
 }
 
 function told(context: TaskContext, { tell, answer: _, ...change }: Change): Outcome<TaskContext> {

@@ -10,7 +10,7 @@ const CONTENT_CHARS_MAX = 2_000;
 
 export function say(
   context: TaskContext,
-  { content, performative }: Extract<TaskAction, { action: 'say' }>,
+  { content, as: performative }: Extract<TaskAction, { action: 'say' }>,
   { by, at }: Who,
 ): Verdict {
   const chars = JSON.stringify(content ?? null).length;

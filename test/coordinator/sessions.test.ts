@@ -1,0 +1,196 @@
+import test from 'ava';
+import { digestOf } from '#actors/coordinator/digest-driver';
+import { matchOf, sessionsFor, tasksFor } from '#actors/coordinator/matching';
+import { WaitingRoom } from '#actors/coordinator/waiting';
+import { isLateBloomer, nextWeight, remembered } from '#machines/session/weight';
+import { VirtualClock } from '#runtime/testing/virtual-clock';
+import type { RoundView } from '#schemas/round';
+import { profileSchema, type SessionView } from '#schemas/session';
+import type { TaskView } from '#schemas/task-view';
+import { NOW, World } from './world.ts';
+
+const A = 'session/a';
+
+test('who waits is offered a filler, and is moved back when its blocker clears', async (t) => {
+  await using world = await World.open();
+  await world.add({ id: 'work' }, { id: 'dep' }, { id: 'fill', filler: true });
+  await world.register('a', { capabilities: ['x'] });
+  t.like(world.sought.at(-1), { want: 'task', session: 'a', capabilities: ['x'], fillersOnly: false });
+  world.matched = ({ fillersOnly }) =>
+    fillersOnly === true ? { task: 'fill', match: 1, filler: true } : undefined;
+  await world.say(A, 'work', 'claim');
+  await world.say(A, 'work', 'block', { on: 'dep' });
+  t.like(await world.session('a'), { status: 'blocked', offered: { task: 'fill', filler: true } });
+  await world.say(A, 'fill', 'claim');
+  t.like(await world.session('a'), { status: 'working', offered: null });
+  await world.say('session/b', 'dep', 'claim');
+  await world.say('session/b', 'dep', 'complete');
+  t.like(await world.view('work'), { status: 'claimed', worker: A, blockedOn: null });
+  t.like(await world.view('fill'), {
+    status: 'available',
+    worker: null,
+    reason: 'its worker is back at work',
+  });
+  t.true(world.told(A).includes('session.recalled'));
+  const { tasks } = await world.session('a');
+  t.deepEqual(
+    tasks.map(({ id, blocked }) => [id, blocked]),
+    [['work', false]],
+  );
+});
+
+test('a session is present for as long as its lease, and comes back to its tasks', async (t) => {
+  await using world = await World.open();
+  await world.add({ id: 'one' });
+  world.ends.hear(A, 'S1');
+  await world.register('a', { lease: 'S1', leaseMs: 5_000, swarm: 's' });
+  const token = await world.claim(A, 'one', 4);
+  world.ends.hear(A, undefined);
+  await world.realm.idle();
+  t.is((await world.session('a')).status, 'gone');
+  t.is((await world.view('one')).worker, A, 'its claims have leases of their own');
+  world.ends.hear(A, 'S2');
+  await world.register('a', { lease: 'S2', leaseMs: 5_000 });
+  t.like(await world.session('a'), { status: 'working', swarm: 's', tasks: { length: 1 } });
+  t.true((await world.say(A, 'one', 'complete', { token, costMicros: 70 })).accepted);
+  const swarm = await world.ask('operator/o', 'swarm/s', {
+    type: 'swarm.form',
+    template: { id: 's', budget: { costMicros: 100 } },
+  });
+  t.like(swarm, { swarm: { status: 'running', sessions: ['a'], spentMicros: 70 } });
+  t.like(await world.ask('session/b', 'session/a', { type: 'session.leave' }), { code: 'not_permitted' });
+  t.like(await world.ask('session/b', 'swarm/s', { type: 'swarm.stop' }), { code: 'not_permitted' });
+  await world.ask(A, A, { type: 'session.leave' });
+  t.is((await world.session('a')).status, 'gone');
+  await t.throwsAsync(world.session('nobody'), { code: 'unknown_session' });
+});
+
+test('a weight rises with results and falls with failures, never to zero; a late bloomer is told', async (t) => {
+  const profile = profileSchema.parse({ baseWeight: 0.5, successBonus: 0.4, successThreshold: 75 });
+  t.is(nextWeight(profile, 1.9, 0.75), 0.9);
+  t.is(nextWeight(profile, 1, 0.74), 0.8);
+  t.is(nextWeight(profile, 0.2, undefined), 0.1);
+  t.is(nextWeight({ ...profile, baseWeight: 2 }, 1, 1), 2);
+  let weights: readonly number[] = [];
+  for (const [before, after] of [[0.4, 0.2] as const, ...Array(10).fill([0.8, 0.8] as const)])
+    weights = remembered(weights, before, after);
+  t.true(isLateBloomer(weights));
+  t.false(isLateBloomer(remembered(weights, 0.8, 0.8)), 'eleven results ago is long ago');
+
+  await using world = await World.open();
+  await world.register('a', { profile: { baseWeight: 0.3, successBonus: 0.6 } });
+  await world.add({ id: 'one' }, { id: 'two' }, { id: 'three' });
+  const end = async (id: string, action: string, more = {}): Promise<number> => {
+    await world.say(A, id, 'claim');
+    await world.say(A, id, action, more);
+    return (await world.session('a')).weight;
+  };
+  t.is(await end('one', 'fail'), 0.1);
+  t.is(await end('two', 'complete', { confidence: 0.5 }), 0.1, 'the floor');
+  t.is(await end('three', 'complete', { confidence: 0.9 }), 0.9);
+  t.true((await world.session('a')).lateBloomer);
+  t.true(world.told(A).includes('session.late_bloomer'));
+});
+
+test('a round goes to the highest confidence × weight × match, and its manifest says so by itself', async (t) => {
+  await using world = await World.open();
+  for (const [id, baseWeight, capabilities] of [
+    ['a', 1, ['x', 'y']],
+    ['b', 2, ['x']],
+    ['c', 0, ['x', 'y']],
+  ] as const)
+    await world.register(id, { profile: { baseWeight }, capabilities });
+  await world.ask('operator/o', 'round/r', { type: 'round.open', task: 'one', requires: ['x', 'y'] });
+  for (const [id, confidence] of [
+    ['a', 0.8],
+    ['b', 0.7],
+    ['c', 1],
+  ] as const)
+    await world.ask(`session/${id}`, `session/${id}`, { type: 'session.bid', round: 'r', confidence });
+  await world.realm.idle();
+  const forged = {
+    session: 'a',
+    confidence: 1,
+    weight: 2,
+    profile: profileSchema.parse({}),
+    capabilities: [],
+  };
+  t.like(await world.ask('session/b', 'round/r', { type: 'round.bid', ...forged }), {
+    code: 'not_permitted',
+  });
+  await world.ask('operator/o', 'round/r', { type: 'round.decide' });
+  await world.realm.idle();
+  const view = (await world.ask(A, 'round/r', { type: 'round.get' })) as RoundView;
+  t.like(view, { status: 'decided', manifest: { winner: 'a', task: 'one', decidedAt: NOW } });
+  t.deepEqual(view.manifest?.results, [
+    { session: 'a', match: 1, score: 0.8 },
+    { session: 'b', match: 0.5, score: 0.7 },
+    { session: 'c', match: 1, score: 0.1 },
+  ]);
+  t.is(view.sha256, digestOf(view.manifest));
+  t.like(await world.ask('operator/o', 'round/r', { type: 'round.decide' }), { code: 'wrong_state' });
+});
+
+test('matching: seven tenths at least, own work first, fillers last, idle helpers before busy ones', (t) => {
+  t.is(matchOf([], ['x']), 1);
+  t.is(matchOf(['x', 'y', 'z'], ['x', 'y']), 2 / 3);
+  const tasks = [
+    taskOf({ id: 'fill', filler: true, priority: 9 }),
+    taskOf({ id: 'low', requires: ['x'] }),
+    taskOf({ id: 'high', requires: ['x'], priority: 5 }),
+    taskOf({ id: 'mine', owner: 'a', requires: ['q'] }),
+    taskOf({ id: 'others', owner: 'b' }),
+    taskOf({ id: 'hard', requires: ['x', 'y', 'z'] }),
+    taskOf({ id: 'taken', status: 'claimed' }),
+  ];
+  const ids = (fillersOnly: boolean): string[] =>
+    tasksFor({ id: 'a', capabilities: ['x', 'y'], fillersOnly }, tasks).map(({ task }) => task.id);
+  t.deepEqual(ids(false), ['mine', 'high', 'low', 'fill']);
+  t.deepEqual(ids(true), ['fill']);
+  const sessions = [
+    sessionOf({ id: 'busy', status: 'working', weight: 2 }),
+    sessionOf({ id: 'idle', weight: 0.2 }),
+    sessionOf({ id: 'away', status: 'away' }),
+    sessionOf({ id: 'self' }),
+  ];
+  t.deepEqual(sessionsFor([], sessions, new Set(['session/self'])), ['session/idle', 'session/busy']);
+});
+
+test('a task is offered to one who waits at a time, and to the next when it was not taken', async (t) => {
+  const clock = new VirtualClock(NOW);
+  const tasks = new Map<string, TaskView>();
+  const room = new WaitingRoom(tasks, clock);
+  const { signal } = new AbortController();
+  const given: string[] = [];
+  const wait = (id: string, capabilities: readonly string[] = []): void => {
+    void room
+      .wait({ id, capabilities, fillersOnly: false }, signal)
+      .then(({ task }) => given.push(`${id}:${task}`));
+  };
+  wait('a');
+  wait('b', ['x']);
+  wait('c');
+  const one = taskOf({ id: 'one', requires: ['x'] });
+  tasks.set('one', one);
+  room.changed(one);
+  await new Promise(setImmediate);
+  t.deepEqual(given, ['b:one']);
+  const two = taskOf({ id: 'two' });
+  tasks.set('two', two);
+  room.changed(two);
+  await new Promise(setImmediate);
+  t.deepEqual(given, ['b:one', 'a:two']);
+  await clock.advance(10_001);
+  await new Promise(setImmediate);
+  t.deepEqual(given, ['b:one', 'a:two', 'c:two']);
+  t.is(room.size, 0);
+  room.close();
+});
+
+function taskOf(of: Partial<TaskView>): TaskView {
+  return { status: 'available', owner: null, requires: [], filler: false, priority: 0, ...of } as TaskView;
+}
+
+function sessionOf(of: Partial<SessionView>): SessionView {
+  return { status: 'idle', capabilities: [], weight: 1, ...of } as SessionView;
+}
