@@ -83,7 +83,7 @@ async function ask(
     const answer = await client.ask(key, event, { id, timeoutMs: ASK_TIMEOUT_MS });
     return { answer, from, to: now() };
   } catch (thrown) {
-    write({ op: 'unknown', client: name, what, key, from, to: now(), error: String(thrown) });
+    write({ op: 'unknown', client: name, id, what, key, from, to: now(), error: String(thrown) });
     return undefined;
   }
 }
@@ -94,7 +94,7 @@ async function incOnce(id: string): Promise<void> {
   if (done === undefined) return;
   const { answer, from, to } = done;
   const { n } = answer.reply as { n: number };
-  write({ op: 'inc', client: name, key, from, to, n, ...answer.commit });
+  write({ op: 'inc', client: name, id, key, from, to, n, ...answer.commit });
 }
 
 async function registerOnce(id: string): Promise<void> {
@@ -103,7 +103,7 @@ async function registerOnce(id: string): Promise<void> {
   const done = await ask(op, key, op === 'set' ? { type: 'set', v: id } : { type: 'get' }, id);
   if (done === undefined) return;
   const { v } = done.answer.reply as { v: string | null };
-  write({ op, client: name, key, from: done.from, to: done.to, v, ...done.answer.commit });
+  write({ op, client: name, id, key, from: done.from, to: done.to, v, ...done.answer.commit });
 }
 
 async function transferOnce(id: string): Promise<void> {
@@ -115,7 +115,7 @@ async function transferOnce(id: string): Promise<void> {
   if (answered === undefined) return;
   const { done } = answered.answer.reply as { done: boolean };
   const { commit } = answered.answer;
-  write({ op: 'transfer', client: name, key, from: answered.from, to: answered.to, done, ...commit });
+  write({ op: 'transfer', client: name, id, key, from: answered.from, to: answered.to, done, ...commit });
 }
 
 /** The next one is sent once this one is stored: order is kept per sender. */
@@ -129,13 +129,14 @@ async function noteOnce(id: string): Promise<void> {
         { type: 'note', sender: name, n: noted },
         { id, timeoutMs: ASK_TIMEOUT_MS },
       );
-      write({ op: 'note', client: name, n: noted, from, to: now() });
+      write({ op: 'note', client: name, id, n: noted, from, to: now() });
       return;
     } catch (thrown) {
       if (!stopping.signal.aborted) continue;
       write({
         op: 'unknown',
         client: name,
+        id,
         what: 'note',
         key: 'journal/j',
         from,
@@ -163,6 +164,7 @@ async function claimOnce(nth: number, id: string): Promise<void> {
   write({
     op: 'fenced',
     client: name,
+    id,
     key: fenced,
     from: done.from,
     to: done.to,

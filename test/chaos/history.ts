@@ -10,6 +10,8 @@ interface Timed {
 }
 
 interface Committed extends Timed {
+  /** Under which it was asked, until it was answered. */
+  readonly id: string;
   readonly key: string;
   readonly shard: number;
   readonly index: number;
@@ -20,11 +22,26 @@ export type Operation =
   | (Committed & { readonly op: 'set' | 'get'; readonly v: string | null })
   | (Committed & { readonly op: 'transfer'; readonly done: boolean })
   | (Committed & { readonly op: 'fenced'; readonly token: number; readonly accepted: boolean })
-  | (Timed & { readonly op: 'note'; readonly n: number })
+  | (Timed & { readonly op: 'note'; readonly id: string; readonly n: number })
   /** A lease from when it was held to when it was given back, or known to be lost. */
   | (Timed & { readonly op: 'lease'; readonly key: string; readonly token: number })
   /** Asked and never answered: done once or not at all. */
-  | (Timed & { readonly op: 'unknown'; readonly what: string; readonly key: string; readonly error: string });
+  | (Timed & {
+      readonly op: 'unknown';
+      readonly id: string;
+      readonly what: string;
+      readonly key: string;
+      readonly error: string;
+    });
+
+/** A message that the log has: an entry of an ask or a send. */
+export interface Arrival {
+  readonly id: string;
+  /** The actor. */
+  readonly key: string;
+  readonly shard: number;
+  readonly index: number;
+}
 
 export type OperationOf<K extends Operation['op']> = Extract<Operation, { readonly op: K }>;
 

@@ -9,9 +9,9 @@ import { type Client, connect } from '#runtime/client/node';
 import { nodeStatuses } from '#runtime/node/api';
 import { seededRandom } from '#runtime/testing/testing';
 import { chainViolations } from '../rig/chain.ts';
-import { type Finals, violations } from './check.ts';
+import { arrivalsOf, type Finals, logViolations, violations } from './check.ts';
 import { chooseFault, type Fault, type Site } from './faults.ts';
-import { type Operation, readHistory } from './history.ts';
+import { type Arrival, type Operation, readHistory } from './history.ts';
 import { OPENING_BALANCE } from './machines.ts';
 import { NodeProcess } from './node-process.ts';
 import { startServers } from './servers.ts';
@@ -71,7 +71,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const to = Date.now();
   const history = (await Promise.all(files.map(readHistory))).flat();
   const finals = await finalsOf(eye);
-  const found = [...violations(history, finals), ...(await chainViolations(eye.connection))];
+  const arrivals: Arrival[] = [];
+  const broken = await chainViolations(eye.connection, (commit) => arrivals.push(...arrivalsOf(commit)));
+  const found = [...violations(history, finals), ...logViolations(history, arrivals), ...broken];
   return { history, faults, violations: found, from, to };
 }
 
@@ -214,15 +216,17 @@ async function finalsOf(eye: Client): Promise<Finals> {
   const deadline = Date.now() + FINAL_TIMEOUT_MS;
   for (;;) {
     const balances: Record<string, number> = {};
+    const given: Record<string, number> = {};
     let underWay = 0;
     for (let n = 0; n < ACCOUNTS; n += 1) {
       const one = await get<{ balance: number; given: number; got: number }>(`account/a${n}`);
       balances[`account/a${n}`] = one.balance;
+      given[`account/a${n}`] = one.given;
       underWay += one.given - one.got;
     }
     const journal = await get<Finals['journal']>('journal/j');
     if (underWay === 0 || Date.now() > deadline) {
-      return { counters, balances, openingBalance: OPENING_BALANCE, journal };
+      return { counters, balances, given, underWay, openingBalance: OPENING_BALANCE, journal };
     }
     await pause(LOOK_EVERY_MS);
   }

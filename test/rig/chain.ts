@@ -4,8 +4,11 @@ import type { NatsConnection } from '@nats-io/nats-core';
 import { decodeCommit, sha256 } from '#runtime/bus/codec';
 import type { Commit } from '#schemas/commit';
 
-/** Every break of a chain; empty where the log is sound. */
-export async function chainViolations(nc: NatsConnection): Promise<string[]> {
+/** Every break of a chain; empty where the log is sound. Shows each commit on its way. */
+export async function chainViolations(
+  nc: NatsConnection,
+  show: (commit: Commit) => void = () => {},
+): Promise<string[]> {
   const jsm = await jetstreamManager(nc);
   const { last_seq: lastSeq } = (await jsm.streams.info('IF_LOG')).state;
   const heads = new Map<number, { commit: Commit; hash: Uint8Array }>();
@@ -17,6 +20,7 @@ export async function chainViolations(nc: NatsConnection): Promise<string[]> {
       continue;
     }
     const commit = decodeCommit(stored.data);
+    show(commit);
     const head = heads.get(commit.shard);
     if (commit.index !== (head?.commit.index ?? -1) + 1)
       wrong.push(`${seq}: commit ${commit.index} is out of line`);
