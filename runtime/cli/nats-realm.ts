@@ -106,6 +106,7 @@ export async function openRealm(
     subjects,
     now: Date.now,
     statuses,
+    shardCount,
     members: () => apiRequest<MembersReply>(nc, subjects.api('members')),
 
     drain: async (nodeId, on) => {

@@ -66,6 +66,7 @@ export interface Realm {
   /** ms since the epoch. */
   now(): number;
   statuses(): Promise<readonly NodeStatus[]>;
+  shardCount(): Promise<number>;
   /** The nodes and who owns what, as one of them sees it. */
   members(): Promise<MembersReply>;
   /** Has a node give its shards away, or take some again. */

@@ -90,6 +90,7 @@ export class Client {
     this.#from = options.from ?? this.clientId;
     this.#head = headerHead(this.#encoding, this.#from);
     this.#batchHeaders = batchHeaders(this.#encoding, this.#from);
+    this.#shards = options.shards;
     this.#signer = options.signer;
     this.#sequences = options.sequences ?? memorySequences();
     this.prefix = options.prefix ?? 'if';

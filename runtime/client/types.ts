@@ -74,6 +74,8 @@ export interface ClientOptions {
    * always go alone.
    */
   readonly batching?: boolean;
+  /** Shards of the realm, where they are known already. */
+  readonly shards?: number;
   readonly signer?: MessageSigner;
   readonly sequences?: SequenceStore;
 }

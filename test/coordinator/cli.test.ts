@@ -1,7 +1,12 @@
 /** The commands about tasks, against a realm that runs. */
 import { cpSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { Readable, Writable } from 'node:stream';
+import { stripVTControlCharacters } from 'node:util';
 import anyTest, { type ExecutionContext, type TestFn } from 'ava';
+import { builtins } from '#actors/index';
+import type { Io } from '#runtime/cli/io';
+import { main } from '#runtime/cli/main';
 import { CliFolder, type Ended } from '../rig/cli.ts';
 
 const FIXTURES = resolve(import.meta.dirname, 'import/fixtures');
@@ -203,6 +208,67 @@ test('an import: first only shown, then carried out, then nothing left to change
   const shown = await t.context.folder.shell('git -C team.git show infrafabric/board:STATUS-WEBRTC.yaml');
   t.regex(shown.out, /^session: session-webrtc\nclaiming: F2\.1\n/);
 });
+
+test('a live board and a mirror at work follow what happens, until Ctrl-C', async (t) => {
+  t.timeout(SLOW_MS);
+  const { folder } = t.context;
+  t.is((await folder.shell('git init -q --bare team.git')).code, 0);
+  await ok(t, 'task', 'add', 'A1', 'Event bus');
+  const mirror = folder.start(['mirror', 'team.git', '--every', '100ms']);
+  await mirror.until(/^infrafabric\/board [0-9a-f]{12}: 2 files\n/);
+  const screen = new Screen();
+  const watching = main(['board'], builtins, screen.io(folder.path));
+  await screen.until(/A1 +Event bus/);
+
+  await ok(t, 'task', 'claim', 'A1', '--as', 'cli');
+  await screen.until(/claimed \(1\)/);
+  await mirror.until(/: 3 files\n/);
+  await ok(t, 'task', 'complete', 'A1', '--as', 'cli');
+  await screen.until(/Nothing is left to do/);
+  await mirror.until(/: 3 files\n[\s\S]*: 3 files\n/);
+
+  screen.stop();
+  t.is(await watching, 130);
+  mirror.process.kill('SIGINT');
+  t.is((await mirror.ended).code, 130);
+  const { out } = await folder.shell('git -C team.git show infrafabric/board:BOARD.md');
+  t.regex(out, /\| A1: Event bus \| cli \| None \| completed \|/);
+});
+
+/** A terminal that keeps what it was shown. */
+class Screen {
+  readonly #stop = new AbortController();
+  readonly #heard = new Set<() => void>();
+  #shown = '';
+
+  io(cwd: string): Io {
+    const stdout = new Writable({
+      write: (chunk, _, done) => {
+        this.#shown += stripVTControlCharacters(String(chunk));
+        for (const heard of this.#heard) heard();
+        this.#heard.clear();
+        done();
+      },
+    });
+    return {
+      stdin: Readable.from([]),
+      stdout: Object.assign(stdout, { isTTY: true, columns: 100, rows: 30 }),
+      stderr: new Writable({ write: (_chunk, _, done) => done() }),
+      env: { PATH: process.env['PATH'] },
+      cwd,
+      self: [],
+      signal: this.#stop.signal,
+    };
+  }
+
+  async until(pattern: RegExp): Promise<void> {
+    while (!pattern.test(this.#shown)) await new Promise<void>((heard) => this.#heard.add(heard));
+  }
+
+  stop(): void {
+    this.#stop.abort(new Error('Ctrl-C'));
+  }
+}
 
 /** Questions leave entries too. */
 function isLooked(entry: Row): boolean {

@@ -56,7 +56,12 @@ class Repository {
 async function mirror(
   { path }: Repository,
   tasks: readonly TaskView[],
-  more: { readonly push?: string; readonly branch?: string; readonly folder?: string } = {},
+  more: {
+    readonly push?: string;
+    readonly branch?: string;
+    readonly folder?: string;
+    readonly now?: () => number;
+  } = {},
 ): Promise<Mirrored> {
   const options = { realm: 'demo', branch: BRANCH, folder: '', author: AUTHOR, now: Date.now, ...more };
   return mirrorOnce(mirrorFiles(tasks, 'demo'), { git: await Git.open(path, ENV), ...options });
@@ -150,6 +155,21 @@ test('a branch somebody works on is left alone', async (t) => {
   const { commit } = await mirror(repository, BUSY, { folder: 'docs/board' });
   t.is(repository.git('status', '--porcelain'), '', 'no worktree, no index');
   t.true(repository.git('show', '--format=', '--name-only', commit ?? '').includes('docs/board/BOARD.md'));
+});
+
+test('who commits between the look and the move is not run over', async (t) => {
+  const repository = new Repository(t);
+  await mirror(repository, BUSY);
+  let theirs: string | undefined;
+  const { commit } = await mirror(repository, [taskView('A1', { title: 'Later' })], {
+    // Asked for between the two.
+    now: () => {
+      theirs ??= repository.edit('NOTES.md', 'mine\n');
+      return Date.now();
+    },
+  });
+  t.is(repository.git('rev-parse', `${commit}~1`), theirs ?? '');
+  t.is(repository.text('NOTES.md'), 'mine');
 });
 
 test('pushing never forces: what others pushed meanwhile stays below', async (t) => {

@@ -11,7 +11,14 @@ const ENTRY = resolve('actors/infrafabric.ts');
 /** A command that takes longer hangs: a machine that has just installed its packages writes slowly for a while. */
 const COMMAND_TIMEOUT_MS = 120_000;
 /** What surrounds the test run must not name another realm. */
-const FOREIGN = ['NATS_URL', 'INFRAFABRIC_DATA', 'INFRAFABRIC_PREFIX', 'INFRAFABRIC_LOG', 'npm_command'];
+const FOREIGN = [
+  'NATS_URL',
+  'INFRAFABRIC_DATA',
+  'INFRAFABRIC_PREFIX',
+  'INFRAFABRIC_LOG',
+  'INFRAFABRIC_AS',
+  'npm_command',
+];
 
 export interface Ended {
   /** Exit code, or the signal that ended it. */

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { declare, handle, type Shell, wholeNumber } from '#runtime/cli/command';
 import { EXIT } from '#runtime/cli/exit-codes';
-import { plural } from '#runtime/cli/render/format';
+import { cut, plural } from '#runtime/cli/render/format';
 import { type LogItem, logLines } from '#runtime/cli/render/log';
 import { blocks, waitsFor } from '../graph/blocking.ts';
 import { taskGraph } from '../graph/graph.ts';
@@ -11,6 +11,7 @@ import { reasonsOf } from '../why.ts';
 import { type ActingOptions, knownTask, withActing, withDesk } from './with-desk.ts';
 
 const ENTRIES_SHOWN = 8;
+const TEXT_MAX = 1_000;
 
 interface Options extends ActingOptions {
   readonly entries: number;
@@ -43,11 +44,19 @@ export function whyCommand(shell: Shell): Command {
       const story = storyOf(items);
       const entries: readonly LogItem[] = options.entries === 0 ? [] : items.slice(-options.entries);
       out.data({ task, reasons, waitsFor: waits, blocks: waiting, story, entries });
-      out.lines([`${out.palette.strong(id)} ${task.title}`, ...reasons.map((text) => `  ${text}`)]);
+      // Reasons quote what workers said.
+      out.lines([
+        `${out.palette.strong(id)} ${cut(task.title, TEXT_MAX)}`,
+        ...reasons.map((text) => `  ${cut(text, TEXT_MAX)}`),
+      ]);
       if (waits.length > task.waitingFor.length)
-        out.lines([`  In all it waits for ${plural(waits.length, 'task')}: ${waits.join(', ')}.`]);
+        out.lines([
+          `  In all it waits for ${plural(waits.length, 'task')}: ${cut(waits.join(', '), TEXT_MAX)}.`,
+        ]);
       if (waiting.length > 0)
-        out.lines([`  ${plural(waiting.length, 'task waits', 'tasks wait')} for it: ${waiting.join(', ')}.`]);
+        out.lines([
+          `  ${plural(waiting.length, 'task waits', 'tasks wait')} for it: ${cut(waiting.join(', '), TEXT_MAX)}.`,
+        ]);
       if (story.length > 0) out.lines(['', out.palette.strong('how it came to that'), ...story.map(line)]);
       if (entries.length > 0)
         out.lines([
@@ -59,7 +68,7 @@ export function whyCommand(shell: Shell): Command {
     });
 
     function line({ at, place, text }: ReturnType<typeof storyOf>[number]): string {
-      return `  ${out.palette.faint(new Date(at).toISOString())}  ${out.palette.faint(place)}  ${text}`;
+      return `  ${out.palette.faint(new Date(at).toISOString())}  ${out.palette.faint(place)}  ${cut(text, TEXT_MAX)}`;
     }
   });
 }

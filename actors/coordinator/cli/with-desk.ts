@@ -25,7 +25,10 @@ export interface OpenDesk extends Desk {
 /** `--as`: who acts. */
 export function withActing(command: Command): Command {
   return command.addOption(
-    new Option('--as <who>', 'who acts: a session, or an address such as operator/ann').env('INFRAFABRIC_AS'),
+    new Option(
+      '--as <who>',
+      'who acts: a session, or an address such as operator/ann; INFRAFABRIC_AS when absent',
+    ),
   );
 }
 
@@ -33,13 +36,14 @@ export async function withDesk<T>(
   { options, io }: Run<ActingOptions>,
   use: (desk: OpenDesk) => Promise<T>,
 ): Promise<T> {
-  const as = actingAs(options);
+  const as = actingAs(options.as ?? io.env['INFRAFABRIC_AS']);
   return await withRealm<T>(options as CommonOptions, io, async (realm) => {
     const clients = new Map<string, Client>();
     const { prefix } = realm.target;
+    const shards = await realm.shardCount();
     // Clients share the realm's connection: closing one would close it for all.
     const clientOf = (who: string): Client => {
-      const known = clients.get(who) ?? new Client(realm.connection, { from: who, prefix });
+      const known = clients.get(who) ?? new Client(realm.connection, { from: who, prefix, shards });
       clients.set(who, known);
       return known;
     };
@@ -107,8 +111,9 @@ function helpOf(code: string, id: string, as: string): string {
 }
 
 /** `cli` → `session/cli`; by default the person at the terminal. Throws `bad_actor`. */
-function actingAs({ as }: ActingOptions): string {
-  const address = as === undefined ? `operator/${userName()}` : as.includes('/') ? as : `session/${as}`;
+function actingAs(as: string | undefined): string {
+  const address =
+    as === undefined || as === '' ? `operator/${userName()}` : as.includes('/') ? as : `session/${as}`;
   const slash = address.indexOf('/');
   if (isActorType(address.slice(0, slash)) && isActorId(address.slice(slash + 1))) return address;
   throw new FabricError(coordinatorErrors.bad_actor, `"${as ?? address}" cannot act`);

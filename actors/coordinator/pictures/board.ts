@@ -89,7 +89,7 @@ function groups(
   return [...byWorker]
     .toSorted(([a], [b]) => Number(a === '') - Number(b === '') || (a < b ? -1 : 1))
     .map(([name, list]) => ({
-      title: `${name === '' ? 'anyone' : name} (${list.length})`,
+      title: `${name === '' ? 'anyone' : cut(name, 40)} (${list.length})`,
       list: sorted(list),
     }));
 }
@@ -108,10 +108,15 @@ function sorted(list: readonly TaskView[]): TaskView[] {
 function rowOf(task: TaskView, { now }: BoardPicture, palette: Palette): string[] {
   const { id, title, status, worker, owner, milestone } = task;
   const colour = statusColour(status, palette);
-  const who = worker === null ? (owner === null ? '' : palette.faint(`(${owner})`)) : workerName(worker);
+  const who =
+    worker === null
+      ? owner === null
+        ? ''
+        : palette.faint(`(${cut(owner, 30)})`)
+      : cut(workerName(worker), 30);
   return [
     `  ${colour(statusSign(status))}`,
-    id,
+    cut(id, 40),
     cut(title, 60),
     who,
     status === 'in_progress' || status === 'blocked' ? `${milestone} %` : '',
@@ -124,7 +129,7 @@ function remarkOf(task: TaskView, now: number, palette: Palette): string {
   const { status, blockedOn, waitingFor, helpWanted, helpers, staleAt, overdue, needsPerson, filler } = task;
   const words: string[] = [];
   if (blockedOn !== null)
-    words.push(palette.warn(`blocked on ${blockedOn.on}, ${span(now - blockedOn.since)}`));
+    words.push(palette.warn(`blocked on ${cut(blockedOn.on, 40)}, ${span(now - blockedOn.since)}`));
   if (status === 'waiting') words.push(palette.faint(`after ${cut(waitingFor.join(', '), 40)}`));
   if (staleAt !== null) words.push(palette.bad(`silent, told ${relative(staleAt, now)}`));
   if (overdue) words.push(palette.bad('overdue'));
@@ -146,10 +151,11 @@ function summary({ tasks, sessions }: BoardPicture, { palette, width }: BoardPla
   ];
   const worst = blockers(graph).slice(0, BLOCKERS_SHOWN);
   if (worst.length > 0) {
-    const text = worst.map(({ id, blocks }) => `${id} (${blocks.length})`).join(', ');
+    const text = cut(worst.map(({ id, blocks }) => `${id} (${blocks.length})`).join(', '), width - 16);
     lines.push(`${palette.faint('most wait for ')} ${text}`);
   }
-  if (graph.cycle !== undefined) lines.push(palette.bad(`circle: ${graph.cycle.join(' → ')}`));
+  if (graph.cycle !== undefined)
+    lines.push(palette.bad(`circle: ${cut(graph.cycle.join(' → '), width - 10)}`));
   const guessed = tasks.filter(
     (task) => !isOver(task) && !task.filler && task.estimate.hours === null,
   ).length;

@@ -40,7 +40,7 @@ export function graphLines(graph: TaskGraph<PictureTask>, place: Place): string[
       });
     }
   }
-  if (graph.cycle !== undefined) lines.push('', palette.bad(`circle: ${graph.cycle.join(' → ')}`));
+  if (graph.cycle !== undefined) lines.push('', palette.bad(`circle: ${cut(graph.cycle.join(' → '), 500)}`));
   return lines;
 }
 
@@ -66,13 +66,14 @@ function line(
   lead: string,
   { palette, width }: Place,
 ): string {
-  const { id, title, status, worker, milestone } = task;
+  const { title, status, worker, milestone } = task;
+  const id = cut(task.id, 60);
   const colour = statusColour(status, palette);
   const others = deps.filter((dep) => dep !== parent);
   const state = status === 'in_progress' ? `${milestone} %` : statusWord(status);
   const tail = [
     ...(status === 'available' || status === 'waiting' ? [] : [state]),
-    ...(worker === null ? [] : [workerName(worker)]),
+    ...(worker === null ? [] : [cut(workerName(worker), 30)]),
     ...(others.length === 0 ? [] : [`also after ${cut(others.join(', '), 60)}`]),
   ].join('  ');
   const head = `${lead}${statusSign(status)} ${id}`;

@@ -48,7 +48,7 @@ export function taskLines(task: TaskView, now: number, place: Place): string[] {
     .filter(({ passed }) => !passed)
     .map(({ check, missing }) => `  ${palette.bad('✗')} ${check}: ${cut(missing.join('; '), width - 20)}`);
   return [
-    `${colour(statusSign(task.status))} ${palette.strong(task.id)} ${cut(task.title, width - 30)}  ${colour(statusWord(task.status))}`,
+    `${colour(statusSign(task.status))} ${palette.strong(cut(task.id, 60))} ${cut(task.title, width - 30)}  ${colour(statusWord(task.status))}`,
     ...facts
       .filter(([, text]) => text !== null && text !== undefined && text !== '')
       .map(
@@ -68,9 +68,13 @@ const TASK_COLUMNS: readonly Column[] = [
 
 export function taskTable(tasks: readonly TaskView[], place: Place): string[] {
   const rows = tasks.map(({ id, status, milestone, worker, owner, title }) => [
-    place.palette.name(id),
+    place.palette.name(cut(id, 60)),
     statusColour(status, place.palette)(status === 'in_progress' ? `${milestone} %` : statusWord(status)),
-    worker === null ? (owner === null ? '' : place.palette.faint(`(${owner})`)) : workerName(worker),
+    worker === null
+      ? owner === null
+        ? ''
+        : place.palette.faint(`(${cut(owner, 30)})`)
+      : cut(workerName(worker), 30),
     cut(title, 80),
   ]);
   return table(TASK_COLUMNS, rows, place);
@@ -87,12 +91,12 @@ const SESSION_COLUMNS: readonly Column[] = [
 
 export function sessionTable(sessions: readonly SessionView[], place: Place): string[] {
   const rows = sessions.map((session) => [
-    place.palette.name(session.id),
+    place.palette.name(cut(session.id, 60)),
     sessionWord(session, place.palette),
-    session.tasks.map(({ id }) => id).join(', '),
+    cut(session.tasks.map(({ id }) => id).join(', '), 60),
     String(session.completed),
     session.weight.toFixed(1),
-    session.capabilities.join(', '),
+    cut(session.capabilities.join(', '), 120),
   ]);
   return table(SESSION_COLUMNS, rows, place);
 }
@@ -116,7 +120,7 @@ export function sessionLines(session: SessionView, now: number, { palette, width
     ['changed', session.changedAt === null ? null : relative(session.changedAt, now)],
   ];
   return [
-    `${palette.strong(session.id)}  ${sessionWord(session, palette)}`,
+    `${palette.strong(cut(session.id, 60))}  ${sessionWord(session, palette)}`,
     ...facts
       .filter(([, text]) => text !== null && text !== '')
       .map(

@@ -1,0 +1,153 @@
+import test from 'ava';
+import type { LogItem } from '#runtime/cli/render/log';
+import { palette } from '#runtime/cli/render/palette';
+import type { Entry } from '#schemas/commit';
+import { profileSchema, type SessionView } from '#schemas/session';
+import { boardLines } from '../../actors/coordinator/pictures/board.ts';
+import { sessionLines, sessionTable, taskLines } from '../../actors/coordinator/pictures/one-task.ts';
+import { storyOf } from '../../actors/coordinator/story.ts';
+import { taskView } from './views.ts';
+
+const plain = palette(false);
+const place = { palette: plain, width: 120 };
+const now = Date.parse('2026-01-31T12:00:00Z');
+
+function session(id: string, more: Partial<SessionView> = {}): SessionView {
+  return {
+    id,
+    status: 'idle',
+    capabilities: [],
+    profile: profileSchema.parse({}),
+    swarm: null,
+    weight: 1,
+    lateBloomer: false,
+    tasks: [],
+    offered: null,
+    completed: 0,
+    failed: 0,
+    changedAt: null,
+    ...more,
+  };
+}
+
+const BUSY = [
+  taskView('A10', { status: 'waiting', deps: ['A2'], waitingFor: ['A2'], owner: 'sip' }),
+  taskView('A2', {
+    status: 'blocked',
+    worker: 'session/bus',
+    milestone: 40,
+    blockedOn: { on: 'ann', kind: 'person', since: now - 60_000 },
+    needsPerson: true,
+    estimate: { hours: 5, costMicros: null },
+  }),
+  taskView('A3', { status: 'in_progress', worker: 'session/cli', milestone: 50, staleAt: now - 1_000 }),
+  taskView('A1', { status: 'completed', worker: 'session/cli', milestone: 100 }),
+  taskView('F1', { filler: true }),
+];
+
+test('a board by status says at each task what one should know, and below what stands in the way', (t) => {
+  const lines = boardLines({ tasks: BUSY, sessions: [], by: 'status', now }, place);
+  t.is(lines[0], '5 tasks: 1 in progress, 1 blocked, 1 available, 1 waiting, 1 completed');
+  const text = lines.join('\n');
+  t.regex(text, /in progress \(1\)\n +◐ +A3 .*cli +50 % +silent, told 1 s ago/);
+  t.regex(text, /blocked \(1\)\n +■ +A2 .*bus +40 % +blocked on ann, 1 m, needs a person/);
+  t.regex(text, /waiting \(1\)\n +· +A10 .*\(sip\) +after A2/);
+  t.regex(text, /longest chain +A2 → A10 +4 h/);
+  t.regex(text, /time left +4 h, however many work/);
+  t.regex(text, /most wait for +A2 \(1\)/);
+  t.regex(text, /2 tasks without an estimate/);
+});
+
+test('a board by worker, with the time that the sessions at work need', (t) => {
+  const sessions = [session('bus'), session('cli'), session('sip'), session('off', { status: 'gone' })];
+  const lines = boardLines({ tasks: BUSY, sessions, by: 'worker', now }, place);
+  t.deepEqual(
+    lines.filter((line) => /^\S.*\(\d+\)$/.test(line) && !line.startsWith('most')),
+    ['bus (1)', 'cli (2)', 'sip (1)', 'anyone (1)'],
+  );
+  t.true(lines.some((line) => /time left +4 h with 3 sessions at work/.test(line)));
+});
+
+test('a board that is higher than the terminal is cut, its figures are not', (t) => {
+  const many = Array.from({ length: 100 }, (_, n) => taskView(`T${n}`));
+  const lines = boardLines({ tasks: many, sessions: [], by: 'status', now }, { ...place, height: 20 });
+  t.true(lines.length <= 20);
+  t.true(lines.some((line) => /^… \d+ more$/.test(line)));
+  t.true(lines.some((line) => line.startsWith('longest chain')));
+});
+
+test('a board whose work is over says so', (t) => {
+  const lines = boardLines(
+    { tasks: [taskView('A', { status: 'completed' })], sessions: [], by: 'status', now },
+    place,
+  );
+  t.is(lines.at(-1), 'Nothing is left to do.');
+});
+
+test('what tasks and sessions say never reaches the terminal as control characters', (t) => {
+  const evil = '\u001b[2J\nx';
+  const task = taskView('A', {
+    title: evil,
+    note: evil,
+    reason: evil,
+    status: 'failed',
+    deliverables: [evil],
+    blockedOn: { on: evil, kind: 'person', since: now },
+    waitingFor: [evil],
+    requires: [evil],
+  });
+  const who = session('s', { capabilities: [evil], swarm: evil });
+  for (const line of [
+    ...taskLines(task, now, place),
+    ...boardLines(
+      {
+        tasks: [task, taskView('B', { status: 'waiting', waitingFor: [evil], deps: [evil] })],
+        sessions: [who],
+        by: 'status',
+        now,
+      },
+      place,
+    ),
+    ...sessionLines(who, now, place),
+    ...sessionTable([who], place),
+  ]) {
+    t.notRegex(line, /\p{Cc}/u);
+  }
+});
+
+test('the story of a task is who got it, who did not, and why', (t) => {
+  const entry = (event: object, from: string, more: Partial<Entry> = {}): LogItem =>
+    ({
+      shard: 1,
+      index: 7,
+      n: 0,
+      at: now,
+      entry: { actor: 'task/A', event, cause: { kind: 'ask', id: 'x', from }, ...more },
+    }) as unknown as LogItem;
+  const told = storyOf([
+    entry({ type: 'task.add', addedBy: 'operator/ann' }, 'board/main'),
+    entry({ type: 'task.claim' }, 'session/a', { reply: { accepted: true, token: 9 } }),
+    entry({ type: 'task.claim' }, 'session/b', { reply: { accepted: false, reason: 'session/a has it' } }),
+    entry({ type: 'task.progress', milestone: 5 }, 'session/a', { reply: { accepted: true } }),
+    entry({ type: 'task.get' }, 'session/a', { reply: {} }),
+    entry({ type: 'xstate.done.actor.lease' }, '', { after: 'available' }),
+    entry(
+      { type: 'if.request', message: { from: 'if://session/b', content: { action: 'claim' } } },
+      'session/b',
+      { reply: { accepted: true, token: 11 } },
+    ),
+    entry({ type: 'task.block', on: 'ann', reason: 'keys' }, 'session/b', { reply: { accepted: true } }),
+  ]);
+  t.deepEqual(
+    told.map(({ text }) => text),
+    [
+      'added by operator/ann',
+      'session/a claimed it under token 9',
+      'session/b wanted to claim it and was refused: session/a has it',
+      'its lease ended: available again',
+      'session/b claimed it under token 11',
+      'session/b was blocked on ann: keys',
+    ],
+  );
+  t.is(told[0]?.place, '1.7');
+});
