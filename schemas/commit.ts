@@ -151,6 +151,42 @@ export interface SnapshotStatement {
   readonly hash: Uint8Array;
 }
 
+/** An actor as it is kept outside the memory of a shard: in a snapshot's page, and in an import. */
+export interface ActorRecord {
+  readonly address: string;
+  readonly machine: string;
+  readonly state: unknown;
+  readonly failed?: WireError;
+  readonly parent?: Parent;
+  readonly timers?: readonly Exclude<TimerRecord, { readonly cancel: true }>[];
+  readonly effects?: readonly Exclude<EffectRecord, { readonly cancel: true }>[];
+  readonly children?: readonly (readonly [
+    string,
+    { readonly address: string; readonly incarnation: string },
+  ])[];
+  readonly touchedAt: number;
+}
+
+/**
+ * Part of what a shard takes over from the shards of another numbering: actors, and what is remembered of messages to
+ * them. The parts follow one another in the shard's log, and count once an epoch record follows that names `to` as the
+ * number of shards; otherwise the renumbering was given up, and they mean nothing.
+ */
+export interface Import {
+  /** Shards before and after. */
+  readonly from: number;
+  readonly to: number;
+  /** From 0. */
+  readonly part: number;
+  readonly actors: readonly ActorRecord[];
+  /** Last accepted sequence of signed messages, by sender and actor. */
+  readonly senders: readonly (readonly [string, { readonly seq: number; readonly at: number }])[];
+  /** Message ids, with the sequence of the commit that answered: sender, actor, id, sequence. */
+  readonly ids: readonly (readonly [string | null, string, string, number])[];
+  /** With the last part: actors of the realm and of this shard, and the hash over the digests of all actors of the realm. */
+  readonly total?: { readonly realm: number; readonly shard: number; readonly digest: Uint8Array };
+}
+
 export interface Commit {
   readonly format: number;
   readonly shard: number;
@@ -164,12 +200,15 @@ export interface Commit {
   readonly epoch: number;
   /** Node that wrote it; only in an epoch record. */
   readonly node?: string;
+  /** Shards of the realm; only in the epoch record that lets an import count. */
+  readonly shards?: number;
   /** Sequence in the inbox stream up to which everything is consumed. */
   readonly consumed: number;
   /** Every outside act (cross-shard mail, dead letters) of commits up to this index is known to be done. */
   readonly acted: number;
   /** A snapshot of the shard after an earlier commit, that counts from this commit on. */
   readonly snapshot?: SnapshotStatement;
+  readonly import?: Import;
   readonly entries: readonly Entry[];
   readonly mail?: readonly Mail[];
   readonly effects?: readonly EffectRecord[];

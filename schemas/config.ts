@@ -326,7 +326,7 @@ export const realmConfigSchema = z
       .max(SHARDS_MAX)
       .default(SHARDS_DEFAULT)
       .describe(
-        'Single-writer logs, fixed for the life of a realm. One is fastest on one node; take about four for each node the realm may ever have.',
+        'Single-writer logs, fixed while a realm runs: `infrafabric reshard` changes the number. One is fastest on one node; take about four for each node.',
       ),
     nats: natsSchema.prefault({}),
     node: nodeSchema.prefault({}),

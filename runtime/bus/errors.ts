@@ -50,7 +50,7 @@ export const busErrors = errorKinds({
   },
   shards_changed: {
     retryable: false,
-    help: 'The number of shards is fixed when a realm is made: set shards: back, or start a new realm.',
+    help: 'Set shards: to what the realm has; `infrafabric reshard` gives a stopped realm another number.',
   },
   replicas_refused: {
     retryable: true,

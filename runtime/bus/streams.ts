@@ -89,6 +89,8 @@ async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOpt
   for (const config of wantedStreams(subjects, options, replicas)) {
     await ensureStream(jsm, subjects, config);
   }
+  // A renumbering was given up before it counted.
+  if ((await configOf(jsm, streams.inbox))?.metadata?.[FROZEN] !== undefined) await thawInbox(jsm, subjects);
   const kvm = new Kvm(nc);
   for (const bucket of [buckets.claims, buckets.nodes]) {
     await undrifted(bucket, kvm.create(bucket, { replicas, history: 1, markerTTL: MARKER_TTL_MS }));
@@ -215,6 +217,61 @@ async function configOf(jsm: JetStreamManager, stream: string): Promise<StreamCo
   }
 }
 
+/** Throws `shards_changed` where sends are not spread over as many shards as the subjects have. */
+export async function checkShards(jsm: JetStreamManager, subjects: Subjects): Promise<void> {
+  const { config } = await jsm.streams.info(subjects.streams.inbox);
+  const have = shardsOf(config);
+  if (have !== subjects.shards) throw shardsChanged(have, subjects, {});
+}
+
+/** Takes no more sends, until it is thawed: they are refused retryably. Resolves with the last sequence. */
+export async function freezeInbox(jsm: JetStreamManager, { streams }: Subjects): Promise<number> {
+  const { config } = await jsm.streams.info(streams.inbox);
+  const bytesMax = config.metadata?.[FROZEN] ?? String(config.max_bytes);
+  const metadata = { ...config.metadata, [FROZEN]: bytesMax };
+  const { state } = await jsm.streams.update(streams.inbox, {
+    ...config,
+    max_bytes: FROZEN_BYTES_MAX,
+    metadata,
+  });
+  return state.last_seq;
+}
+
+/** Takes sends again; in the same step for as many shards as the subjects have. */
+export async function thawInbox(jsm: JetStreamManager, subjects: Subjects): Promise<void> {
+  const { streams, wildcards } = subjects;
+  const { config } = await jsm.streams.info(streams.inbox);
+  const { [FROZEN]: bytesMax, ...metadata } = config.metadata ?? {};
+  await jsm.streams.update(streams.inbox, {
+    ...config,
+    ...(bytesMax !== undefined && { max_bytes: Number(bytesMax) }),
+    subject_transform: { src: wildcards.in(), dest: wildcards.queued() },
+    metadata,
+  });
+}
+
+/** In the inbox's metadata: its bound before it was frozen. */
+const FROZEN = 'infrafabric.frozen';
+/** Less than any message. */
+const FROZEN_BYTES_MAX = 1;
+
+function shardsOf({ subject_transform: transform }: StreamConfig): number | undefined {
+  const count = /partition\((\d+),/.exec(transform?.dest ?? '')?.[1];
+  return count === undefined ? undefined : Number(count);
+}
+
+function shardsChanged(
+  have: number | undefined,
+  { shards }: Subjects,
+  details: Readonly<Record<string, unknown>>,
+): FabricError {
+  return new FabricError(
+    busErrors.shards_changed,
+    `This realm has ${have ?? 'no'} shards; the config says ${shards}`,
+    { details },
+  );
+}
+
 const STREAM_NOT_FOUND = 10_059;
 const STREAM_NAME_IN_USE = 10_058;
 /** How long a bucket tells of an expired key. */
@@ -252,12 +309,7 @@ function checkDrift(want: Wanted, have: StreamConfig, subjects: Subjects): void 
     if (wanted === found) continue;
     const details = { stream: want.name, field, want: want[field], have: have[field] };
     if (field === 'subject_transform' && isOurs) {
-      const shards = /partition\((\d+),/.exec(have.subject_transform?.dest ?? '')?.[1];
-      throw new FabricError(
-        busErrors.shards_changed,
-        `This realm was made with ${shards ?? 'no'} shards; the config says ${subjects.shards}`,
-        { details },
-      );
+      throw shardsChanged(shardsOf(have), subjects, details);
     }
     throw new FabricError(
       busErrors.stream_drift,

@@ -21,6 +21,7 @@ import { redactCommand } from './commands/redact.ts';
 import { reloadCommand } from './commands/reload.ts';
 import { replayCommand } from './commands/replay.ts';
 import { reportCommand } from './commands/report.ts';
+import { reshardCommand } from './commands/reshard.ts';
 import { sendCommand } from './commands/send.ts';
 import { shardsCommand } from './commands/shards.ts';
 import { showCommand } from './commands/show.ts';
@@ -74,6 +75,7 @@ export function program(shell: Shell, version: string): Command {
     drainCommand,
     undrainCommand,
     clusterCommand,
+    reshardCommand,
     reloadCommand,
     redactCommand,
     keysCommand,

@@ -23,7 +23,7 @@ const SILENT_SHARE = 2 / 3;
 /** A life is remembered in the bucket so long after its node was last started. */
 const LIFE_TTL_MS = 86_400_000;
 
-const MEMBER = 'member.';
+export const MEMBER = 'member.';
 const DRAIN = 'drain.';
 const LIFE = 'life.';
 const NEEDS = 'needs.';

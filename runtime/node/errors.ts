@@ -17,6 +17,18 @@ export const nodeErrors = errorKinds({
     retryable: true,
     help: 'Start every node with the new machines first, or drain those that are to stay behind: see docs/nodes.md.',
   },
+  realm_running: {
+    retryable: true,
+    help: 'Stop every node of the realm first: `infrafabric down`, or `infrafabric nodes` to find them.',
+  },
+  realm_busy: {
+    retryable: true,
+    help: 'Start the realm, let it handle what waits (`infrafabric shards` shows it), stop it, and try again.',
+  },
+  reshard_incomplete: {
+    retryable: false,
+    help: 'Nothing has changed: the realm goes on with the shards it has. Please report this.',
+  },
   bad_driver: {
     retryable: false,
     help: 'A driver is {name, run(call)}, or a function from its options to one.',

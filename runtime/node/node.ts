@@ -1,18 +1,15 @@
 /** A node: one process of a realm. Puts the bus, the shards, the drivers and the admin API together. */
 
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { join as joinPath, resolve as resolvePath } from 'node:path';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join as joinPath } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
-import { AccessKeeper } from '#runtime/access/keeper';
-import { caFile, freshServerFiles } from '#runtime/access/tls-files';
+import type { AccessKeeper } from '#runtime/access/keeper';
 import { openKinds } from '#runtime/access/users';
 import { realmTile } from '#runtime/archive/open';
 import { AckMux } from '#runtime/bus/ack-mux';
-import { connectBus } from '#runtime/bus/connection';
 import { writePrivateFile } from '#runtime/bus/file';
-import { lockDataFolder } from '#runtime/bus/lock';
 import { type AskRoute, natsAsks, openAskRouter } from '#runtime/bus/nats-asks';
 import { natsBlobs } from '#runtime/bus/nats-blobs';
 import { natsEffects } from '#runtime/bus/nats-effects';
@@ -21,9 +18,8 @@ import { natsLog } from '#runtime/bus/nats-log';
 import { natsOutbox } from '#runtime/bus/nats-outbox';
 import { patiently } from '#runtime/bus/patience';
 import { claimedSenders, provenSenders } from '#runtime/bus/senders';
-import { ACCOUNTS_FILE, EmbeddedServer } from '#runtime/bus/server';
-import { splitToken } from '#runtime/bus/servers';
-import { ensureStreams } from '#runtime/bus/streams';
+import { ACCOUNTS_FILE, type EmbeddedServer } from '#runtime/bus/server';
+import { checkShards, ensureStreams } from '#runtime/bus/streams';
 import { addressOfTail, Subjects } from '#runtime/bus/subjects';
 import { systemClock, systemRandom } from '#runtime/bus/system';
 import { tidyJetStream } from '#runtime/bus/tidy-jetstream';
@@ -36,7 +32,6 @@ import { EffectDesk } from '#runtime/effects/desk';
 import type { Driver } from '#runtime/effects/driver';
 import { createEffectHub } from '#runtime/effects/runner';
 import { keyringDriver } from '#runtime/keys/driver';
-import { ensureNodeKey } from '#runtime/keys/key-store';
 import { Keyring } from '#runtime/keys/keyring';
 import type { MachineDefinition, Registry } from '#runtime/machine/registry';
 import type { ActorKind } from '#runtime/machine/types';
@@ -60,9 +55,8 @@ import { ArchiveKeeper, healLogLimits } from './archive.ts';
 import { crashProbe } from './crash-probe.ts';
 import { buildDrivers } from './drivers.ts';
 import { leaseKey, ShardHost } from './host.ts';
-import { checkJoined } from './joined-folder.ts';
 import { freeLeftBehind } from './left-behind.ts';
-import { locateServer } from './locate-server.ts';
+import { connectServer, openServer } from './open-server.ts';
 import { OwnKeys } from './own-keys.ts';
 import { ownName } from './own-name.ts';
 import { buildRegistry, loadKinds } from './registry.ts';
@@ -165,17 +159,12 @@ export class Node {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     const registryReady = this.#buildRegistry();
     registryReady.catch(() => undefined);
-    const { url, token, websocketUrl, ca, caFile: caPath } = await this.#openServer(subjects);
-    const { key } = config.nats.secure ? await ensureNodeKey(dataDir) : { key: undefined };
-    const nc = await connectBus({
-      url,
-      ...(key !== undefined && { key }),
-      ...(ca !== undefined && { ca }),
-      name: `node ${this.id}`,
-      logger: log,
-      ...(token !== undefined && { token }),
-    });
-    this.#resources.defer(() => nc.close());
+    const grants = { rules: config.access, kinds: openKinds(config), subjects };
+    const server = await openServer({ ...this.#options, grants }, this.#resources);
+    const { url, token, websocketUrl, caFile } = server;
+    this.#access = server.access;
+    this.#server = server.own;
+    const nc = await connectServer(server, this.#options, `node ${this.id}`, this.#resources);
     const { registry, drivers, own } = await registryReady;
     await patiently('the streams of the realm', { clock: systemClock, logger: log, signal }, async () => {
       await healLogLimits(nc, subjects);
@@ -194,7 +183,7 @@ export class Node {
       ...(token !== undefined && { token }),
       ...(websocketUrl !== undefined && { websocketUrl }),
       ...(!this.#ownsServer() && { joined: true }),
-      ...(config.nats.secure && { secure: { ...(caPath !== undefined && { ca: caPath }) } }),
+      ...(config.nats.secure && { secure: { ...(caFile !== undefined && { ca: caFile }) } }),
     });
   }
 
@@ -251,55 +240,6 @@ export class Node {
     const driverNames = drivers.map((driver) => driver.name);
     const registry = await buildRegistry({ config, machines: builtins.machines, driverNames, baseDir });
     return { registry, drivers, own };
-  }
-
-  async #openServer(subjects: Subjects): Promise<OpenServer> {
-    const { config, dataDir, join, log } = this.#options;
-    const lock = lockDataFolder(dataDir);
-    this.#resources.defer(() => lock.release());
-    const external = join ?? config.nats.url;
-    checkJoined(dataDir, external !== undefined);
-    const { port, websocketPort, secure, host } = config.nats;
-    if (secure) {
-      const grants = { rules: config.access, kinds: openKinds(config), subjects };
-      await ensureNodeKey(dataDir);
-      this.#access = await AccessKeeper.open(dataDir, grants, log);
-    }
-    if (external !== undefined) {
-      const caPath =
-        config.nats.ca === undefined ? undefined : resolvePath(this.#options.baseDir, config.nats.ca);
-      if (this.#access !== undefined)
-        writePrivateFile(joinPath(dataDir, ACCOUNTS_FILE), this.#access.accounts);
-      return {
-        ...splitToken(external),
-        ...(caPath !== undefined && { caFile: caPath, ca: readFileSync(caPath, 'utf8') }),
-      };
-    }
-    const tls =
-      this.#access === undefined
-        ? undefined
-        : freshServerFiles(dataDir, config.realm, host === undefined ? [] : [host], systemClock.now());
-    const server = await EmbeddedServer.start({
-      dataDir,
-      binary: await locateServer(process.env),
-      strict: config.durability === 'strict',
-      logger: log,
-      ...(this.#access !== undefined &&
-        tls !== undefined && {
-          secure: { ...tls, accounts: this.#access.accounts, ...(host !== undefined && { host }) },
-        }),
-      ...(port !== undefined && { port }),
-      ...(websocketPort !== undefined && { websocketPort }),
-    });
-    this.#resources.use(server);
-    this.#server = server;
-    const { url, token, websocketUrl } = server;
-    return {
-      url,
-      ...(token !== undefined && { token }),
-      ...(websocketUrl !== undefined && { websocketUrl }),
-      ...(tls !== undefined && { ca: tls.ca, caFile: caFile(dataDir) }),
-    };
   }
 
   async #openShards(
@@ -386,6 +326,8 @@ export class Node {
         node: this.id,
         registry,
         shardOf: (address) => subjects.shardOf(address),
+        shards: config.shards,
+        checkShards: () => checkShards(jsm, subjects),
         addressOf: addressOfTail,
         mailOf: (message) => mailOf(subjects, message),
         log: natsLog({ nc, jsm, acks, subjects }, shard),
@@ -582,15 +524,6 @@ export class Node {
     writePrivateFile(path, `${JSON.stringify(run, null, 2)}\n`);
     this.#resources.defer(() => rmSync(path, { force: true }));
   }
-}
-
-interface OpenServer {
-  readonly url: string;
-  readonly token?: string;
-  readonly websocketUrl?: string;
-  /** PEM, and where it lies. */
-  readonly ca?: string;
-  readonly caFile?: string;
 }
 
 /** What the others are told of a node's machines. */

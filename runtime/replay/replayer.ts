@@ -5,6 +5,7 @@
  * R1  Every commit from the first, or from the shard's snapshot where that is asked for, is folded; none is believed
  *     without its digest.
  * R2  Nothing is carried out: mail, effects and timers are looked at and dropped.
+ * R3  What shards of another numbering took over is what this replay made of the shards before (import-check.ts).
  */
 import type { MachineRegistry } from '#runtime/machine/types';
 import type { Draft } from '#runtime/shard/draft';
@@ -18,6 +19,7 @@ import type { Commit, Entry } from '#schemas/commit';
 import { FabricError } from '#schemas/fabric-error';
 import { firstDifference, outcomeOf } from './difference.ts';
 import { replayErrors } from './errors.ts';
+import { ImportCheck } from './import-check.ts';
 import type { ActorView, Divergence, EntryPlace, Made } from './report.ts';
 
 export interface ReplayerOptions {
@@ -42,6 +44,9 @@ const NOTHING_COLD: Sources['hydrator'] = { hydrate: async () => undefined };
 export class Replayer {
   readonly #options: ReplayerOptions;
   readonly #shards = new Map<number, Shard>();
+  readonly #imports = new ImportCheck((shard) => this.#shards.get(shard)?.state);
+  /** Some shards began with a snapshot: what was before is not known. */
+  #isPartial = false;
   commits = 0;
   entries = 0;
   digests = 0;
@@ -56,6 +61,7 @@ export class Replayer {
 
   /** Begins a shard with its last snapshot. Returns the sequence that it stands at; 0 where there is none. Throws `snapshot_damaged`. */
   async restore(shard: number): Promise<number> {
+    this.#isPartial = true;
     const { get, list } = this.#options.blobs;
     const blobs: BlobStore = { get, list, put: refuse, delete: refuse };
     const { registry, shardOf } = this.#options;
@@ -93,6 +99,9 @@ export class Replayer {
         if (options.watch === undefined) apply();
         else steps.push(look(state, { ...place, index: draft.index, n, at: draft.at }, entry, draft, apply));
         states.push({ before, after: glimpse(state, entry.actor) });
+      },
+      imported: (taken, cells) => {
+        if (options.goOn !== true && !this.#isPartial) this.#imports.take(shard, taken, cells);
       },
       diverged: (commit, draft) => {
         if (options.goOn !== true) divergence = divergenceOf(place, commit, draft, states);

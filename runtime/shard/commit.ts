@@ -1,6 +1,6 @@
 /** Builds the bytes of a commit, and checks them against a fold. */
 import { decodeCommit, encode, encodeCommit, sha256 } from '#runtime/bus/codec';
-import { COMMIT_FORMAT, type Commit, type SnapshotStatement } from '#schemas/commit';
+import { COMMIT_FORMAT, type Commit, type Import, type SnapshotStatement } from '#schemas/commit';
 import { FabricError } from '#schemas/fabric-error';
 import type { Draft } from './draft.ts';
 import { shardErrors } from './errors.ts';
@@ -20,6 +20,9 @@ export interface Positions {
   readonly epoch: number;
   /** Only in an epoch record. */
   readonly node?: string;
+  /** Only in the epoch record that lets an import count. */
+  readonly shards?: number;
+  readonly import?: Import;
   readonly snapshot?: SnapshotStatement;
 }
 

@@ -10,16 +10,17 @@ import type { ShardState } from './state.ts';
 
 /**
  * Appends an epoch record, whoever else tries the same at this moment. Returns its sequence and the new epoch.
- * Throws `log_refused` where the log takes nothing.
+ * Throws `log_refused` where the log takes nothing, and `shards_changed`.
  */
 export async function writeEpoch(
-  deps: ShardDeps,
+  deps: Pick<ShardDeps, 'shard' | 'node' | 'log' | 'clock' | 'shards' | 'checkShards'>,
   appender: Appender,
   emptyState: () => ShardState,
 ): Promise<{ seq: number; epoch: number }> {
   for (;;) {
     const head = await deps.log.head();
     const state = emptyState();
+    let shards: number | undefined;
     if (head !== undefined) {
       const last = decodeCommit(head.bytes);
       state.index = last.index;
@@ -28,11 +29,22 @@ export async function writeEpoch(
       state.epoch = last.epoch;
       state.consumed = last.consumed;
       state.acted = last.acted;
+      if (last.import?.total !== undefined) {
+        // Whoever knows another number has read it before it changed, or the change was given up.
+        if (last.import.to !== deps.shards) await deps.checkShards?.();
+        else shards = deps.shards;
+      }
     }
     const epoch = state.epoch + 1;
     const draft = new Draft(state.index + 1, Math.max(state.at, deps.clock.now()));
     const { consumed, acted } = state;
-    const sealed = sealCommit(state, draft, { consumed, acted, epoch, node: deps.node });
+    const sealed = sealCommit(state, draft, {
+      consumed,
+      acted,
+      epoch,
+      node: deps.node,
+      ...(shards !== undefined && { shards }),
+    });
     const result = await appender.append(sealed.bytes, head?.seq ?? 0);
     switch (result.kind) {
       case 'appended':

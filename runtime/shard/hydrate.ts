@@ -1,30 +1,17 @@
 /** Snapshot pages, and the way from a page back to a live actor. */
 import { decode, encode } from '#runtime/bus/codec';
 import type { LiveState, Machine, MachineRegistry } from '#runtime/machine/types';
-import type { Parent } from '#schemas/commit';
-import { toWireError, type WireError } from '#schemas/fabric-error';
-import type { BlobStore, PendingEffect } from './ports.ts';
+import type { ActorRecord } from '#schemas/commit';
+import { toWireError } from '#schemas/fabric-error';
+import type { BlobStore } from './ports.ts';
 import { damaged, pageName, readHashed } from './snapshot-format.ts';
 import type { ShardState } from './state.ts';
-import { type Cell, type Child, type Location, PAGES_PER_SEGMENT_MAX, type PendingTimer } from './table.ts';
+import { type Cell, type Location, PAGES_PER_SEGMENT_MAX } from './table.ts';
 
 /** Pages kept decoded: a burst of messages to cold actors of one page reads it once. */
 const PAGES_CACHED_MAX = 16;
 /** That of no page. */
 const NO_HASH = new Uint8Array(32);
-
-/** An actor as a page holds it. */
-export interface ActorRecord {
-  readonly address: string;
-  readonly machine: string;
-  readonly state: unknown;
-  readonly failed?: WireError;
-  readonly parent?: Parent;
-  readonly timers?: readonly PendingTimer[];
-  readonly effects?: readonly PendingEffect[];
-  readonly children?: readonly (readonly [string, Child])[];
-  readonly touchedAt: number;
-}
 
 export function recordOf(cell: Cell): ActorRecord {
   return {
@@ -67,7 +54,7 @@ function bareCell(record: ActorRecord, location: Location): Omit<Cell, 'machine'
  * An actor that cannot be brought back (its machine is gone, or does not know its data) is failed, and only it: what it
  * holds is kept as it is, for the day its machine is there again.
  */
-function cellOrBroken(record: ActorRecord, location: Location, registry: MachineRegistry): Cell {
+export function cellOrBroken(record: ActorRecord, location: Location, registry: MachineRegistry): Cell {
   try {
     return cellOf(record, location, registry);
   } catch (thrown) {

@@ -22,7 +22,9 @@ export class Needs {
   }
 
   /** A commit was stored, or folded. */
-  saw({ entries }: Commit): void {
+  saw({ entries, import: taken }: Commit): void {
+    for (const { machine } of taken?.actors ?? []) this.#since.add(machine);
+    if (taken !== undefined) this.#isChanged = true;
     for (const { machine, op } of entries) {
       // Most commits step one machine. What is dead stepped none.
       if (machine === undefined || machine === this.#last || op === 'dead') continue;

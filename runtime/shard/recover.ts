@@ -3,13 +3,14 @@
  * state digest is checked: a changed machine or a damaged log stops the shard instead of going on from a wrong state.
  */
 import { decodeBody, decodeCommit } from '#runtime/bus/codec';
-import type { Commit, Entry } from '#schemas/commit';
+import type { Commit, Entry, Import } from '#schemas/commit';
 import { FabricError } from '#schemas/fabric-error';
 import { bodyName } from './bodies.ts';
 import { equalBytes, openCommit, stateDigest } from './commit.ts';
 import { Draft } from './draft.ts';
 import { shardErrors } from './errors.ts';
 import type { Hydrator } from './hydrate.ts';
+import { putAside, takeOver } from './import.ts';
 import { type Parcel, parcelsOf } from './mailer.ts';
 import type { BlobStore, EdgeGate, ShardLog, StoredCommit } from './ports.ts';
 import { readThrough } from './read-through.ts';
@@ -17,6 +18,7 @@ import { rememberIds, settle } from './settle.ts';
 import type { Tables } from './snapshot-format.ts';
 import type { ShardState } from './state.ts';
 import { applyWork } from './step.ts';
+import type { Cell } from './table.ts';
 import { workOf } from './work.ts';
 
 /** Sets the tables of a snapshot; its actors are in the state already. */
@@ -57,6 +59,8 @@ export interface Sources {
 export interface FoldWatch {
   /** Called for each entry; has to call `apply` once, which makes the step and gives the entry it makes now. */
   step(entry: Entry, n: number, draft: Draft, apply: () => Entry): void;
+  /** A part of an import, which does not count yet. Throws where it is not what it should be. */
+  imported(taken: Import, cells: readonly Cell[]): void;
   /** A commit gives another state digest than it recorded. True: go on from what the fold made. */
   diverged(commit: Commit, draft: Draft): boolean;
 }
@@ -93,6 +97,11 @@ export async function foldCommit(
   if (cold.length > 0) await sources.hydrator.hydrate(state, new Set(cold.map((e) => e.actor)));
   const draft = new Draft(commit.index, commit.at);
   const { watch } = sources;
+  if (commit.import !== undefined) {
+    const cells = putAside(state, commit.import);
+    for (const cell of cells) draft.touched.add(cell);
+    watch?.imported(commit.import, cells);
+  }
   for (const [n, entry] of commit.entries.entries()) {
     const event =
       entry.blob === undefined || entry.op === 'dead' ? entry.event : await bodyOf(entry, sources);
@@ -105,6 +114,7 @@ export async function foldCommit(
     throw diverged(state, commit.index, stored.seq, draft, commit.entries);
   const parcels = parcelsOf(commit, state.shardOf, (target) => state.sent.get(target) ?? -1);
   settle(state, commit, hash, stored.seq);
+  if (commit.node !== undefined) takeOver(state, commit);
   rememberIds(state, commit, stored.seq);
   return parcels;
 }

@@ -50,6 +50,10 @@ export interface ShardDeps {
   readonly node: string;
   readonly registry: MachineRegistry;
   readonly shardOf: (address: string) => number;
+  /** Shards of the realm: what an import is for. Absent where there are no imports. */
+  readonly shards?: number;
+  /** Throws where the realm has another number of shards by now. */
+  readonly checkShards?: () => Promise<void>;
   /** The actor a subject names by its last two tokens. Throws `bad_subject`. */
   readonly addressOf: (subject: string) => Address;
   /** The bundle, where an inbox message is cross-shard mail. */

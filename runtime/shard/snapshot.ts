@@ -10,9 +10,9 @@
  * N4  A paused former owner that wakes up can overwrite nothing of a later one: every name carries the epoch.
  */
 import { encode, sha256 } from '#runtime/bus/codec';
-import type { SnapshotStatement } from '#schemas/commit';
+import type { ActorRecord, SnapshotStatement } from '#schemas/commit';
 import type { Capture } from './capture.ts';
-import { type ActorRecord, encodePage, type Hydrator, recordOf } from './hydrate.ts';
+import { encodePage, type Hydrator, recordOf } from './hydrate.ts';
 import type { BlobStore } from './ports.ts';
 import {
   type Manifest,

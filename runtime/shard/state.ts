@@ -6,6 +6,7 @@
 import type { MachineRegistry } from '#runtime/machine/types';
 import type { Mail } from '#schemas/commit';
 import { Dedupe } from './dedupe.ts';
+import { IdsOfLog, type Incoming } from './import.ts';
 import { Needs } from './needs.ts';
 import type { PendingEffect } from './ports.ts';
 import { ActorTable } from './table.ts';
@@ -49,6 +50,9 @@ export interface ShardState {
   readonly marks: Map<number, MailMark>;
   /** Index of the last commit that had mail for a target shard. */
   readonly sent: Map<number, number>;
+  /** Parts of an import that may yet count. */
+  incoming: Incoming | undefined;
+  readonly idsOfLog: IdsOfLog;
   /** Index of the last commit; −1 before the first. */
   index: number;
   /** Hash of the last commit's stored bytes. */
@@ -89,6 +93,8 @@ export function emptyState(options: ShardStateOptions): ShardState {
     localMail: new Map(),
     marks: new Map(),
     sent: new Map(),
+    incoming: undefined,
+    idsOfLog: new IdsOfLog(),
     index: -1,
     prev: new Uint8Array(32),
     seq: 0,

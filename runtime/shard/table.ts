@@ -118,6 +118,17 @@ export class ActorTable {
     this.#slots.delete(address);
   }
 
+  /** Takes every actor out; those that a snapshot still holds are removed from it with the next. */
+  clear(): void {
+    for (const [address, slot] of this.#slots) {
+      if (typeof slot === 'number' || slot.location !== NOWHERE) this.removed.add(address);
+    }
+    this.#slots.clear();
+    this.dirty.clear();
+    this.versions.clear();
+    this.resident = 0;
+  }
+
   entries(): IterableIterator<[string, Cell | Location]> {
     return this.#slots.entries();
   }

@@ -35,6 +35,11 @@ export class TimerQueue {
     }
   }
 
+  clear(): void {
+    this.#live.clear();
+    this.#heap = new TinyQueue<Queued>([], earlier);
+  }
+
   nextDueAt(): number | undefined {
     for (;;) {
       const top = this.#heap.peek();
