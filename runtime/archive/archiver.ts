@@ -23,6 +23,7 @@ import type { Marks } from './mark.ts';
 import { unneededThrough } from './needed.ts';
 import { encodeSegment, readSegment } from './segment.ts';
 import type { ArchiveStore } from './store.ts';
+import { ArchiveTurn } from './turn.ts';
 
 /** Commits of a segment: whole bundles of the tree, a few megabytes. */
 export const SEGMENT_COMMITS = 16 * TILE_WIDTH;
@@ -44,6 +45,8 @@ export interface ArchiveParts {
 }
 
 export interface ArchiveRun {
+  /** Of this run alone: no other archives meanwhile. */
+  readonly holder: string;
   /** Archive up to this sequence at most. */
   readonly until: number;
   /** Newest commits that stay in the stream. */
@@ -72,8 +75,25 @@ export interface ArchiveResult {
   readonly kept: string | undefined;
 }
 
-/** Archives, verifies, and drops what may go. Throws `archive_unverified`, `archive_foreign`, `archive_damaged`, … */
+/** Archives, verifies, and drops what may go. Throws `archive_unverified`, `archive_foreign`, `archive_busy`, … */
 export async function archiveLog(parts: ArchiveParts, run: ArchiveRun): Promise<ArchiveResult> {
+  const { nc, subjects } = parts;
+  if (run.dryRun === true) return await archiveWith(parts, run, async () => undefined);
+  const bucket = subjects.buckets.witness;
+  const turn = await ArchiveTurn.take({ nc, bucket, holder: run.holder, now: Date.now });
+  try {
+    return await archiveWith(parts, run, () => turn.hold());
+  } finally {
+    await turn.end();
+  }
+}
+
+/** `hold` throws where another run goes on with this (U2 of turn.ts). */
+async function archiveWith(
+  parts: ArchiveParts,
+  run: ArchiveRun,
+  hold: () => Promise<void>,
+): Promise<ArchiveResult> {
   const { store, stream, marks, realm, evidence } = parts;
   const range = await stream.range();
   let manifest = (await readManifest(store)) ?? emptyManifest(realm);
@@ -100,6 +120,7 @@ export async function archiveLog(parts: ArchiveParts, run: ArchiveRun): Promise<
   let [segments, bytes] = [0, 0];
   for (let at = from; at <= last; ) {
     run.signal.throwIfAborted();
+    await hold();
     const next = await archiveSegment(
       parts,
       manifest,
@@ -113,6 +134,7 @@ export async function archiveLog(parts: ArchiveParts, run: ArchiveRun): Promise<
     run.probe?.('stored');
     run.progress?.(at - from, total);
   }
+  await hold();
   const { mark, revision } = await marks.read();
   if (throughOf(manifest) > 0 && (mark?.through !== throughOf(manifest) || mark.place !== store.place)) {
     const base = mark ?? { dropped: 0, dropping: false };

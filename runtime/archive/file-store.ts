@@ -1,10 +1,10 @@
 /** An archive in a folder: each file is written beside its place, synced, and moved there. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FabricError } from '#schemas/fabric-error';
 import { archiveErrors } from './errors.ts';
-import type { ArchiveStore } from './store.ts';
+import { type ArchiveStore, tooLarge } from './store.ts';
 
 export function fileStore(folder: string): ArchiveStore {
   const failed = (cause: unknown): FabricError =>
@@ -39,12 +39,19 @@ export function fileStore(folder: string): ArchiveStore {
       }
     },
 
-    async get(name) {
+    async get(name, bytesMax) {
+      let handle: FileHandle | undefined;
       try {
-        return new Uint8Array(await readFile(join(folder, name)));
+        handle = await open(join(folder, name), 'r');
+        const { size } = await handle.stat();
+        if (size > bytesMax) throw tooLarge(folder, name, bytesMax);
+        return new Uint8Array(await handle.readFile());
       } catch (cause) {
+        if (cause instanceof FabricError) throw cause;
         if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
         throw failed(cause);
+      } finally {
+        await handle?.close();
       }
     },
   };

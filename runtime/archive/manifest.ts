@@ -5,6 +5,8 @@ import { archiveErrors } from './errors.ts';
 import type { ArchiveStore } from './store.ts';
 
 export const MANIFEST_NAME = 'archive.json';
+/** Some 300,000 segments. */
+const MANIFEST_BYTES_MAX = 64 * 1024 * 1024;
 const FORMAT = 'infrafabric-archive@1';
 
 const segmentSchema = z.object({
@@ -44,7 +46,7 @@ export function throughOf({ segments }: ArchiveManifest): number {
 
 /** Undefined where there is no archive yet. Throws `archive_damaged`. */
 export async function readManifest(store: ArchiveStore): Promise<ArchiveManifest | undefined> {
-  const bytes = await store.get(MANIFEST_NAME);
+  const bytes = await store.get(MANIFEST_NAME, MANIFEST_BYTES_MAX);
   if (bytes === undefined) return undefined;
   let value: unknown;
   try {

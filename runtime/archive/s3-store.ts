@@ -1,8 +1,9 @@
 /** An archive in an S3-compatible store; requests are signed with SigV4. */
 import { AwsClient } from 'aws4fetch';
+import { concat } from '#runtime/witness/bytes';
 import { FabricError } from '#schemas/fabric-error';
 import { archiveErrors } from './errors.ts';
-import type { ArchiveStore } from './store.ts';
+import { type ArchiveStore, tooLarge } from './store.ts';
 
 const REGION_DEFAULT = 'us-east-1';
 /** A segment is a few megabytes; slower than this is not there. */
@@ -60,14 +61,27 @@ export function s3Store(place: string, env: Readonly<Record<string, string | und
       await response.arrayBuffer();
     },
 
-    async get(name) {
+    async get(name, bytesMax) {
       const response = await request(name, { method: 'GET' });
       if (response.status === 404) {
         await response.arrayBuffer();
         return undefined;
       }
       if (!response.ok) throw refused(name, response);
-      return new Uint8Array(await response.arrayBuffer());
+      return await bodyOf(response, bytesMax, () => tooLarge(place, name, bytesMax));
     },
   };
+}
+
+/** What a store says of a size need not be so: the bytes are counted as they come. */
+async function bodyOf(response: Response, bytesMax: number, tooMuch: () => FabricError): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of response.body ?? []) {
+    bytes += part.byteLength;
+    // Leaving the loop lets go of the rest.
+    if (bytes > bytesMax) throw tooMuch();
+    parts.push(part);
+  }
+  return concat(...parts);
 }

@@ -49,7 +49,7 @@ export async function readSegment(store: ArchiveStore, segment: Segment): Promis
     new FabricError(archiveErrors.archive_damaged, `${segment.name} in ${store.place} ${why}`, {
       details: { place: store.place, name: segment.name },
     });
-  const bytes = await store.get(segment.name);
+  const bytes = await store.get(segment.name, segment.bytes);
   if (bytes === undefined) throw damaged('is missing');
   if (toHex(nodePrimitives.sha256(bytes)) !== segment.sha256) throw damaged('is not what was stored');
   const bundle = parseBundle(unpacked(bytes, damaged));

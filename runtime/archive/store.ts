@@ -10,8 +10,17 @@ export interface ArchiveStore {
   readonly place: string;
   /** Stores all of it or nothing; what is there under the name is replaced. */
   put(name: string, bytes: Uint8Array): Promise<void>;
-  /** Undefined where there is none. */
-  get(name: string): Promise<Uint8Array | undefined>;
+  /** Undefined where there is none. Throws `archive_damaged` for more than `bytesMax`, without reading it. */
+  get(name: string, bytesMax: number): Promise<Uint8Array | undefined>;
+}
+
+/** What is stored under that name is not what was written: it is larger. */
+export function tooLarge(place: string, name: string, bytesMax: number): FabricError {
+  return new FabricError(
+    archiveErrors.archive_damaged,
+    `${name} in ${place} is larger than the ${bytesMax} bytes that it may have`,
+    { details: { place, name } },
+  );
 }
 
 /**

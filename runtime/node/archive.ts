@@ -6,16 +6,15 @@ import { GUARD_EVERY_MS, type GuardMemory, guardLimits } from '#runtime/archive/
 import { Marks } from '#runtime/archive/mark';
 import { archiveParts } from '#runtime/archive/open';
 import { openStore } from '#runtime/archive/store';
+import { isBusy, lastArchiveEnd } from '#runtime/archive/turn';
 import type { Subjects } from '#runtime/bus/subjects';
-import { acquireLease } from '#runtime/claims/lease';
-import type { LeaseStore } from '#runtime/claims/lease-store';
 import type { Clock, Logger, Random } from '#runtime/shard/ports';
 import type { FindTile } from '#runtime/witness/verify/signed-tree';
 import type { RealmConfig } from '#schemas/config';
 import { toWireError } from '#schemas/fabric-error';
 
-/** One node of a realm archives at a time. */
-const ARCHIVE_LEASE = 'archive';
+/** No timer of a process is longer than some days: longer pauses are looked at again. */
+const LOOK_AFTER_MS_MAX = 3_600_000;
 
 /** Before the streams are compared with what they should be: lowered limits would count as drift. */
 export async function healLogLimits(nc: NatsConnection, subjects: Subjects): Promise<void> {
@@ -31,7 +30,6 @@ export interface ArchiveParts {
   readonly baseDir: string;
   readonly nc: NatsConnection;
   readonly subjects: Subjects;
-  readonly leases: LeaseStore;
   readonly tile: FindTile;
   readonly clock: Clock;
   readonly random: Random;
@@ -79,16 +77,24 @@ export class ArchiveKeeper {
     }, GUARD_EVERY_MS);
   }
 
+  /** The next run is told from the end of the last one, whichever node or command did it: a restart begins nothing anew. */
   #armSchedule(): void {
-    const { archive } = this.#parts.config;
+    const { clock, config, nc, subjects } = this.#parts;
+    const { archive } = config;
     if (archive === undefined) return;
-    this.#schedule = this.#parts.clock.setTimer(
-      () =>
-        this.#after(
-          () => this.#archive(),
-          () => this.#armSchedule(),
-        ),
-      archive.everyMs,
+    let dueInMs = Math.min(archive.everyMs, LOOK_AFTER_MS_MAX);
+    this.#after(
+      async () => {
+        const bucket = subjects.buckets.witness;
+        const dueAt = (await lastArchiveEnd({ nc, bucket, now: () => clock.now() })) + archive.everyMs;
+        dueInMs = Math.max(0, Math.min(dueAt - clock.now(), LOOK_AFTER_MS_MAX));
+        if (dueInMs === 0) await this.#archive();
+      },
+      () => {
+        // What ran has told its end, and what failed or was another's is looked at again no sooner than a pause later.
+        const againMs = dueInMs === 0 ? Math.min(archive.everyMs, LOOK_AFTER_MS_MAX) : dueInMs;
+        this.#schedule = clock.setTimer(() => this.#armSchedule(), againMs);
+      },
     );
   }
 
@@ -107,20 +113,9 @@ export class ArchiveKeeper {
   }
 
   async #archive(): Promise<void> {
-    const { nodeId, config, baseDir, nc, subjects, leases, tile, clock, random, logger } = this.#parts;
-    const { archive, limits } = config;
+    const { nodeId, config, baseDir, nc, subjects, tile, random, logger } = this.#parts;
+    const { archive } = config;
     if (archive === undefined) return;
-    const key = ARCHIVE_LEASE;
-    const lease = await acquireLease({
-      store: leases,
-      key,
-      holder: nodeId,
-      ttlMs: limits.leaseTtlMs,
-      clock,
-      random,
-      logger,
-    });
-    if (lease === undefined) return;
     try {
       const store = openStore(archive.to, baseDir, process.env);
       const parts = await archiveParts({
@@ -132,10 +127,12 @@ export class ArchiveKeeper {
         tile,
       });
       const { signal } = this.#stopped;
-      const run = { until: Number.POSITIVE_INFINITY, keep: archive.keep, signal };
+      const holder = `${nodeId}.${random.id()}`;
+      const run = { holder, until: Number.POSITIVE_INFINITY, keep: archive.keep, signal };
       logger.info(await archiveLog(parts, run), 'archived');
-    } finally {
-      await lease.release();
+    } catch (thrown) {
+      // Another node, or a command, is at it.
+      if (!isBusy(thrown)) throw thrown;
     }
   }
 }

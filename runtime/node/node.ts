@@ -421,7 +421,6 @@ export class Node {
       baseDir: this.#options.baseDir,
       nc,
       subjects,
-      leases,
       tile: realmTile(nc, subjects),
       clock: systemClock,
       random: systemRandom,

@@ -1,7 +1,6 @@
 /** Bundles as files: written as the log is read, read line by line. */
 import { once } from 'node:events';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { finished } from 'node:stream/promises';
 import { FabricError } from '#schemas/fabric-error';
 import {
@@ -10,9 +9,11 @@ import {
   BundleParser,
   headLine,
   isBundle,
+  LINE_CHARS_MAX,
   messageLine,
   tileLine,
 } from './bundle.ts';
+import { boundedLines } from './lines.ts';
 import type { LogReader } from './log-reader.ts';
 import { TILE_WIDTH, type Tile, tileWidth } from './tiles.ts';
 import { verifyErrors } from './verify/errors.ts';
@@ -21,9 +22,9 @@ import type { FindTile } from './verify/signed-tree.ts';
 /** Throws `bad_bundle` with file and line, `bundle_unopened` where it cannot be opened, and what reading throws. */
 export async function readBundleFile(file: string): Promise<Bundle> {
   const parser = new BundleParser();
-  const input = (await openFile(file, 'r')).createReadStream();
+  const input = (await openFile(file, 'r')).createReadStream({ encoding: 'utf8' });
   try {
-    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+    for await (const line of boundedLines(input, LINE_CHARS_MAX)) {
       const problem = parser.line(line);
       if (problem !== undefined) throw bad(file, problem.line, problem.problem);
     }

@@ -15,8 +15,12 @@ import type { FindTile } from './verify/signed-tree.ts';
 
 export const BUNDLE_FORMAT = 'infrafabric-bundle@1';
 /** A line holds one message of the log: at most 64 MiB in base64. */
-const LINE_CHARS_MAX = 96 * 1024 * 1024;
+export const LINE_CHARS_MAX = 96 * 1024 * 1024;
 const TILES_MAX = 1_000_000;
+/** A bundle is checked in memory; larger logs are checked range by range, or in the realm. */
+const MESSAGES_MAX = 10_000_000;
+const BYTES_MAX = 4 * 1024 * 1024 * 1024;
+const TOO_MUCH = 'the bundle is too large to be checked at once: export smaller ranges of the log';
 
 export interface BundleHead {
   readonly from: number;
@@ -59,6 +63,7 @@ export class BundleParser {
   readonly #tiles = new Map<string, Uint8Array>();
   readonly #messages: LogMessage[] = [];
   #line = 0;
+  #bytes = 0;
 
   /** What is wrong with the line; undefined where nothing is. */
   line(text: string): BundleProblem | undefined {
@@ -79,12 +84,15 @@ export class BundleParser {
     if (this.#head === undefined) return this.#takeHead(row);
     const bytes = typeof row['bytes'] === 'string' ? fromBase64(row['bytes']) : undefined;
     if (bytes === undefined) return 'it has no bytes in base64';
+    this.#bytes += bytes.byteLength;
+    if (this.#bytes > BYTES_MAX) return TOO_MUCH;
     if ('tile' in row) return this.#takeTile(row['tile'], bytes);
     const { seq, shard, storedAt } = row;
     if (!isCount(seq) || !isCount(shard) || typeof storedAt !== 'number' || !Number.isFinite(storedAt)) {
       return 'it is neither a tile nor a message of the log';
     }
     if (seq <= (this.#messages.at(-1)?.seq ?? 0)) return `message ${seq} does not follow the one before it`;
+    if (this.#messages.length >= MESSAGES_MAX) return TOO_MUCH;
     this.#messages.push({ seq, shard, storedAt, bytes });
     return undefined;
   }

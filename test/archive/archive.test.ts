@@ -29,6 +29,7 @@ const CONFIG = {
   kinds: { counter: { machine: 'counter', spawnOnMessage: true, door: 'open' } },
 };
 const RUN: Omit<ArchiveRun, 'signal'> = {
+  holder: 'test',
   until: Number.POSITIVE_INFINITY,
   keep: 0,
   keptMin: 64,

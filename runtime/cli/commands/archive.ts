@@ -1,4 +1,5 @@
 /** `archive`: moves old commits out of the stream, with everything that proves them. */
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
@@ -84,6 +85,7 @@ async function run(realm: Realm, options: Options, around: Surroundings): Promis
     tile: realmTile(nc, subjects),
   });
   const result = await archiveLog(parts, {
+    holder: `cli.${randomUUID()}`,
     until: await sequenceOf(options.until, parts.stream),
     keep: options.keep ?? place.keep ?? (options.until === undefined ? KEEP_DEFAULT : 0),
     dryRun: options.dryRun === true,
