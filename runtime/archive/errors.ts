@@ -1,5 +1,5 @@
 /** What goes wrong around archives. */
-import { errorKinds } from '#schemas/fabric-error';
+import { errorKinds, FabricError } from '#schemas/fabric-error';
 
 export const archiveErrors = errorKinds({
   archive_missing: {
@@ -27,3 +27,12 @@ export const archiveErrors = errorKinds({
     help: 'Another archive run is under way; this one may be tried again later.',
   },
 });
+
+/** What is stored under a name is larger than what was written. */
+export function tooLarge(place: string, name: string, bytesMax: number): FabricError {
+  return new FabricError(
+    archiveErrors.archive_damaged,
+    `${name} in ${place} is larger than the ${bytesMax} bytes that it may have`,
+    { details: { place, name } },
+  );
+}

@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FabricError } from '#schemas/fabric-error';
-import { archiveErrors } from './errors.ts';
-import { type ArchiveStore, tooLarge } from './store.ts';
+import { archiveErrors, tooLarge } from './errors.ts';
+import type { ArchiveStore } from './store.ts';
 
 export function fileStore(folder: string): ArchiveStore {
   const failed = (cause: unknown): FabricError =>

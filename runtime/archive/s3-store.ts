@@ -2,8 +2,8 @@
 import { AwsClient } from 'aws4fetch';
 import { concat } from '#runtime/witness/bytes';
 import { FabricError } from '#schemas/fabric-error';
-import { archiveErrors } from './errors.ts';
-import { type ArchiveStore, tooLarge } from './store.ts';
+import { archiveErrors, tooLarge } from './errors.ts';
+import type { ArchiveStore } from './store.ts';
 
 const REGION_DEFAULT = 'us-east-1';
 /** A segment is a few megabytes; slower than this is not there. */

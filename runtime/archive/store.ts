@@ -14,15 +14,6 @@ export interface ArchiveStore {
   get(name: string, bytesMax: number): Promise<Uint8Array | undefined>;
 }
 
-/** What is stored under that name is not what was written: it is larger. */
-export function tooLarge(place: string, name: string, bytesMax: number): FabricError {
-  return new FabricError(
-    archiveErrors.archive_damaged,
-    `${name} in ${place} is larger than the ${bytesMax} bytes that it may have`,
-    { details: { place, name } },
-  );
-}
-
 /**
  * Opens `s3://bucket/prefix`, or a folder relative to `baseDir`. Throws `archive_missing`, `archive_unreachable`.
  * Credentials come from the environment and nowhere else.

@@ -92,7 +92,7 @@ export function checkConfig(
     return {
       name: 'config',
       state: 'skip',
-      seen: 'none here: `up` runs a first realm, `init` writes a config',
+      seen: 'no realm.yaml here: `up` runs a first realm, `init` writes a config, --config names one that lies elsewhere',
     };
   }
   try {

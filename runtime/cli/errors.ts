@@ -41,7 +41,7 @@ export const cliErrors = errorKinds({
   },
   drain_timeout: {
     retryable: true,
-    help: 'The node goes on giving away: `infrafabric shards` says where shards want to be and why they cannot.',
+    help: 'The node goes on giving its shards away: `infrafabric shards` says where each is to go and what keeps it. `infrafabric drain` again waits on, `infrafabric undrain` lets the node keep them.',
   },
   join_unknown: {
     retryable: false,

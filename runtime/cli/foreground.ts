@@ -5,7 +5,7 @@ import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { Io, Out } from './io.ts';
 import { LiveView } from './live-view.ts';
 import { locate, mannerOf, readRun } from './locate.ts';
-import { logger, logLevel } from './logger.ts';
+import { type LogLevel, logger, logLevel } from './logger.ts';
 import { openRealm } from './nats-realm.ts';
 import type { NodePlace } from './place.ts';
 import { plural, span } from './render/format.ts';
@@ -27,14 +27,25 @@ export async function runForeground({ plan, join, place, io, out, builtins }: Fo
   const { startNode } = await import('#runtime/node/node');
   const startedAt = Date.now();
   const view = new LiveView(io, out);
+  // On paper a start is its result; what came and was recovered on the way is for who asks for it.
+  let quiet: LogLevel = out.json ? 'info' : 'warn';
   const log = logger({
-    level: logLevel(io.env['INFRAFABRIC_LOG'], out.live ? 'warn' : 'info'),
+    level: () => logLevel(io.env['INFRAFABRIC_LOG'], quiet),
     json: out.json,
     palette: palette(wantsColour(io.env, io.stderr)),
     write: (line) => view.remark(line),
     now: Date.now,
   });
   const { config, spec, baseDir, dataDir } = plan;
+  const { good, strong, faint, warn } = out.palette;
+  const interrupted = Promise.withResolvers<void>();
+  const interrupt = (): void => {
+    // At once, also while the node still starts: nobody should wonder whether it was heard.
+    out.lines([faint('Stopping; Ctrl-C again ends it at once …')]);
+    interrupted.resolve();
+  };
+  if (io.signal.aborted) interrupt();
+  else io.signal.addEventListener('abort', interrupt, { once: true });
   await using node = await startNode({
     config,
     spec,
@@ -47,9 +58,6 @@ export async function runForeground({ plan, join, place, io, out, builtins }: Fo
     place,
     signal: io.signal,
   });
-  const interrupted = Promise.withResolvers<void>();
-  io.signal.addEventListener('abort', () => interrupted.resolve(), { once: true });
-  if (io.signal.aborted) interrupted.resolve();
   const ended = Promise.race([node.stopped, interrupted.promise]);
   const run = readRun(dataDir);
   await using realm = run === undefined ? undefined : await openRealm(locate({ data: dataDir }, io));
@@ -59,28 +67,33 @@ export async function runForeground({ plan, join, place, io, out, builtins }: Fo
     settled.catch(() => undefined);
     await Promise.race([settled, ended]);
   }
-  out.data({ event: 'up', ...node.status(), dataDir });
-  const kinds = plural(Object.keys(config.kinds).length, 'kind');
-  const { good, strong, faint, warn } = out.palette;
-  out.lines([
-    `${good('✓')} ${strong(config.realm)} is up in ${span(Date.now() - startedAt)}  ${faint(`${kinds} · ${plan.file ?? 'no config here: a first realm of counters'}`)}`,
-    faint(`  data ${dataDir}`),
-    ...(config.durability === 'relaxed'
-      ? [warn('  relaxed durability: a power cut may lose acknowledged work; for development only')]
-      : []),
-    '',
-    ...welcomeLines(spec, config.kinds, out.palette, mannerOf(plan, io)),
-    '',
-  ]);
-  view.show(node, realm);
+  if (!io.signal.aborted) {
+    out.data({ event: 'up', ...node.status(), dataDir });
+    out.lines(upLines());
+    if (!out.live) quiet = 'info';
+    view.show(node, realm);
+  }
   try {
     await ended;
   } finally {
     view.stop();
   }
-  if (io.signal.aborted) out.lines([faint('Stopping; Ctrl-C again ends it at once …')]);
   await node.stop();
   out.data({ event: 'down', nodeId: node.id });
   out.lines([`${good('✓')} ${strong(config.realm)} stopped; its state is kept`]);
   return EXIT.ok;
+
+  function upLines(): string[] {
+    const kinds = plural(Object.keys(config.kinds).length, 'kind');
+    return [
+      `${good('✓')} ${strong(config.realm)} is up in ${span(Date.now() - startedAt)}  ${faint(`${kinds} · ${plan.file ?? 'no config here: a first realm of counters'}`)}`,
+      faint(`  data ${dataDir}`),
+      ...(config.durability === 'relaxed'
+        ? [warn('  relaxed durability: a power cut may lose acknowledged work; for development only')]
+        : []),
+      '',
+      ...welcomeLines(spec, config.kinds, out.palette, mannerOf(plan, io)),
+      '',
+    ];
+  }
 }

@@ -7,7 +7,8 @@ export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface LoggerOptions {
-  readonly level: LogLevel;
+  /** Asked for each line: who starts something may say less until it is up. */
+  readonly level: () => LogLevel;
   readonly json: boolean;
   readonly palette: Palette;
   readonly write: (line: string) => void;
@@ -16,11 +17,10 @@ export interface LoggerOptions {
 }
 
 export function logger({ level, json, palette, write, now }: LoggerOptions): Logger {
-  const from = LOG_LEVELS.indexOf(level);
   const at =
     (name: LogLevel) =>
     (fields: object, event: string): void => {
-      if (LOG_LEVELS.indexOf(name) < from) return;
+      if (LOG_LEVELS.indexOf(name) < LOG_LEVELS.indexOf(level())) return;
       write(json ? jsonLine(name, fields, event, now()) : textLine(name, fields, event, now(), palette));
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };

@@ -49,6 +49,7 @@ import type { RealmConfig } from '#schemas/config';
 import { KERNEL_TYPES } from '#schemas/kernel-kinds';
 import { KEYRING_ACTOR } from '#schemas/keyring';
 import type { SupervisorSpec } from '#schemas/supervisor';
+import { orAborted } from './abort.ts';
 import type { ConfigApplyRequest, NodeStatus, RunFile } from './api.ts';
 import { ApiServer } from './api-server.ts';
 import { ArchiveKeeper, healLogLimits } from './archive.ts';
@@ -165,7 +166,7 @@ export class Node {
     this.#access = server.access;
     this.#server = server.own;
     const nc = await connectServer(server, this.#options, `node ${this.id}`, this.#resources);
-    const { registry, drivers, own } = await registryReady;
+    const { registry, drivers, own } = await orAborted(registryReady, signal);
     await patiently('the streams of the realm', { clock: systemClock, logger: log, signal }, async () => {
       await healLogLimits(nc, subjects);
       await ensureStreams(nc, subjects, {
@@ -411,10 +412,8 @@ export class Node {
       members: () => membersView(roster, config.shards, (shard) => host.claim(shard)),
       drain: (on) => roster.drain(on),
     });
-    await host.settled();
-    this.#options.signal?.throwIfAborted();
-    await root.ensure();
-    this.#options.signal?.throwIfAborted();
+    await orAborted(host.settled(), this.#options.signal);
+    await orAborted(root.ensure(), this.#options.signal);
     const keeper = new ArchiveKeeper({
       nodeId: this.id,
       config,

@@ -143,7 +143,7 @@ test('send and log: stored while the node is down, signed messages, filters, tim
   t.is((await follow.ended).code, 130);
   t.like(json(await folder.run(['show', 'task/P0.1.1', '--json']))[0], {
     value: 'completed',
-    status: 'done',
+    status: 'active',
   });
 
   const again = await folder.run(['send', '--wait', '--json'], `${lines.split('\n')[0]}\nnot json\n`);

@@ -13,6 +13,8 @@ import { span } from '../render/format.ts';
 
 /** A clean stop writes what is left and ends the server: seconds, even on a slow disk. */
 const TIMEOUT_MS_DEFAULT = 30_000;
+/** Whoever waits longer wants to know for what. */
+const SAY_AFTER_MS = 1_000;
 /** Another process cannot be awaited, only looked at. */
 const LOOK_EVERY_MS = 25;
 
@@ -47,7 +49,12 @@ export function downCommand(shell: Shell): Command {
       if (options.force !== true || run === undefined) throw error;
       process.kill(run.pid, 'SIGKILL');
     }
-    if (run !== undefined) await gone(run.pid, options.timeout, io.signal);
+    const late = setTimeout(() => out.note('It writes what is left and ends its server …'), SAY_AFTER_MS);
+    try {
+      if (run !== undefined) await gone(run.pid, options.timeout, io.signal);
+    } finally {
+      clearTimeout(late);
+    }
     const tookMs = Date.now() - startedAt;
     out.data({ ok: true, realm: name, ...(run !== undefined && { pid: run.pid }), tookMs });
     out.lines([`${out.palette.good('✓')} ${name ?? 'node'} stopped in ${span(tookMs)}`]);

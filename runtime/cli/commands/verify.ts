@@ -107,7 +107,7 @@ async function verifyRealm(realm: Realm, options: Options, io: Io, out: Out): Pr
     const tile: FindTile = given.evidence?.tile ?? (async () => undefined);
     await writeBundleFile(file, { log, head, size, tile, signal: io.signal });
   }
-  const told = { tookMs, isOwnKey: given.isOwnKey, exported: options.export };
+  const told = { tookMs, keyFrom: given.isOwnKey ? 'realm' : undefined, exported: options.export } as const;
   if (snapshots === undefined) return tell(report, told, options, out);
   const breaks = [...report.breaks, ...snapshots.breaks];
   const breakCount = report.breakCount + snapshots.breaks.length;
@@ -139,7 +139,8 @@ async function verifyFile(file: string, options: Options, io: Io, out: Out): Pro
   });
   if (typeof report === 'string') throw new FabricError(verifyErrors.bad_evidence, `${file}: ${report}`);
   const { isOwnTrust, ...rest } = report;
-  const told = { tookMs: performance.now() - startedAt, isOwnKey: isOwnTrust, exported: undefined };
+  const keyFrom = isOwnTrust ? 'bundle' : undefined;
+  const told = { tookMs: performance.now() - startedAt, keyFrom, exported: undefined } as const;
   return tell(rest, told, options, out);
 }
 
@@ -232,7 +233,7 @@ function rangeOf({ from, to }: Options): { from?: number; through?: number } {
 
 interface Told {
   readonly tookMs: number;
-  readonly isOwnKey: boolean;
+  readonly keyFrom: 'realm' | 'bundle' | undefined;
   readonly exported: string | undefined;
   readonly snapshots?: SnapshotFindings;
 }

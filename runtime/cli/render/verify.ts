@@ -10,19 +10,19 @@ const BREAKS_SHOWN = 10;
 
 export interface Circumstances {
   readonly tookMs: number;
-  /** True where the realm itself named the key that was checked against. */
-  readonly isOwnKey: boolean;
+  /** Who named the key that was checked against, where nobody brought one. */
+  readonly keyFrom: 'realm' | 'bundle' | undefined;
   readonly exported: string | undefined;
   /** Absent where they were not looked at. */
   readonly snapshots?: SnapshotFindings;
 }
 
-export function reportJson(report: Report, { tookMs, isOwnKey, exported, snapshots }: Circumstances): object {
+export function reportJson(report: Report, { tookMs, keyFrom, exported, snapshots }: Circumstances): object {
   const { checkpoint, heads: _, ...rest } = report;
   return {
     ...rest,
     ...(checkpoint !== undefined && { checkpoint: { ...checkpoint, root: toBase64(checkpoint.root) } }),
-    trust: checkpoint === undefined ? 'chain' : isOwnKey ? 'key of the realm' : 'given',
+    trust: checkpoint === undefined ? 'chain' : keyFrom === undefined ? 'given' : `key of the ${keyFrom}`,
     ...(snapshots !== undefined && { snapshots: withoutBreaks(snapshots) }),
     tookMs: Math.round(tookMs),
     ...(exported !== undefined && { exported }),
@@ -31,7 +31,7 @@ export function reportJson(report: Report, { tookMs, isOwnKey, exported, snapsho
 
 export function reportLines(
   report: Report,
-  { tookMs, isOwnKey, exported, snapshots, all }: Circumstances & { readonly all: boolean },
+  { tookMs, keyFrom, exported, snapshots, all }: Circumstances & { readonly all: boolean },
   { good, bad, faint, strong, warn }: Palette,
 ): string[] {
   const { commits, signed, checkpoint, breaks, breakCount } = report;
@@ -65,8 +65,14 @@ export function reportLines(
           `  ${plural(unsigned - behind, 'commit')} in it could not be compared: only the chain was checked`,
         ),
       );
-    if (isOwnKey) {
+    if (keyFrom === 'realm') {
       lines.push(faint('  with the key that the realm itself names; --key or --policy says whom you trust'));
+    } else if (keyFrom === 'bundle') {
+      lines.push(
+        faint(
+          '  with the key in the file itself, which only shows that it agrees with itself; bring yours with --key or --policy',
+        ),
+      );
     }
   }
   if (snapshots !== undefined) lines.push(...snapshotLines(snapshots).map(faint));

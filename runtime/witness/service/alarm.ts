@@ -31,6 +31,8 @@ export class Alarm {
   readonly #options: AlarmOptions;
   readonly #known = new Map<string, KnownBreak>();
   #overflow = 0;
+  /** Raises that failed since the last that did not. */
+  #failures = 0;
   #stored = true;
   /** Something was told while a flush was under way. */
   #again = false;
@@ -96,8 +98,13 @@ export class Alarm {
         this.#known.set(found.id, { ...found, raised: true });
         this.#stored = false;
       }
+      this.#failures = 0;
     } catch (thrown) {
-      this.#options.logger.warn({ error: toWireError(thrown) }, 'log_break_not_raised');
+      // Tried with each flush, about once a second while a shard is halted: told at its 1st, 2nd, 4th, 8th … failure.
+      this.#failures += 1;
+      if (!isPowerOfTwo(this.#failures)) return;
+      const fields = { error: toWireError(thrown), attempts: this.#failures };
+      this.#options.logger.warn(fields, 'log_break_not_raised');
     }
   }
 
@@ -130,4 +137,8 @@ export class Alarm {
       'Another node writes the breaks at the same time',
     );
   }
+}
+
+function isPowerOfTwo(n: number): boolean {
+  return (n & (n - 1)) === 0;
 }

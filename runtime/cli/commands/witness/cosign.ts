@@ -83,7 +83,7 @@ export function witnessCosignCommand(shell: Shell): Command {
 
 function remarks(io: Io, json: boolean): Logger {
   return logger({
-    level: logLevel(io.env['INFRAFABRIC_LOG'], 'warn'),
+    level: () => logLevel(io.env['INFRAFABRIC_LOG'], 'warn'),
     json,
     palette: palette(wantsColour(io.env, io.stderr)),
     write: (line) => io.stderr.write(`${line}\n`),
