@@ -1,10 +1,13 @@
 /** What a node can run without a line of the user's code. */
 import { extname, join } from 'node:path';
+import { approval } from '#machines/approval';
 import { board } from '#machines/board';
 import { counter } from '#machines/counter';
+import { journal } from '#machines/journal';
 import { keyring } from '#machines/keyring';
 import { redaction } from '#machines/redaction';
 import { round } from '#machines/round';
+import { runner } from '#machines/runner';
 import { session } from '#machines/session';
 import { supervisor } from '#machines/supervisor';
 import { swarm } from '#machines/swarm';
@@ -15,19 +18,36 @@ import type { Builtins } from '#runtime/cli/builtins';
 import { httpDriver } from '#runtime/effects/http';
 import { processDriver } from '#runtime/effects/process';
 import { coordinatorCommands } from './coordinator/cli/commands.ts';
+import { doorCommands } from './coordinator/cli/doors.ts';
 import { digestDriver } from './coordinator/digest-driver.ts';
 import { matchDriver } from './coordinator/match-driver.ts';
+import { sessionProcessDriver } from './coordinator/session-process.ts';
 
 export const builtins: Builtins = {
-  machines: [board, counter, keyring, redaction, round, session, supervisor, swarm, task, witness],
+  machines: [
+    approval,
+    board,
+    counter,
+    journal,
+    keyring,
+    redaction,
+    round,
+    runner,
+    session,
+    supervisor,
+    swarm,
+    task,
+    witness,
+  ],
   drivers: {
     digest: digestDriver,
     http: httpDriver,
     lease: leaseDriver,
     match: matchDriver,
     process: processDriver,
+    'session-process': sessionProcessDriver,
   },
-  commands: coordinatorCommands,
+  commands: [...coordinatorCommands, ...doorCommands],
   // Compiled it ends like this file.
   program: join(import.meta.dirname, `infrafabric${extname(import.meta.filename)}`),
 };

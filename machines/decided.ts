@@ -27,6 +27,13 @@ export interface Outcome<Context> {
   readonly patch?: Partial<Context>;
   readonly reply?: object;
   readonly mail?: readonly { readonly to: string; readonly event: Plain }[];
+  /** Children to start under this actor, which then hears `xstate.done.actor.<id>` and `xstate.error.actor.<id>`. */
+  readonly starts?: readonly {
+    readonly to: string;
+    readonly childId: string;
+    readonly machine: string;
+    readonly input: object;
+  }[];
   /** Live events. */
   readonly tell?: readonly Plain[];
   /** Effects whose result comes back as `xstate.done.actor.<id>`. */
@@ -81,6 +88,7 @@ export function decidedMachine<Context extends { readonly status: string }>(
       enqueue.raise({ type: `${TIMER_EVENT}${timer}` }, { id: timer, delay: delayMs });
     }
     for (const params of outcome.mail ?? []) enqueue({ type: 'send', params } as never);
+    for (const params of outcome.starts ?? []) enqueue({ type: 'start', params } as never);
     for (const told of outcome.tell ?? []) enqueue.emit(told);
     if (outcome.reply !== undefined) enqueue({ type: 'reply', params: outcome.reply } as never);
     if (outcome.log !== undefined) {

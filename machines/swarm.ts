@@ -10,6 +10,7 @@ import {
   swarmActionSchema,
 } from '#schemas/swarm';
 import { decidedMachine, type Heard, type Outcome } from './decided.ts';
+import { CREW, crewOrders, dismissed } from './swarm/crew.ts';
 
 export const swarmErrors = errorKinds({
   unknown_swarm: { retryable: false, help: 'Form it first: `infrafabric swarm spawn`.' },
@@ -23,6 +24,8 @@ export interface SwarmContext {
   /** Exact: millionths. */
   readonly spentMicros: number;
   readonly formedAt: number | null;
+  /** True while a supervisor runs its processes. */
+  readonly crew: boolean;
 }
 
 export const swarm = {
@@ -32,7 +35,7 @@ export const swarm = {
     id: 'swarm',
     version: '1',
     statuses: SWARM_STATUSES,
-    hears: ['swarm.*'],
+    hears: ['swarm.*', `xstate.done.actor.${CREW}`, `xstate.error.actor.${CREW}`],
     drivers: [],
     context: (_input, self) => ({
       id: self.slice(self.indexOf('/') + 1),
@@ -41,6 +44,7 @@ export const swarm = {
       sessions: [],
       spentMicros: 0,
       formedAt: null,
+      crew: false,
     }),
     decide,
   }),
@@ -50,6 +54,7 @@ export const swarm = {
 const STEERING: ReadonlySet<string> = new Set(['operator', 'person', 'supervisor', 'swarm', 'governor']);
 
 function decide(context: SwarmContext, { event, from, at }: Heard): Outcome<SwarmContext> {
+  if (event.type.startsWith('xstate.')) return crewEnded(context, event);
   const parsed = swarmActionSchema.safeParse(actionOf(event));
   if (!parsed.success) return refused('bad_action', 'this is not an action of a swarm');
   const action = parsed.data;
@@ -74,8 +79,9 @@ function act(context: SwarmContext, action: SwarmAction, at: number): Outcome<Sw
         template: action.template,
         status: statusOf(action.template, context.spentMicros),
         formedAt: context.formedAt ?? at,
+        crew: action.template.process !== undefined,
       };
-      return changed(context, patch);
+      return { ...changed(context, patch), ...crewOrders(context.crew, context.id, action.template) };
     }
     case 'joined': {
       const others = context.sessions.filter((id) => id !== action.session);
@@ -93,9 +99,20 @@ function act(context: SwarmContext, action: SwarmAction, at: number): Outcome<Sw
         log: { severity: 'HIGH', message: { type: 'budget_exhausted', swarm: context.id } },
       };
     }
-    case 'stop':
-      return changed(context, { status: 'stopped' });
+    case 'stop': {
+      const stopped = changed(context, { status: 'stopped', crew: false });
+      return context.crew ? { ...stopped, mail: [...(stopped.mail ?? []), dismissed(context.id)] } : stopped;
+    }
   }
+}
+
+/** All its processes have ended for good, or failed too often. */
+function crewEnded(context: SwarmContext, event: AnyEventObject): Outcome<SwarmContext> {
+  if (!context.crew) return {};
+  const failed = event.type.startsWith('xstate.error.');
+  const change = changed(context, { crew: false, status: 'stopped' });
+  if (!failed) return change;
+  return { ...change, log: { severity: 'HIGH', message: { type: 'swarm_failed', swarm: context.id } } };
 }
 
 function changed(context: SwarmContext, patch: Partial<SwarmContext>): Outcome<SwarmContext> {

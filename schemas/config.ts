@@ -29,6 +29,8 @@ export const SHARDS_DEFAULT = 1;
 export const SHARDS_MAX = 256;
 /** Age up to which a signed message is taken: five minutes forgive clocks and queues, not a replay. */
 export const MESSAGE_MAX_AGE_MS_DEFAULT = 300_000;
+/** An agent is a process of some hundred MB: more of them want another machine. */
+export const PROCESSES_MAX_DEFAULT = 64;
 /** Config files one realm may include, nested ones counted. */
 export const INCLUDES_MAX = 64;
 
@@ -292,6 +294,27 @@ const driversSchema = z
       })
       .optional()
       .describe('Child processes.'),
+    'session-process': z
+      .strictObject({
+        allow: z
+          .array(z.string().min(1))
+          .default([])
+          .describe(
+            'Programs that swarms may run for their sessions: a name on the node’s PATH, or an absolute path.',
+          ),
+        allowEnv: z
+          .array(z.string().min(1))
+          .default([])
+          .describe('Variables of the node that templates may name, as env:NAME in braces.'),
+        processesMax: z
+          .int()
+          .min(1)
+          .max(1_000)
+          .default(PROCESSES_MAX_DEFAULT)
+          .describe('Session processes of one node at a time.'),
+      })
+      .optional()
+      .describe('The processes of sessions, which `infrafabric swarm spawn` starts.'),
   })
   .catchall(z.unknown())
   .describe(

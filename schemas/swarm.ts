@@ -1,5 +1,6 @@
 /** Swarms: sessions under one budget and supervisor. */
 import { z } from 'zod';
+import { INTENSITY_MAX, RESTARTS } from './supervisor.ts';
 
 /** Type of the actors. */
 export const SWARM_TYPE = 'swarm';
@@ -23,6 +24,17 @@ export const swarmTemplateSchema = z
         args: z.array(z.string().max(2_000)).max(100).default([]),
         env: z.record(z.string(), z.string().max(10_000)).default({}),
         cwd: z.string().max(1_000).optional(),
+        restart: z
+          .enum(RESTARTS)
+          .default('transient')
+          .describe('When an ended process is started again: always, after a failure only, never.'),
+        intensity: z
+          .int()
+          .min(0)
+          .max(INTENSITY_MAX)
+          .default(10)
+          .describe('Restarts of all within `periodMs`.'),
+        periodMs: z.int().min(1).max(86_400_000).default(60_000),
       })
       .optional()
       .describe('Run once per session, with INFRAFABRIC_SESSION set to its address.'),
@@ -56,3 +68,27 @@ export const swarmViewSchema = z.strictObject({
   formedAt: z.int().nullable(),
 });
 export type SwarmView = z.infer<typeof swarmViewSchema>;
+
+/** Type and machine of the actors that run the process of a session; the id is that of the session. */
+export const RUNNER_TYPE = 'runner';
+export const RUNNER_MACHINE = 'runner@1';
+
+export const runnerInputSchema = z.strictObject({
+  session: id,
+  swarm: id,
+  capabilities: z.array(z.string()),
+  command: z.string(),
+  args: z.array(z.string()),
+  env: z.record(z.string(), z.string()),
+  cwd: z.string().optional(),
+});
+export type RunnerInput = z.infer<typeof runnerInputSchema>;
+
+/** Named ones first, then `<swarm>-<n>` up to the size. */
+export function sessionsOf({ id, size, sessions = [] }: SwarmTemplate) {
+  const unnamed = Array.from({ length: Math.max(0, size - sessions.length) }, (_, n) => ({
+    id: `${id}-${sessions.length + n + 1}`,
+    capabilities: [],
+  }));
+  return [...sessions, ...unnamed];
+}

@@ -39,4 +39,23 @@ export const coordinatorErrors = errorKinds({
     help: 'Open the client with `from`, the address of who acts: `session/ndi`, `operator/you`.',
   },
   unexpected_reply: { retryable: false, help: 'The kind runs another machine than the coordinator’s.' },
+  too_many_processes: {
+    retryable: false,
+    help: 'Raise `drivers: {session-process: {processesMax: …}}` in the realm config, or stop a swarm.',
+  },
+  session_key_missing: {
+    retryable: false,
+    help: 'A secure realm knows each session by its key: make one with `infrafabric keys add session/NAME`.',
+  },
+  realm_not_up: { retryable: true, help: 'It is tried again by itself.' },
+  approval_refused: {
+    retryable: false,
+    help: 'People answer, not who asked, and once: `infrafabric approval list` shows what waits.',
+  },
+  bad_swarm: { retryable: false, help: 'docs/agents.md shows a template; correct what is named.' },
+  no_swarm: { retryable: false, help: '`infrafabric swarm list` names those there are.' },
+  swarm_still_runs: {
+    retryable: true,
+    help: 'The processes are being ended; look with `infrafabric swarm list`, or wait longer with --timeout.',
+  },
 });

@@ -60,6 +60,8 @@ const LOCAL_CODES: ReadonlySet<string> = new Set([
 export async function openRealm(
   target: Target,
   env: Readonly<Record<string, string | undefined>> = process.env,
+  /** For as long as the process lives: it connects again. */
+  stays = false,
 ): Promise<Realm> {
   const subjects = new Subjects(target.prefix, 1);
   const keys = keyRing();
@@ -77,7 +79,12 @@ export async function openRealm(
         const ring = await keys(client, target, located);
         return signMessage(message, await ring.ensureSenderKey(message.from));
       },
-      nats: { timeout: CONNECT_TIMEOUT_MS, name: 'infrafabric cli', reconnect: false },
+      nats: {
+        timeout: CONNECT_TIMEOUT_MS,
+        name: 'infrafabric cli',
+        reconnect: stays,
+        maxReconnectAttempts: -1,
+      },
     });
   } catch (cause) {
     throw new FabricError(
@@ -151,9 +158,7 @@ export async function openRealm(
       await client.sendMessage(draft);
     },
 
-    askDraft: async (draft) => {
-      await client.askMessage(draft);
-    },
+    askDraft: (draft) => client.askMessage(draft),
 
     async handled(places) {
       const where = await located();

@@ -85,8 +85,8 @@ export interface Realm {
   ): Promise<{ readonly id: string; readonly seq: number }>;
   /** Stamps, signs and stores a message for each of its receivers. */
   sendDraft(draft: Draft): Promise<void>;
-  /** Stamps and signs a message, asks its one receiver, and throws what it is refused with. */
-  askDraft(draft: Draft): Promise<void>;
+  /** Stamps and signs a message, asks its one receiver for the answer, and throws what it is refused with. */
+  askDraft(draft: Draft): Promise<Answer>;
   /** Resolves once the shards have consumed these places of the inbox. */
   handled(places: readonly { readonly address: string; readonly seq: number }[]): Promise<void>;
   /** Every commit of the realm, whoever owns the shards. */

@@ -53,6 +53,8 @@ export interface Driver {
 export interface DriverRealm {
   readonly nc: NatsConnection;
   readonly subjects: Subjects;
+  /** Data folder of the node. */
+  readonly dataDir: string;
   /** Who sent a request. */
   readonly senders: Senders;
   readonly clock: Clock;

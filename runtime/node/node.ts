@@ -287,7 +287,14 @@ export class Node {
     this.#resources.use(roster);
     this.#roster = roster;
     for (const driver of own) {
-      const opened = await driver.open?.({ nc, subjects, senders, clock: systemClock, logger: log });
+      const opened = await driver.open?.({
+        nc,
+        subjects,
+        dataDir: this.#options.dataDir,
+        senders,
+        clock: systemClock,
+        logger: log,
+      });
       if (opened !== undefined) this.#resources.use(opened);
     }
     const outbox = natsOutbox({ nc, subjects, blobs, logger: log });

@@ -266,6 +266,7 @@ test('a file of messages is sent line by line, and what is refused is named by i
       askDraft: async ({ to }) => {
         asked.push(...to);
         if (to[0] === 'if://task/2') throw new Error('no');
+        return { reply: null, value: null, commit: { shard: 0, index: 0 } };
       },
     },
     Readable.from([`${good}\n\nnot json\n{"performative":"shout"}\n`]),

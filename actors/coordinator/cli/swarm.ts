@@ -1,0 +1,193 @@
+/** `swarm`: sessions from a template, each with a process of its own that the realm supervises. */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, isAbsolute, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { declare, handle, type Shell, timeoutOption, wholeNumber } from '#runtime/cli/command';
+import { EXIT } from '#runtime/cli/exit-codes';
+import type { Io } from '#runtime/cli/io';
+import type { Realm } from '#runtime/cli/realm';
+import { FabricError } from '#schemas/fabric-error';
+import {
+  RUNNER_TYPE,
+  type SwarmTemplate,
+  type SwarmView,
+  sessionsOf,
+  swarmTemplateSchema,
+} from '#schemas/swarm';
+import { openCoordinator } from '../client.ts';
+import { coordinatorErrors } from '../errors.ts';
+import type { CoordinatorClient } from '../types.ts';
+import { actAs, operator } from './acting.ts';
+
+const TEMPLATE = 'swarm.yaml';
+const STOP_TIMEOUT_MS = 30_000;
+/** What a supervisor has done cannot be awaited from outside, only looked at. */
+const LOOK_EVERY_MS = 50;
+
+interface SpawnOptions {
+  readonly size?: number;
+}
+
+export function swarmCommand(shell: Shell): Command {
+  return declare({
+    name: 'swarm',
+    summary: 'start, see and stop swarms of sessions',
+    group: 'Work',
+    examples: [
+      ['infrafabric swarm spawn swarm.yaml', 'the sessions of a template, a process each'],
+      ['infrafabric swarm list', 'what they do'],
+      ['infrafabric swarm stop reviewers', 'ends their processes'],
+    ],
+  })
+    .addCommand(spawnCommand(shell))
+    .addCommand(listCommand(shell))
+    .addCommand(stopCommand(shell));
+}
+
+function spawnCommand(shell: Shell): Command {
+  const command = declare({
+    name: 'spawn',
+    summary: 'form a swarm from a template and start its processes',
+    description:
+      'Forms the swarm that a template describes, or changes the one that runs to what it says now. A number alone takes swarm.yaml of this folder in that size. Each session gets a process of its own, which the realm restarts as the template says, and which ends with the swarm or the node.',
+    group: 'Work',
+    examples: [
+      ['infrafabric swarm spawn swarm.yaml', 'as it stands there'],
+      ['infrafabric swarm spawn 5', 'swarm.yaml of this folder with five sessions'],
+    ],
+  })
+    .argument('<file|n>', 'template, or how many of swarm.yaml')
+    .option('--size <n>', 'sessions, instead of the template’s', wholeNumber);
+  return handle<[string], SpawnOptions>(shell, command, async ({ io, out, options }, given) => {
+    const template = templateOf(given, options.size, io);
+    await using acting = await actAs(operator(), options, io);
+    await using coordinator = openCoordinator(acting.client);
+    const swarm = await coordinator.formSwarm(template);
+    out.data({ ok: true, swarm });
+    const sessions = sessionsOf(template).map(({ id }) => id);
+    const how =
+      template.process === undefined
+        ? 'no process: its sessions come by themselves'
+        : template.process.command;
+    out.lines([
+      `${out.palette.good('✓')} ${swarm.id} ${swarm.status}, ${sessions.length} sessions (${how})`,
+      `  ${sessions.join(', ')}`,
+    ]);
+    return EXIT.ok;
+  });
+}
+
+function listCommand(shell: Shell): Command {
+  const command = declare({
+    name: 'list',
+    summary: 'swarms, their sessions and processes',
+    group: 'Work',
+    examples: [['infrafabric swarm list --json', 'for other programs']],
+  });
+  return handle<[], object>(shell, command, async ({ io, out, options }) => {
+    await using acting = await actAs(operator(), options, io);
+    await using coordinator = openCoordinator(acting.client);
+    const swarms = await coordinator.swarms();
+    const processes = await processesOf(acting.realm);
+    const sessions = new Map((await coordinator.sessions()).map((session) => [session.id, session]));
+    for (const swarm of swarms) {
+      const members = membersOf(swarm).map((id) => {
+        const session = sessions.get(id);
+        return {
+          id,
+          process: processes.get(id) ?? null,
+          status: session?.status ?? 'absent',
+          tasks: session?.tasks.map((task) => task.id) ?? [],
+        };
+      });
+      out.data({ ...swarm, members });
+      out.lines([
+        `${swarm.id}  ${swarm.status}, spent ${swarm.spentMicros / 1e6}`,
+        ...members.map(
+          ({ id, process, status, tasks }) =>
+            `  ${id.padEnd(20)} ${(process ?? 'no process').padEnd(11)} ${status.padEnd(8)} ${tasks.join(' ')}`,
+        ),
+      ]);
+    }
+    if (swarms.length === 0) out.lines(['there are no swarms']);
+    return EXIT.ok;
+  });
+}
+
+function stopCommand(shell: Shell): Command {
+  const command = declare({
+    name: 'stop',
+    summary: 'end the processes of a swarm',
+    description:
+      'Ends the processes of a swarm, the last started first, and returns once the last has gone. What their sessions had claimed is free again when the leases run out.',
+    group: 'Work',
+    examples: [['infrafabric swarm stop reviewers', '']],
+  })
+    .argument('<id>', 'of the swarm')
+    .addOption(timeoutOption(STOP_TIMEOUT_MS));
+  return handle<[string], { readonly timeout: number }>(shell, command, async ({ io, out, options }, id) => {
+    await using acting = await actAs(operator(), options, io);
+    await using coordinator = openCoordinator(acting.client);
+    const swarm = await existing(coordinator, id);
+    await coordinator.stopSwarm(id);
+    const members = membersOf(swarm);
+    for (const deadline = Date.now() + options.timeout; ; ) {
+      const processes = await processesOf(acting.realm);
+      const left = members.filter((member) => processes.get(member) === 'running');
+      if (left.length === 0) break;
+      if (Date.now() > deadline) {
+        throw new FabricError(coordinatorErrors.swarm_still_runs, `${left.join(', ')} still run`);
+      }
+      await pause(LOOK_EVERY_MS);
+    }
+    out.data({ ok: true, id });
+    out.lines([`${out.palette.good('✓')} ${id} stopped`]);
+    return EXIT.ok;
+  });
+}
+
+async function existing(coordinator: CoordinatorClient, id: string): Promise<SwarmView> {
+  const swarm = await coordinator.swarm(id);
+  if (swarm !== undefined) return swarm;
+  throw new FabricError(coordinatorErrors.no_swarm, `There is no swarm ${id}`, { details: { id } });
+}
+
+/** State of the actor that runs a session's process, by session. */
+async function processesOf(realm: Realm): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  for await (const { address, status, value } of realm.actors({ type: RUNNER_TYPE })) {
+    found.set(address.slice(RUNNER_TYPE.length + 1), status === 'active' ? String(value) : status);
+  }
+  return found;
+}
+
+function membersOf({ template, sessions }: SwarmView): string[] {
+  const planned = template === null ? [] : sessionsOf(template).map(({ id }) => id);
+  return [...new Set([...planned, ...sessions])];
+}
+
+/** Throws `bad_swarm`. */
+function templateOf(given: string, size: number | undefined, io: Io): SwarmTemplate {
+  const count = /^\d+$/.test(given) ? Number(given) : size;
+  const file = resolve(io.cwd, /^\d+$/.test(given) ? TEMPLATE : given);
+  if (!existsSync(file)) throw new FabricError(coordinatorErrors.bad_swarm, `There is no template ${file}`);
+  let raw: unknown;
+  try {
+    raw = parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw new FabricError(coordinatorErrors.bad_swarm, `${file} is no YAML: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+  const sized =
+    typeof raw === 'object' && raw !== null && count !== undefined ? { ...raw, size: count } : raw;
+  const { success, data, error } = swarmTemplateSchema.safeParse(sized);
+  if (!success) throw new FabricError(coordinatorErrors.bad_swarm, `${file}:\n${z.prettifyError(error)}`);
+  if (data.process === undefined) return data;
+  // Where the process runs is meant from where the template lies.
+  const { cwd = '.' } = data.process;
+  return { ...data, process: { ...data.process, cwd: isAbsolute(cwd) ? cwd : resolve(dirname(file), cwd) } };
+}

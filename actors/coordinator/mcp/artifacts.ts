@@ -1,0 +1,48 @@
+/** Files that an agent hands in, by the hash of what lies there. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { realpath, stat } from 'node:fs/promises';
+import { relative, resolve, sep } from 'node:path';
+import type { Artifact } from '#schemas/completion';
+import { FabricError } from '#schemas/fabric-error';
+import { mcpErrors } from './errors.ts';
+
+/** As a tool takes it: what is not hashed yet is hashed here. */
+export interface GivenArtifact {
+  readonly kind: Artifact['kind'];
+  readonly path: string;
+  readonly sha256?: string | undefined;
+}
+
+/** Throws `mcp_outside_root`, `mcp_no_file`. */
+export async function hashed(root: string, given: readonly GivenArtifact[]): Promise<Artifact[]> {
+  return await Promise.all(given.map((artifact) => hashOne(root, artifact)));
+}
+
+async function hashOne(root: string, { kind, path, sha256 }: GivenArtifact): Promise<Artifact> {
+  if (sha256 !== undefined) return { kind, path, sha256 };
+  // A branch is `name@commit`: its text is what counts.
+  if (kind === 'branch') return { kind, path, sha256: createHash('sha256').update(path).digest('hex') };
+  const home = await realpath(root);
+  const file = await fileAt(resolve(home, path), path);
+  if (file !== home && !file.startsWith(home + sep)) {
+    throw new FabricError(mcpErrors.mcp_outside_root, `${path} is not below ${home}`, { details: { path } });
+  }
+  const { size } = await stat(file);
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+  return { kind, path: relative(home, file), sha256: hash.digest('hex'), bytes: size };
+}
+
+async function fileAt(path: string, given: string): Promise<string> {
+  try {
+    const file = await realpath(path);
+    if ((await stat(file)).isFile()) return file;
+  } catch (cause) {
+    throw new FabricError(mcpErrors.mcp_no_file, `There is no file ${given}`, {
+      cause,
+      details: { path: given },
+    });
+  }
+  throw new FabricError(mcpErrors.mcp_no_file, `${given} is no file`, { details: { path: given } });
+}

@@ -1,0 +1,22 @@
+/** What goes wrong at the MCP door. */
+import { errorKinds } from '#schemas/fabric-error';
+
+export const mcpErrors = errorKinds({
+  mcp_unknown_tool: { retryable: false, help: 'tools/list names every tool.' },
+  mcp_bad_arguments: {
+    retryable: false,
+    help: 'Correct the arguments that are named; tools/list has their schema.',
+  },
+  mcp_unknown_resource: {
+    retryable: false,
+    help: 'Read infrafabric://board, infrafabric://task/ID or infrafabric://session/ID.',
+  },
+  mcp_no_task: { retryable: false, help: 'list_tasks names the tasks there are.' },
+  mcp_outside_root: {
+    retryable: false,
+    help: 'Artifacts lie below the folder that the server was started with (--root); give a path relative to it.',
+  },
+  mcp_no_file: { retryable: false, help: 'Write the file before naming it as an artifact.' },
+  mcp_port_busy: { retryable: false, help: 'Another process has the port: choose another, or leave it out.' },
+  mcp_bad_session: { retryable: false, help: 'Say who you are: --as session/NAME.' },
+});

@@ -1,0 +1,75 @@
+/** Tools for what others check: notes on record, and approvals of people. */
+import { z } from 'zod';
+import { APPROVAL_TYPE, type ApprovalReply, approvalActionSchema } from '#schemas/approval';
+import { JOURNAL_TYPE, noteSchema } from '#schemas/journal';
+import { type Seat, tool } from '../tool.ts';
+
+/** A tool call should not outlast the patience of the client that makes it. */
+const WAIT_MS_MAX = 50_000;
+
+const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@+=:-]{0,199}$/);
+const [request] = approvalActionSchema.options;
+
+export const oversightTools = [
+  tool({
+    name: 'log_to_witness',
+    title: 'Put something on record',
+    description:
+      'Writes a note of this session into the signed log: what was done, decided or seen, with what it rests on.',
+    input: noteSchema.omit({ type: true }).strict(),
+    run: async ({ client, coordinator }, note) => {
+      const address = `${JOURNAL_TYPE}/${coordinator.as.slice(coordinator.as.indexOf('/') + 1)}`;
+      const { reply, commit } = await client.ask(address, { type: 'journal.note', ...note });
+      return { ...(reply as object), commit };
+    },
+  }),
+  tool({
+    name: 'ask_approval',
+    title: 'Ask a person for approval',
+    description:
+      'Puts a question to the people who watch this realm. The answer comes by check_approval; when nobody answers within waitMs, `default` is the verdict. Asked again with the same id it stays one question.',
+    input: request
+      .omit({ type: true })
+      .extend({ id: id.optional().describe('Made up when absent.') })
+      .strict(),
+    run: async ({ client }, { id: given, ...question }) => {
+      const name = given ?? `${client.clientId}-${Date.now().toString(36)}`;
+      return shown(await asked(client, name, { type: 'approval.request', ...question }));
+    },
+  }),
+  tool({
+    name: 'check_approval',
+    title: 'Has somebody answered?',
+    description: 'The state of an approval; with waitMs it waits so long for the verdict.',
+    readOnly: true,
+    input: z.strictObject({ id, waitMs: z.int().min(0).max(WAIT_MS_MAX).default(0) }),
+    run: async ({ client }, { id: name, waitMs }) => {
+      const over = new AbortController();
+      // Heard before it is asked for: a verdict in between is not missed.
+      const verdicts = client.watch(`${APPROVAL_TYPE}/${name}`, { signal: over.signal });
+      try {
+        const reply = await asked(client, name, { type: 'approval.get' });
+        if (!reply.accepted || reply.approval.status !== 'pending' || waitMs === 0) return shown(reply);
+        await Promise.race([verdicts.next(), elapsed(waitMs, over.signal)]);
+        return shown(await asked(client, name, { type: 'approval.get' }));
+      } finally {
+        over.abort();
+      }
+    },
+  }),
+];
+
+async function asked(client: Seat['client'], name: string, event: { type: string }): Promise<ApprovalReply> {
+  return (await client.ask(`${APPROVAL_TYPE}/${name}`, event)).reply as ApprovalReply;
+}
+
+function shown(reply: ApprovalReply): object {
+  return reply.accepted ? { approval: reply.approval } : reply;
+}
+
+function elapsed(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
+  });
+}

@@ -1,0 +1,99 @@
+/**
+ * Driver `session-process`: runs the process of a session for as long as it lives, with what it needs to join the realm.
+ *
+ * P1  Only programs that the config lists, without a shell, with no variable of the node but those granted; it ends with
+ *     the node and with the actor that wants it, whatever it started itself (X1 to X4 of runtime/effects/process.ts).
+ * P2  Credentials are put in at the last moment: neither log nor template holds them. In a secure realm a session gets the
+ *     key of its own address and no other.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { withToken } from '#runtime/bus/servers';
+import { type Driver, type DriverRealm, terminal } from '#runtime/effects/driver';
+import { type ProcessDriverOptions, type ProcessOutput, processDriver } from '#runtime/effects/process';
+import { keyName, seedFile } from '#runtime/keys/key-store';
+import type { RunFile } from '#runtime/node/api';
+import { PROCESSES_MAX_DEFAULT } from '#schemas/config';
+import { FabricError } from '#schemas/fabric-error';
+import { SESSION_TYPE } from '#schemas/session';
+import { type RunnerInput, runnerInputSchema } from '#schemas/swarm';
+import { coordinatorErrors } from './errors.ts';
+
+/** Of stdout and stderr each, kept in the log when the process has ended: what an operator looks at first. */
+const OUTPUT_BYTES_MAX = 4_096;
+
+export interface SessionProcessOptions extends Pick<ProcessDriverOptions, 'allow' | 'allowEnv'> {
+  readonly processesMax?: number;
+}
+
+export function sessionProcessDriver(options: SessionProcessOptions = {}): Driver {
+  const processes = processDriver({ ...options, outputBytesMax: OUTPUT_BYTES_MAX });
+  const max = options.processesMax ?? PROCESSES_MAX_DEFAULT;
+  let realm: DriverRealm | undefined;
+  let running = 0;
+  return {
+    name: 'session-process',
+    // An agent may work for days: no slot, no time limit; `processesMax` is the bound.
+    waits: true,
+    // A node that is just starting.
+    retry: { attempts: 100, firstDelayMs: 100, maxDelayMs: 2_000 },
+    validate: (input) => void runnerInputSchema.parse(input),
+    async open(given) {
+      realm = given;
+      return { [Symbol.asyncDispose]: async () => undefined };
+    },
+    async run(call): Promise<ProcessOutput> {
+      const input = runnerInputSchema.parse(call.input);
+      if (realm === undefined) throw new Error('invariant: drivers are opened before they run');
+      if (running >= max) {
+        throw terminal(
+          new FabricError(coordinatorErrors.too_many_processes, `${max} session processes run on this node`),
+        );
+      }
+      running += 1;
+      try {
+        const { command, args, cwd } = input;
+        const env = { ...input.env, ...surroundings(input, realm.dataDir) };
+        const started = { command, args, env, ...(cwd !== undefined && { cwd }) };
+        return (await processes.run({ ...call, input: started })) as ProcessOutput;
+      } finally {
+        running -= 1;
+      }
+    },
+  };
+}
+
+/** P2. */
+function surroundings(input: RunnerInput, dataDir: string): Record<string, string> {
+  const { url, token, prefix, realm, secure } = runOf(dataDir);
+  const session = `${SESSION_TYPE}/${input.session}`;
+  return {
+    NATS_URL: secure === undefined ? withToken(url, token) : url,
+    INFRAFABRIC_REALM: realm,
+    INFRAFABRIC_PREFIX: prefix,
+    INFRAFABRIC_SESSION: session,
+    INFRAFABRIC_SWARM: input.swarm,
+    INFRAFABRIC_CAPABILITIES: input.capabilities.join(','),
+    ...(secure === undefined ? { INFRAFABRIC_DATA: dataDir } : keyOf(session, dataDir)),
+    ...(secure?.ca !== undefined && { INFRAFABRIC_CA: secure.ca }),
+  };
+}
+
+function keyOf(session: string, dataDir: string): Record<string, string> {
+  const file = seedFile(dataDir, keyName(session));
+  if (existsSync(file)) return { INFRAFABRIC_NKEY: file };
+  throw terminal(
+    new FabricError(coordinatorErrors.session_key_missing, `There is no key of ${session} here`),
+  );
+}
+
+/** The node writes it once it is up: an effect that was resumed by its start may be early, and a crashed node left its own. */
+function runOf(dataDir: string): RunFile {
+  try {
+    const run = JSON.parse(readFileSync(join(dataDir, 'run.json'), 'utf8')) as RunFile;
+    if (run.pid === process.pid) return run;
+  } catch (cause) {
+    throw new FabricError(coordinatorErrors.realm_not_up, 'This node is still starting', { cause });
+  }
+  throw new FabricError(coordinatorErrors.realm_not_up, 'This node is still starting');
+}
