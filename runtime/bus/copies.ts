@@ -58,12 +58,11 @@ export async function readCopies(nc: NatsConnection, subjects: Subjects): Promis
   };
 }
 
-export function realmStreams({ streams, buckets }: Subjects): readonly string[] {
-  const { claims, nodes, keys, witness, privacy, objects, tiles } = buckets;
+export function realmStreams({ stored }: Subjects): readonly string[] {
   return [
-    ...Object.values(streams),
-    ...[claims, nodes, keys, witness, privacy].map((bucket) => `KV_${bucket}`),
-    ...[objects, tiles].map((bucket) => `OBJ_${bucket}`),
+    ...stored.streams,
+    ...stored.kv.map((bucket) => `KV_${bucket}`),
+    ...stored.obj.map((bucket) => `OBJ_${bucket}`),
   ];
 }
 

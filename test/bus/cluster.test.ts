@@ -3,7 +3,7 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { RequestError, TimeoutError } from '@nats-io/nats-core';
 import test from 'ava';
 import { raiseReplicas, stepDown } from '#runtime/bus/cluster-admin';
-import { type Copies, type Follower, readCopies, serversOfCopies } from '#runtime/bus/copies';
+import { type Copies, type Follower, readCopies, realmStreams, serversOfCopies } from '#runtime/bus/copies';
 import { hostsOf, serversOf, splitToken, withToken } from '#runtime/bus/servers';
 import { ensureStreams, type StreamOptions } from '#runtime/bus/streams';
 import { Subjects } from '#runtime/bus/subjects';
@@ -85,7 +85,7 @@ test('in a cluster of three, all that a realm keeps has three copies from the fi
   const jsm = await jetstreamManager(nc);
   const copies: Record<string, number> = {};
   for await (const { config } of jsm.streams.list()) copies[config.name] = config.num_replicas;
-  t.is(Object.keys(copies).length, 10);
+  t.deepEqual(Object.keys(copies).sort(), [...realmStreams(subjects)].sort(), 'commands look at all of them');
   t.deepEqual([...new Set(Object.values(copies))], [3], JSON.stringify(copies));
 });
 
@@ -110,7 +110,7 @@ test('a realm with one copy gets three while it takes messages, keeps them at ev
   // A publish in the moment of the change may go unanswered; under its id it is stored once.
   for (let n = 0; n < 50; n += 1)
     await stored(() => js.publish('if.log.0', `${n}`, { msgID: `m${n}`, timeout: 500 }));
-  t.is((await raised).length, 10);
+  t.is((await raised).length, realmStreams(subjects).length);
   const jsm = await jetstreamManager(nc);
   t.is((await jsm.streams.info('IF_LOG')).state.messages, 51);
   t.deepEqual(await raiseReplicas(nc, subjects, 3, { timeoutMs: 20_000 }), []);
