@@ -1,9 +1,11 @@
 /** The coordinator's client over the ordinary client: claims with leases, tasks, sessions, swarms. */
 
 import { Subjects } from '#runtime/bus/subjects';
+import { systemClock } from '#runtime/bus/system';
 import { askedLeases } from '#runtime/claims/asked-leases';
 import type { LeaseKeys } from '#runtime/claims/lease-store';
 import { natsLeases } from '#runtime/claims/nats-leases';
+import { patientKeys } from '#runtime/claims/patient-keys';
 import type { Client } from '#runtime/client/client';
 import { isActorId, isActorType } from '#schemas/address';
 import { BOARD_DEFAULT, BOARD_TYPE, type BoardReply } from '#schemas/board';
@@ -96,7 +98,7 @@ class Coordinator implements CoordinatorClient {
     const isOutside = client.connection.info?.tls_required === true;
     const isBucket = (options.leases ?? (isOutside ? 'node' : 'bucket')) === 'bucket';
     this.#leases = new Leases({
-      store: () => this.#store(isBucket),
+      store: this.#store(isBucket),
       keyOf: (actor) => (isBucket ? this.#subjects.leaseKey(actor) : actor),
       holder: this.as,
       leaseMs: this.#leaseMs,
@@ -387,9 +389,10 @@ class Coordinator implements CoordinatorClient {
     return () => subscription.unsubscribe();
   }
 
-  async #store(isBucket: boolean): Promise<LeaseKeys> {
+  #store(isBucket: boolean): LeaseKeys {
     const { connection } = this.#client;
-    if (isBucket) return await natsLeases(connection, this.#subjects.buckets.leases);
+    if (isBucket)
+      return patientKeys(() => natsLeases(connection, this.#subjects.buckets.leases), systemClock);
     return askedLeases(connection, (address) => this.#subjects.lease(address), this.as);
   }
 

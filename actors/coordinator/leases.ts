@@ -15,7 +15,7 @@ import type { Logger } from '#runtime/shard/ports';
 const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 export interface ClaimsOptions {
-  readonly store: () => Promise<LeaseKeys>;
+  readonly store: LeaseKeys;
   /** Name of an actor's lease in the store. */
   readonly keyOf: (actor: string) => string;
   /** Address of the worker. */
@@ -26,7 +26,6 @@ export interface ClaimsOptions {
 export class Leases implements AsyncDisposable {
   readonly #options: ClaimsOptions;
   readonly #held = new Map<string, Lease>();
-  #store: Promise<LeaseKeys> | undefined;
 
   constructor(options: ClaimsOptions) {
     this.#options = options;
@@ -38,12 +37,12 @@ export class Leases implements AsyncDisposable {
 
   /** Takes the lease on an actor; undefined where another has it. `isStillOurs` is C2. */
   async take(actor: string, isStillOurs: () => Promise<boolean>): Promise<Lease | undefined> {
-    return this.#keep(actor, await acquireLease(await this.#lease(actor, isStillOurs)));
+    return this.#keep(actor, await acquireLease(this.#lease(actor, isStillOurs)));
   }
 
   /** Goes on with a lease whose row names us; undefined where there is none. */
   async adopt(actor: string, isStillOurs: () => Promise<boolean>): Promise<Lease | undefined> {
-    const options = await this.#lease(actor, isStillOurs);
+    const options = this.#lease(actor, isStillOurs);
     const row = await options.store.get(options.key);
     if (row === undefined) return undefined;
     const { holder, nonce } = readClaim(row);
@@ -69,11 +68,10 @@ export class Leases implements AsyncDisposable {
     this.#held.clear();
   }
 
-  async #lease(actor: string, isStillOurs: () => Promise<boolean>): Promise<LeaseOptions> {
+  #lease(actor: string, isStillOurs: () => Promise<boolean>): LeaseOptions {
     const { store, keyOf, holder, leaseMs } = this.#options;
-    this.#store ??= store();
     return {
-      store: await this.#store,
+      store,
       key: keyOf(actor),
       holder,
       ttlMs: leaseMs,

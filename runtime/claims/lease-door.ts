@@ -13,8 +13,9 @@ import type { DriverRealm } from '#runtime/effects/driver';
 import { FabricError, toWireError } from '#schemas/fabric-error';
 import { claimErrors } from './errors.ts';
 import { holderOf } from './lease.ts';
-import type { LeaseStore } from './lease-store.ts';
+import type { LeaseKeys } from './lease-store.ts';
 import { natsLeases } from './nats-leases.ts';
+import { patientKeys } from './patient-keys.ts';
 
 /** Nodes that share the work. */
 const QUEUE = 'lease-door';
@@ -34,9 +35,9 @@ const requestSchema = z.discriminatedUnion('op', [
 export type LeaseRequest = z.infer<typeof requestSchema>;
 
 export async function openLeaseDoor(realm: DriverRealm): Promise<AsyncDisposable> {
-  const { nc, subjects, senders, logger } = realm;
+  const { nc, subjects, senders, clock, logger } = realm;
   const guard = new ReplyGuard(subjects.prefix, logger);
-  let store: LeaseStore | undefined;
+  const keys = patientKeys(() => natsLeases(nc, subjects.buckets.leases), clock);
 
   async function answer(m: Msg): Promise<object> {
     const key = subjects.leaseKey(addressOfTail(m.subject));
@@ -45,8 +46,7 @@ export async function openLeaseDoor(realm: DriverRealm): Promise<AsyncDisposable
       throw new FabricError(claimErrors.lease_bad_request, parsed.error.issues[0]?.message ?? 'no request');
     }
     const by = senders.ofAsk(readHeaders(m)) ?? '';
-    store ??= await natsLeases(nc, subjects.buckets.leases);
-    return await perform(store, key, by, parsed.data);
+    return await perform(keys, key, by, parsed.data);
   }
 
   const subscription = nc.subscribe(subjects.reach.leases(), {
@@ -67,7 +67,7 @@ export async function openLeaseDoor(realm: DriverRealm): Promise<AsyncDisposable
 }
 
 /** D2. */
-async function perform(store: LeaseStore, key: string, by: string, request: LeaseRequest): Promise<object> {
+async function perform(store: LeaseKeys, key: string, by: string, request: LeaseRequest): Promise<object> {
   switch (request.op) {
     case 'get':
       return { row: await store.get(key) };
@@ -84,7 +84,7 @@ async function perform(store: LeaseStore, key: string, by: string, request: Leas
   }
 }
 
-async function checkHolder(store: LeaseStore, key: string, by: string): Promise<void> {
+async function checkHolder(store: LeaseKeys, key: string, by: string): Promise<void> {
   const row = await store.get(key);
   if (row !== undefined && holderOf(row) !== by) throw notYours(key, by);
 }

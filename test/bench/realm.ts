@@ -27,6 +27,8 @@ export interface RealmOptions {
 
 export interface Realm extends AsyncDisposable {
   readonly client: Client;
+  /** Where further clients connect. */
+  readonly address: { readonly url: string; readonly token?: string };
   readonly node: Measured;
   /** Its nats-server; undefined off Linux. */
   readonly serverPid: number | undefined;
@@ -58,6 +60,9 @@ export async function startRealm(options: RealmOptions): Promise<Realm> {
     get client() {
       return session.client;
     },
+    get address() {
+      return session.address;
+    },
     get node() {
       return session.node;
     },
@@ -81,6 +86,7 @@ export async function startRealm(options: RealmOptions): Promise<Realm> {
 interface Session {
   readonly node: Measured;
   readonly client: Client;
+  readonly address: Realm['address'];
   readonly serverPid: number | undefined;
   readonly lines: LogLine[];
   close(): Promise<void>;
@@ -119,7 +125,8 @@ async function open(
   owned.defer(() => client.close());
   const serverPid = serverBelow(node.pid);
   const kept = owned.move();
-  return { node, client, serverPid, lines, close: () => kept.disposeAsync() };
+  const address = { url: run.url, ...(run.token !== undefined && { token: run.token }) };
+  return { node, client, address, serverPid, lines, close: () => kept.disposeAsync() };
 }
 
 /** Written once the node is up. */
@@ -142,6 +149,9 @@ function configOf({ durability, shards, limits = {}, config = [] }: RealmOptions
     'kinds:',
     '  counter: { machine: counter, spawnOnMessage: true, door: open }',
     `  relay: { machine: "${MACHINES}#relay", spawnOnMessage: true, door: open }`,
+    ...['board', 'session', 'task'].map(
+      (kind) => `  ${kind}: { machine: ${kind}, spawnOnMessage: true, door: open }`,
+    ),
     `  alarm: { machine: "${MACHINES}#alarm", spawnOnMessage: true, door: open }`,
   ];
   return `${lines.join('\n')}\n`;

@@ -23,6 +23,17 @@ const SECTIONS = {
     columns: { ...BESIDE_LIMIT, p50Ratio: 'p50 ratio', shardsOnBusiest: 'shards of the busiest node' },
     picture: '',
   },
+  coordinator: {
+    marks: ['<!-- coordinator -->', '<!-- /coordinator -->'],
+    columns: {
+      opsPerSec: 'claimed/s',
+      p50Ms: 'p50 ms',
+      p99Ms: 'p99 ms',
+      p50OfBare: 'p50 of bare',
+      p99OfBare: 'p99 of bare',
+    },
+    picture: '',
+  },
   failover: {
     marks: ['<!-- failover -->', '<!-- /failover -->'],
     columns: {

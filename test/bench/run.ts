@@ -1,10 +1,11 @@
 /**
- * `npm run bench -- kernel|witness|cluster|failover [--json] [--quick] [--only TEXT]`: a subject beside its limits, in one run. With --json a
+ * `npm run bench -- kernel|witness|cluster|failover|coordinator [--json] [--quick] [--only TEXT]`: a subject beside its limits, in one run. With --json a
  * line per case, otherwise a table at the end. `limit` runs the limit alone; --profile DIR leaves CPU profiles;
  * --page puts the figures into docs/performance.md.
  */
 import { parseArgs } from 'node:util';
 import { asks } from './asks.ts';
+import { coordinator } from './coordinator.ts';
 import { failover } from './failover/failover.ts';
 import { growth } from './growth.ts';
 import { logIndex } from './log-index.ts';
@@ -21,7 +22,7 @@ import { verify } from './verify.ts';
 import { witnessLoad } from './witness-load.ts';
 
 const USAGE =
-  'Usage: npm run bench -- kernel|witness|cluster|failover|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR] [--page]\n';
+  'Usage: npm run bench -- kernel|witness|cluster|failover|coordinator|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR] [--page]\n';
 const FULL = { rounds: 5, roundMs: 3_000, scale: 1 };
 const QUICK = { rounds: 1, roundMs: 500, scale: 0.02 };
 const SUITES = {
@@ -29,6 +30,7 @@ const SUITES = {
   witness: [verify, replay, logIndex, witnessLoad],
   cluster: [growth],
   failover: [failover],
+  coordinator: [coordinator],
   limit: [asks],
 };
 

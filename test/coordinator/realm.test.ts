@@ -1,0 +1,198 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { jetstreamManager } from '@nats-io/jetstream';
+import test from 'ava';
+import { openCoordinator } from '#actors/coordinator/client';
+import type { CoordinatorClient, CoordinatorOptions, TaskNews } from '#actors/coordinator/types';
+import { Subjects } from '#runtime/bus/subjects';
+import { askedLeases } from '#runtime/claims/asked-leases';
+import type { Client } from '#runtime/client/client';
+import { TestRealm } from '../rig/realm.ts';
+
+const WORKER = join(import.meta.dirname, 'worker.ts');
+const LEASE_MS = 2_000;
+const OPEN = { door: 'open', spawnOnMessage: true };
+const KINDS = Object.fromEntries(
+  ['board', 'round', 'session', 'swarm', 'task'].map((kind) => [kind, { machine: kind, ...OPEN }]),
+);
+
+let realm: TestRealm;
+let operator: CoordinatorClient;
+test.before(async () => {
+  realm = await TestRealm.start({ config: { kinds: KINDS, durability: 'relaxed' } });
+  operator = await as('operator/o');
+});
+test.after.always(async () => {
+  await operator?.[Symbol.asyncDispose]();
+  await realm?.[Symbol.asyncDispose]();
+});
+
+async function as(from: string, options: CoordinatorOptions = {}): Promise<CoordinatorClient> {
+  return openCoordinator(await clientOf(from), { leaseMs: LEASE_MS, ...options });
+}
+
+async function clientOf(from: string): Promise<Client> {
+  return await realm.client({ from });
+}
+
+/** The next event of this name of a task. */
+function event(task: string, name: TaskNews['event']): Promise<void> {
+  return new Promise((resolve) => {
+    const unwatch = operator.watch({ task }, (news) => {
+      if (news.event !== name) return;
+      unwatch();
+      resolve();
+    });
+  });
+}
+
+async function won(by: CoordinatorClient, id: string): Promise<number> {
+  const result = await by.claim(id);
+  if (!result.won) throw new Error(result.reason);
+  return result.claim.token;
+}
+
+test.serial('a claimant paused past its lease cannot complete the task that another finished', async (t) => {
+  await operator.addTasks([{ id: 'z' }]);
+  const args = [WORKER, realm.url, realm.token, 'session/zombie', 'z', '1000'];
+  const worker = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const exited = once(worker, 'exit');
+  const lines = createInterface({ input: worker.stdout })[Symbol.asyncIterator]();
+  const line = async (): Promise<unknown> => JSON.parse(String((await lines.next()).value));
+  try {
+    const first = (await line()) as { token: number };
+    const expired = event('z', 'task.expired');
+    worker.kill('SIGSTOP');
+    await expired;
+    const b = await as('session/b');
+    t.true((await won(b, 'z')) > first.token);
+    t.true((await b.complete('z', { deliverable: 'of b' })).accepted);
+    worker.kill('SIGCONT');
+    worker.stdin.write('go on\n');
+    t.like(await line(), { accepted: false, code: 'not_yours' });
+    t.like(await operator.task('z'), { status: 'completed', worker: 'session/b' });
+    await exited;
+  } finally {
+    worker.kill('SIGKILL');
+  }
+});
+
+test.serial('of many who claim at the same moment one wins, whatever they race for', async (t) => {
+  const ids = Array.from({ length: 30 }, (_, n) => `r${n}`);
+  await operator.addTasks(ids.map((id) => ({ id })));
+  const rivals = await Promise.all(Array.from({ length: 8 }, (_, n) => as(`session/r${n}`)));
+  const results = await Promise.all(
+    ids.map((id) => Promise.all(rivals.map(async (rival) => (await rival.claim(id)).won))),
+  );
+  for (const winners of results) t.is(winners.filter(Boolean).length, 1);
+  for (const [n, id] of ids.entries()) {
+    const winner = results[n]?.indexOf(true) ?? 0;
+    t.is((await operator.task(id))?.worker, `session/r${winner}`);
+    t.like(await rivals[winner]?.complete(id), { accepted: true, status: 'completed' });
+  }
+  for (const rival of rivals) await rival[Symbol.asyncDispose]();
+});
+
+test.serial(
+  'the bucket of leases is lost: who is there keeps its task, and who is gone loses it',
+  async (t) => {
+    await operator.addTasks([{ id: 'here' }, { id: 'gone' }]);
+    const here = await as('session/here');
+    const gone = await as('session/gone');
+    const token = await won(here, 'here');
+    const lost = await won(gone, 'gone');
+    await gone[Symbol.asyncDispose]();
+    const expired = event('gone', 'task.expired');
+    const jsm = await jetstreamManager((await clientOf('operator/o')).connection);
+    await jsm.streams.delete('KV_if_leases');
+    await expired;
+    // Longer than a lease after the loss.
+    t.like(await operator.task('here'), { status: 'claimed', worker: 'session/here', token });
+    t.like(await here.progress('here', 10), { accepted: true, token });
+    t.true(await here.renew('here'));
+    const rival = await as('session/rival');
+    t.like(await rival.claim('here'), { won: false });
+    t.true((await won(rival, 'gone')) > lost, 'the new bucket counts from 1, tokens do not');
+    await here[Symbol.asyncDispose]();
+    await rival[Symbol.asyncDispose]();
+  },
+);
+
+test.serial(
+  'a session that crashed comes back to its claims; a task is handed on with its lease',
+  async (t) => {
+    await operator.addTasks([{ id: 'mine' }, { id: 'done' }]);
+    const before = await as('session/c', { leaseMs: 10_000 });
+    t.deepEqual(await before.registerSession({ capabilities: ['x'] }), []);
+    const token = await won(before, 'mine');
+    // Its process is gone: nothing renews, nothing is given back.
+    await before[Symbol.asyncDispose]();
+    const after = await as('session/c', { leaseMs: 10_000 });
+    t.deepEqual(await after.registerSession({ capabilities: ['x'] }), ['mine']);
+    t.like(await after.progress('mine', 50), { accepted: true, token });
+    t.true(await after.heartbeat());
+
+    const taker = await as('session/d');
+    const reply = await after.transfer('mine', 'session/d');
+    t.true(reply.accepted && reply.token > token);
+    t.like(await after.complete('mine'), { accepted: false, code: 'not_yours' });
+    t.true((await taker.adopt('mine')).won);
+    t.true((await taker.complete('mine')).accepted);
+    t.like(await after.session('session/c'), { status: 'idle', tasks: [] });
+    await after.closeSession();
+    t.is((await operator.session('c'))?.status, 'gone');
+    await taker[Symbol.asyncDispose]();
+  },
+);
+
+test.serial('idle sessions are offered work by the realm itself, and by push', async (t) => {
+  const idle = await as('session/idle');
+  const offered = Promise.withResolvers<unknown>();
+  idle.watch({ session: 'idle' }, (news) => {
+    if (news.kind === 'session' && news.event === 'session.offered') offered.resolve(news.details);
+  });
+  await idle.registerSession({ capabilities: ['rare:skill'] });
+  await operator.addTasks([{ id: 'rare', requires: ['rare:skill'], owner: 'idle' }]);
+  t.like(await offered.promise, { task: 'rare', match: 1, filler: false });
+  t.is((await idle.nextFor())[0]?.task.id, 'rare');
+  t.deepEqual((await operator.why('rare'))?.reasons, [
+    'It is free, and meant for session/idle, which is idle.',
+  ]);
+  // A cry for help reaches who can.
+  await operator.addTasks([{ id: 'hard', requires: ['rare:skill'] }]);
+  const worker = await as('session/worker');
+  await won(worker, 'hard');
+  const asked = Promise.withResolvers<unknown>();
+  idle.watch({ session: 'idle' }, (news) => {
+    if (news.event === 'session.help_wanted') asked.resolve(news.kind === 'session' && news.details['task']);
+  });
+  t.true((await worker.askHelp('hard', 'stuck')).accepted);
+  t.is(await asked.promise, 'hard');
+  t.true((await idle.join('hard')).accepted);
+  await idle[Symbol.asyncDispose]();
+  await worker[Symbol.asyncDispose]();
+});
+
+test.serial('who may not write to buckets has a node write its leases, in its own name only', async (t) => {
+  await operator.addTasks([{ id: 'asked' }]);
+  const worker = await as('session/w', { leases: 'node' });
+  const token = await won(worker, 'asked');
+  t.true(await worker.renew('asked'));
+  const client = await clientOf('session/thief');
+  const subjects = new Subjects('if', 1);
+  const thief = askedLeases(client.connection, (address) => subjects.lease(address), 'session/thief');
+  const row = await thief.get('task/asked');
+  t.true((row?.revision ?? 0) >= token);
+  const value = JSON.stringify({ holder: 'session/w', nonce: 'n' });
+  const notYours = { code: 'lease_not_yours' };
+  await t.throwsAsync(thief.remove('task/asked', row?.revision ?? 0), notYours);
+  await t.throwsAsync(thief.update('task/asked', value, row?.revision ?? 0, 1_000), notYours);
+  await t.throwsAsync(thief.create('task/other', value, 1_000), notYours);
+  await t.throwsAsync(thief.create('task/other', 'no json', 1_000), { code: 'lease_bad_request' });
+  await t.throwsAsync(thief.create('task/other', value, 10), { code: 'lease_bad_request' });
+  t.true((await worker.complete('asked')).accepted);
+  t.is(await thief.get('task/asked'), undefined);
+  await worker[Symbol.asyncDispose]();
+});
