@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { jetstreamManager } from '@nats-io/jetstream';
 import test from 'ava';
 import { openCoordinator } from '#actors/coordinator/client';
@@ -11,7 +11,7 @@ import { askedLeases } from '#runtime/claims/asked-leases';
 import type { Client } from '#runtime/client/client';
 import { TestRealm } from '../rig/realm.ts';
 
-const WORKER = join(import.meta.dirname, 'worker.ts');
+const WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url));
 const LEASE_MS = 2_000;
 const OPEN = { door: 'open', spawnOnMessage: true };
 const KINDS = Object.fromEntries(
