@@ -4,7 +4,11 @@ import { errorKinds } from '#schemas/fabric-error';
 export const coordinatorErrors = errorKinds({
   bad_actor: {
     retryable: false,
-    help: 'Name a session, `--as cli`, or an address, `--as operator/ann`.',
+    help: 'Name a session, `--as cli`, or an address, `--as operator/ann`; in a secure realm with a key of its own, --nkey FILE.',
+  },
+  list_refused: {
+    retryable: false,
+    help: 'Sign on with the key of an operator, --nkey FILE; `infrafabric task show ID` works with any key.',
   },
   bad_task: { retryable: false, help: '`infrafabric task add --help` shows what a task may have.' },
   task_unknown: { retryable: false, help: '`infrafabric task list` shows all there are.' },

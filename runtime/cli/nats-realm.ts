@@ -65,7 +65,7 @@ export async function openRealm(
 ): Promise<Realm> {
   const subjects = new Subjects(target.prefix, 1);
   const keys = keyRing();
-  const signOn = await signOnOf(target);
+  const { owner, ...signOn } = await signOnOf(target);
   let client: Client;
   try {
     client = await connect({
@@ -110,6 +110,7 @@ export async function openRealm(
   const realm: Realm = {
     target,
     connection: nc,
+    ...(owner !== undefined && { owner }),
     subjects,
     now: Date.now,
     statuses,
@@ -230,16 +231,25 @@ async function signOnOf({
   nkey,
   ca,
   dataDir,
-}: Target): Promise<{ signOn?: SigningKey; ca?: string }> {
+}: Target): Promise<{ signOn?: SigningKey; ca?: string; owner?: string }> {
   if (secure !== true) return {};
+  const stored = dataDir === undefined ? [] : await storedKeys(dataDir);
   const named = nkey === undefined ? undefined : await readSeedFile(nkey);
-  const key = named === undefined ? await ownKey(nkey, dataDir) : signingKey(named);
-  return { signOn: key, ...(ca !== undefined && { ca: await readFile(ca, 'utf8') }) };
+  const key = named === undefined ? ownKey(nkey, stored, dataDir) : signingKey(named);
+  const owner = stored.find((one) => one.key.kid === key.kid)?.owner;
+  return {
+    signOn: key,
+    ...(owner !== undefined && { owner }),
+    ...(ca !== undefined && { ca: await readFile(ca, 'utf8') }),
+  };
 }
 
-async function ownKey(named: string | undefined, dataDir: string | undefined): Promise<SigningKey> {
-  const stored = named !== undefined || dataDir === undefined ? [] : await storedKeys(dataDir);
-  for (const type of [OPERATOR_TYPE, NODE_TYPE]) {
+function ownKey(
+  named: string | undefined,
+  stored: Awaited<ReturnType<typeof storedKeys>>,
+  dataDir: string | undefined,
+): SigningKey {
+  for (const type of named === undefined ? [OPERATOR_TYPE, NODE_TYPE] : []) {
     const found = stored.find(({ owner }) => owner?.startsWith(`${type}/`) === true);
     if (found !== undefined) return found.key;
   }

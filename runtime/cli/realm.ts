@@ -61,6 +61,8 @@ export interface Letter {
 export interface Realm {
   readonly target: Target;
   readonly connection: NatsConnection;
+  /** Whose key signed on, where that is known here. */
+  readonly owner?: string;
   /** Names of the realm's streams and buckets; the shard count in it is not the realm's. */
   readonly subjects: Subjects;
   /** ms since the epoch. */

@@ -7,6 +7,7 @@ import { type Realm, withRealm } from '#runtime/cli/realm';
 import { Client } from '#runtime/client/client';
 import { isActorId, isActorType } from '#schemas/address';
 import { FabricError } from '#schemas/fabric-error';
+import { NODE_TYPE, OPERATOR_TYPE } from '#schemas/keyring';
 import type { TaskReply } from '#schemas/task';
 import type { TaskView } from '#schemas/task-view';
 import { openCoordinator } from '../client.ts';
@@ -36,8 +37,8 @@ export async function withDesk<T>(
   { options, io }: Run<ActingOptions>,
   use: (desk: OpenDesk) => Promise<T>,
 ): Promise<T> {
-  const as = actingAs(options.as ?? io.env['INFRAFABRIC_AS']);
   return await withRealm<T>(options as CommonOptions, io, async (realm) => {
+    const as = actingAs(options.as ?? io.env['INFRAFABRIC_AS'], realm.owner);
     const clients = new Map<string, Client>();
     const { prefix } = realm.target;
     const shards = await realm.shardCount();
@@ -55,13 +56,25 @@ export async function withDesk<T>(
       realm,
       clientOf,
       say,
-      tasks: () => coordinator.tasks(),
+      tasks: () => listed(coordinator.tasks(), realm.owner),
       task: (id) => coordinator.task(id),
-      sessions: () => coordinator.sessions(),
+      sessions: () => listed(coordinator.sessions(), realm.owner),
       session: (id) => coordinator.session(id),
       addTasks: (tasks) => coordinator.addTasks(tasks),
     });
   });
+}
+
+/** Workers of a secure realm may not ask nodes for everything there is: they get no answer. */
+async function listed<T>(asked: Promise<T>, owner: string | undefined): Promise<T> {
+  try {
+    return await asked;
+  } catch (cause) {
+    if (!isBound(owner) || !(cause instanceof FabricError) || cause.code !== 'realm_unreachable') throw cause;
+    throw new FabricError(coordinatorErrors.list_refused, `The key of ${owner} may not list what there is`, {
+      cause,
+    });
+  }
 }
 
 /** Says something to a task in the name of whoever acts, under the token of the claim where it is theirs. */
@@ -110,13 +123,25 @@ function helpOf(code: string, id: string, as: string): string {
   }
 }
 
-/** `cli` → `session/cli`; by default the person at the terminal. Throws `bad_actor`. */
-function actingAs(as: string | undefined): string {
-  const address =
-    as === undefined || as === '' ? `operator/${userName()}` : as.includes('/') ? as : `session/${as}`;
+/** `cli` → `session/cli`; by default whose key signed on, or the person at the terminal. Throws `bad_actor`. */
+function actingAs(as: string | undefined, owner: string | undefined): string {
+  const byDefault =
+    owner === undefined || owner.startsWith(`${NODE_TYPE}/`) ? `operator/${userName()}` : owner;
+  const address = as === undefined || as === '' ? byDefault : as.includes('/') ? as : `session/${as}`;
   const slash = address.indexOf('/');
-  if (isActorType(address.slice(0, slash)) && isActorId(address.slice(slash + 1))) return address;
-  throw new FabricError(coordinatorErrors.bad_actor, `"${as ?? address}" cannot act`);
+  if (!isActorType(address.slice(0, slash)) || !isActorId(address.slice(slash + 1)))
+    throw new FabricError(coordinatorErrors.bad_actor, `"${as ?? address}" cannot act`);
+  // The realm believes the key: with another name a command would look for what is not its own.
+  if (isBound(owner) && address !== owner)
+    throw new FabricError(
+      coordinatorErrors.bad_actor,
+      `The key is that of ${owner}: it cannot act as ${address}`,
+    );
+  return address;
+}
+
+function isBound(owner: string | undefined): owner is string {
+  return owner !== undefined && ![OPERATOR_TYPE, NODE_TYPE].includes(owner.slice(0, owner.indexOf('/')));
 }
 
 function userName(): string {
