@@ -90,8 +90,6 @@ export function natsLog(
       try {
         for await (const m of messages) {
           if (m.seq > throughSeq) return;
-          // The reader may be with a server that lags behind: what begins past its end begins at its end.
-          if (m.seq <= afterSeq) continue;
           yield { seq: m.seq, bytes: m.data };
           // Nothing of this shard may stand at `throughSeq` itself.
           if (m.seq === throughSeq || m.info.pending === 0) return;

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createConnection } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
 import { DiscardPolicy, jetstream, jetstreamManager, StorageType } from '@nats-io/jetstream';
 import { headers, type NatsConnection } from '@nats-io/nats-core';
 import test from 'ava';
@@ -9,6 +10,7 @@ import { type AskRoute, natsAsks, openAskRouter } from '#runtime/bus/nats-asks';
 import { natsBlobs } from '#runtime/bus/nats-blobs';
 import { mailOf, natsInbox } from '#runtime/bus/nats-inbox';
 import { natsLog } from '#runtime/bus/nats-log';
+import { natsLogReader } from '#runtime/bus/nats-log-reader';
 import { natsOutbox } from '#runtime/bus/nats-outbox';
 import { isAnswerable } from '#runtime/bus/reply-guard';
 import { ensureStreams, type StreamOptions } from '#runtime/bus/streams';
@@ -138,6 +140,36 @@ test('the log takes one commit after the one named, and fences every other', asy
   t.deepEqual([head?.seq, text(head?.bytes)], [3, 'b']);
   t.is(text((await log.get(1))?.bytes), 'a');
   t.is(await log.get(99), undefined);
+});
+
+test('what begins past the end of a server, as of one that lags behind, begins there and not before', async (t) => {
+  await using bus = await Bus.open();
+  const [log, other] = [await bus.log(1), await bus.log(2)];
+  let seq = 0;
+  const append = async (): Promise<void> => {
+    const result = await log.append(bytes(`c${seq + 1}`), seq);
+    if (result.kind === 'appended') seq = result.seq;
+  };
+  await append();
+  // As behind the leader: what is asked for is not here yet.
+  const reading = collect(log, 4, 5);
+  const stop = new AbortController();
+  const reader = await natsLogReader(bus.nc, bus.subjects);
+  const followed = (async () => {
+    const seen: number[] = [];
+    for await (const batch of reader.follow(5, stop.signal)) {
+      seen.push(...batch.map((message) => message.seq));
+      if (seen.includes(6)) return seen;
+    }
+    return seen;
+  })();
+  const jsm = await jetstreamManager(bus.nc);
+  while ((await jsm.streams.info(bus.subjects.streams.log)).state.consumer_count < 2) await turn();
+  for (let n = 0; n < 4; n += 1) await append();
+  await other.append(bytes('other shard'), 0);
+  t.deepEqual(await reading, ['5:c5']);
+  t.deepEqual(await followed, [5, 6]);
+  stop.abort();
 });
 
 test('of concurrent appends after one commit exactly one is stored', async (t) => {
