@@ -16,6 +16,7 @@ import { encode } from '#runtime/bus/codec';
 import { bodyHash, bodyName } from '#runtime/shard/bodies';
 import type { BlobStore, DeadLetter, Logger, Outbox } from '#runtime/shard/ports';
 import { isActorId, isActorType } from '#schemas/address';
+import { eventHeaders } from './live-event.ts';
 import type { Subjects } from './subjects.ts';
 
 const encoder = new TextEncoder();
@@ -87,7 +88,9 @@ export function natsOutbox({ nc, subjects, blobs, logger }: OutboxDeps): Outbox 
 
     event(actor, name, body) {
       if (nc.isClosed()) return;
-      nc.publish(subjects.event(actor, name), encoder.encode(JSON.stringify(body) ?? 'null'));
+      nc.publish(subjects.event(actor, name), encoder.encode(JSON.stringify(body) ?? 'null'), {
+        headers: eventHeaders(),
+      });
     },
   };
 }

@@ -4,6 +4,7 @@
  */
 import { type Msg, type NatsConnection, nuid } from '@nats-io/nats-core';
 import type { AnyActorLogic } from 'xstate';
+import { isLiveEvent } from '#runtime/bus/live-event';
 import { stampMessage } from '#runtime/edge/stamp';
 import { fromWireError, type NodeStatus, nodeStatuses } from '#runtime/node/api';
 import { FabricError, type WireError } from '#schemas/fabric-error';
@@ -188,6 +189,7 @@ export class Client {
   /** Live events of the actors that match: `task/P0.1.1`, or a star for any type or any id. Throws `bad_pattern`. */
   watch(pattern: string, options: WatchOptions = {}): AsyncGenerator<LiveEvent, void, undefined> {
     const read = (message: Msg): Omit<LiveEvent, 'missed'> | undefined => {
+      if (!isLiveEvent(message)) return undefined;
       const source = this.#subjects.parseEvent(message.subject);
       return source === undefined ? undefined : { ...source, body: decodeBody(message.data) };
     };

@@ -10,9 +10,13 @@ import anyTest, { type TestFn } from 'ava';
 import { inboxPrefixOf } from '#runtime/access/permissions';
 import { keyedOptions } from '#runtime/access/sign-on';
 import { readHeaders } from '#runtime/bus/message-headers';
+import { natsOutbox } from '#runtime/bus/nats-outbox';
 import { ensureStreams } from '#runtime/bus/streams';
-import { newSeed, signingKey } from '#runtime/edge/sign';
+import { connect as connectClient } from '#runtime/client/node';
+import { newSeed, type SigningKey, signingKey } from '#runtime/edge/sign';
 import { userNkey } from '#runtime/keys/nkey';
+import type { BlobStore } from '#runtime/shard/ports';
+import { silentLogger } from '../rig/nats.ts';
 import { SecureServer } from '../rig/secure.ts';
 
 const TIMEOUT_MS = 5_000;
@@ -246,6 +250,34 @@ test('a reply subject brings nothing where its author may not publish', async (t
     await (await server.connect('operator/olga')).request('if.api.status', '', { timeout: TIMEOUT_MS });
   }
   t.deepEqual(await stored(t.context), before);
+});
+
+test('no answer passes for a live event, wherever its asker has it sent', async (t) => {
+  const { server, node } = t.context;
+  const bob = await connectClient({
+    url: server.url,
+    ca: server.ca,
+    signOn: server.keys.get(BOB) as SigningKey,
+  });
+  const events = bob.watch('agent/bob');
+  const first = events.next();
+  await bob.connection.flush();
+  const alice = await server.connect(ALICE);
+  const wire = bob.connection.subscribe('if.ev.agent.bob.forged', { max: 1 });
+  await bob.connection.flush();
+  alice.publish('if.ask.counter.k1', 'forged', { reply: 'if.ev.agent.bob.forged' });
+  for await (const m of wire)
+    t.is(m.string(), 'answer to forged', 'it comes: the server delivers answers so');
+  const logger = silentLogger;
+  natsOutbox({ nc: node, subjects: server.subjects, blobs: {} as BlobStore, logger }).event(
+    'agent/bob',
+    'real',
+    { type: 'real' },
+  );
+  const { value } = await first;
+  t.is(value?.event, 'real');
+  await events.return();
+  await bob.close();
 });
 
 test('a node hears from the server whose key sent an ask, whatever the sender writes', async (t) => {

@@ -9,6 +9,7 @@ import type { Msg, NatsConnection } from '@nats-io/nats-core';
 import { connect as natsConnect } from '@nats-io/transport-node';
 import anyTest, { type TestFn } from 'ava';
 import { setup } from 'xstate';
+import { eventHeaders } from '#runtime/bus/live-event';
 import { Subjects } from '#runtime/bus/subjects';
 import { type ActorHandle, type Client, connect, fileSequences } from '#runtime/client/node';
 import { clientSubjects } from '#runtime/client/subjects';
@@ -230,7 +231,9 @@ test('A watcher sees live events in order, and is told how many it was too slow 
   const events = client.watch('task/*', { bufferMax: 3 });
   const first = events.next();
   await client.connection.flush();
-  for (let n = 0; n < 6; n += 1) nc.publish('if.ev.task.P0%2E1.task.moved', JSON.stringify({ n }));
+  for (let n = 0; n < 6; n += 1) {
+    nc.publish('if.ev.task.P0%2E1.task.moved', JSON.stringify({ n }), { headers: eventHeaders() });
+  }
   await nc.flush();
   await client.connection.flush();
   const seen = [await first, await events.next(), await events.next()].map((r) => r.value);

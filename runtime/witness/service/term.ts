@@ -1,6 +1,7 @@
 /** One term of the builder, from the lease to its end: opens everything that works on the log then, and closes it. */
 import type { NatsConnection } from '@nats-io/nats-core';
 import { Marks } from '#runtime/archive/mark';
+import { eventHeaders } from '#runtime/bus/live-event';
 import { natsLogReader } from '#runtime/bus/nats-log-reader';
 import type { Subjects } from '#runtime/bus/subjects';
 import { apiRequest } from '#runtime/node/api';
@@ -88,7 +89,9 @@ export class Term {
     const alarm = await Alarm.open({
       store,
       publish: (found) =>
-        nc.publish(subjects.event(WITNESS_ACTOR, 'break'), JSON.stringify({ type: 'break', ...found })),
+        nc.publish(subjects.event(WITNESS_ACTOR, 'break'), JSON.stringify({ type: 'break', ...found }), {
+          headers: eventHeaders(),
+        }),
       raise: async (found) => {
         await apiRequest(nc, subjects.api(`shard.${subjects.shardOf(WITNESS_ACTOR)}.alarm`), found);
       },
