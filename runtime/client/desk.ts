@@ -13,15 +13,11 @@ import { ownInbox } from '#runtime/bus/own-inbox';
 import { FabricError } from '#schemas/fabric-error';
 import { Batches, ROW_CHARS_MAX } from './batches.ts';
 import { clientErrors } from './errors.ts';
-import { RetryTime } from './retry-time.ts';
+import { backoffMs, RetryTime } from './retry-time.ts';
 import { decodeBody, encodeText } from './wire.ts';
 
 /** Precision of deadlines and retries. */
 const TICK_MS = 10;
-const BACKOFF_FIRST_MS = 20;
-const BACKOFF_MS_MAX = 1_000;
-/** Where nobody listens asking costs nobody much, and who takes over should not be waited for longer than needed. */
-const UNHEARD_BACKOFF_MS_MAX = 200;
 /** D4: attempts after the first in one tick. */
 const AGAIN_PER_TICK_MAX = 64;
 const NO_RESPONDERS = 503;
@@ -280,10 +276,9 @@ export class RequestDesk {
       return;
     }
     open.lastError = outcome.error;
-    const isNobody = outcome.error.code === clientErrors.nobody_answers.code;
-    if (isNobody) open.unheard += 1;
-    const maxMs = isNobody ? UNHEARD_BACKOFF_MS_MAX : BACKOFF_MS_MAX;
-    open.attemptAt = performance.now() + backoffMs(open.attempts, maxMs);
+    const { code } = outcome.error;
+    if (code === clientErrors.nobody_answers.code) open.unheard += 1;
+    open.attemptAt = performance.now() + backoffMs(code, open.attempts, Math.random());
   }
 
   #fail(open: Open, error: FabricError): void {
@@ -401,10 +396,4 @@ function timedOut(open: Open, now: number): FabricError {
 
 function aborted(signal: AbortSignal | undefined): FabricError {
   return new FabricError(clientErrors.ask_aborted, 'The caller gave up', { cause: signal?.reason });
-}
-
-/** Doubles per attempt, with jitter of a half either way: callers refused together must not come back together. */
-function backoffMs(attempts: number, maxMs: number): number {
-  const base = Math.min(BACKOFF_FIRST_MS * 2 ** Math.min(attempts - 1, 10), maxMs);
-  return base * (0.5 + Math.random());
 }

@@ -3,7 +3,7 @@ import { headers, type NatsConnection, type Status } from '@nats-io/nats-core';
 import test from 'ava';
 import { soonest } from '#runtime/bus/soonest';
 import { RequestDesk } from '#runtime/client/desk';
-import { RetryTime } from '#runtime/client/retry-time';
+import { backoffMs, RetryTime } from '#runtime/client/retry-time';
 
 test('an answer is waited for as long as answers take, never so short as to ask a node twice that only stands still', (t) => {
   const time = new RetryTime(2_000);
@@ -16,6 +16,14 @@ test('an answer is waited for as long as answers take, never so short as to ask 
   for (let n = 0; n < 50; n += 1) time.observe(n % 2 === 0 ? 300 : 500);
   t.true(time.afterMs(1) > 600, 'a slow realm is given the time it takes');
   t.is(new RetryTime(40).afterMs(1), 40);
+});
+
+test('who is overloaded is left alone for longer and longer; who is away is asked again soon', (t) => {
+  t.is(backoffMs('overloaded', 1, 0.5), 20);
+  t.is(backoffMs('overloaded', 4, 0.5), 160);
+  t.is(backoffMs('overloaded', 20, 0.5), 1_000);
+  for (const code of ['nobody_answers', 'log_unavailable']) t.is(backoffMs(code, 20, 0.5), 200);
+  t.is(backoffMs('overloaded', 1, 0), 10);
 });
 
 /** A connection that notes what is published and tells what it is told to. */
