@@ -42,7 +42,7 @@ const SECTIONS = {
       gapMs: 'gap ms',
       gapMsMax: 'longest',
       leaderAwayMs: 'leader of the log away ms',
-      overLeaderMsMax: 'gap beyond that, longest',
+      afterLeaderMsMax: 'asks waited after its return, longest',
       barePublisherMs: 'bare publisher ms',
     },
     picture:

@@ -1,10 +1,15 @@
-/** Callers on every shard, each with a counter of its own: what was acknowledged is a number that has to follow the last. */
+/**
+ * Callers on every shard, each with a counter of its own: what was acknowledged is a number that has to follow the last.
+ * Beside them, for each shard, asks that begin at an even beat whatever became of those before: who asks in the midst of
+ * an outage waits too.
+ */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Subjects } from '#runtime/bus/subjects';
 import type { Client } from '#runtime/client/node';
 
 const CALLERS_PER_SHARD = 2;
 const THINK_MS = 20;
+const BEAT_MS = 100;
 /** No ask is given up in a run. */
 const ASK_TIMEOUT_MS = 120_000;
 
@@ -26,9 +31,13 @@ export class Asking implements AsyncDisposable {
   constructor(client: Client, subjects: Subjects) {
     this.#client = client;
     this.#shards = subjects.shards;
-    this.#callers = Array.from({ length: subjects.shards * CALLERS_PER_SHARD }, (_, n) =>
-      this.#call(actorOn(subjects, n % subjects.shards, n), n % subjects.shards),
-    );
+    const { shards } = subjects;
+    this.#callers = [
+      ...Array.from({ length: shards * CALLERS_PER_SHARD }, (_, n) =>
+        this.#call(actorOn(subjects, n % shards, `c${n}`), n % shards),
+      ),
+      ...Array.from({ length: shards }, (_, n) => this.#beat(actorOn(subjects, n, `b${n}`), n)),
+    ];
   }
 
   /** Answered asks whose waiting touches the span. */
@@ -60,25 +69,39 @@ export class Asking implements AsyncDisposable {
 
   async #call(actor: string, shard: number): Promise<void> {
     for (let acknowledged = 0; !this.#stopping.signal.aborted; await pause(THINK_MS)) {
-      const from = performance.now();
-      try {
-        const { reply } = await this.#client.ask(actor, { type: 'inc' }, { timeoutMs: ASK_TIMEOUT_MS });
-        this.asked.push({ from, to: performance.now(), shard });
-        const { n } = reply as { readonly n: number };
-        if (n !== acknowledged + 1) this.wrong.push(`${actor} is at ${n} after ${acknowledged} and one more`);
-        acknowledged = n;
-      } catch (thrown) {
-        this.wrong.push(`${actor}: ${String(thrown)}`);
-        return;
-      }
+      const n = await this.#ask(actor, shard);
+      if (n === undefined) return;
+      if (n !== acknowledged + 1) this.wrong.push(`${actor} is at ${n} after ${acknowledged} and one more`);
+      acknowledged = n;
+    }
+  }
+
+  async #beat(actor: string, shard: number): Promise<void> {
+    const asks: Promise<number | undefined>[] = [];
+    for (; !this.#stopping.signal.aborted; await pause(BEAT_MS)) asks.push(this.#ask(actor, shard));
+    const counts = new Set(await Promise.all(asks));
+    const isEach = asks.every((_, n) => counts.has(n + 1));
+    if (!isEach) this.wrong.push(`${actor} did not count to ${asks.length} by ones`);
+  }
+
+  /** What the counter is at; undefined where the ask failed. */
+  async #ask(actor: string, shard: number): Promise<number | undefined> {
+    const from = performance.now();
+    try {
+      const { reply } = await this.#client.ask(actor, { type: 'inc' }, { timeoutMs: ASK_TIMEOUT_MS });
+      this.asked.push({ from, to: performance.now(), shard });
+      return (reply as { readonly n: number }).n;
+    } catch (thrown) {
+      this.wrong.push(`${actor}: ${String(thrown)}`);
+      return undefined;
     }
   }
 }
 
-/** The `nth` of the actors that live in the shard. */
-function actorOn(subjects: Subjects, shard: number, nth: number): string {
+/** An actor that lives in the shard. */
+function actorOn(subjects: Subjects, shard: number, name: string): string {
   for (let n = 0; ; n += 1) {
-    const actor = `counter/c${nth}-${n}`;
+    const actor = `counter/${name}-${n}`;
     if (subjects.shardOf(actor) === shard) return actor;
   }
 }

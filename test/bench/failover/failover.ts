@@ -125,7 +125,13 @@ async function once(site: Site, aim: Scenario['aim']): Promise<Seen> {
 function rowOf(bench: string, seen: readonly Seen[]): Row {
   const gaps = seen.map(({ asked, at }) => Math.max(...asked.filter(({ to }) => to >= at).map(lengthOf)));
   const leaders = seen.map(({ leader }) => lengthOf(leader));
-  const over = gaps.map((gap, n) => gap - (leaders[n] ?? 0));
+  // Who waited when the leader was back, and how much longer.
+  const after = seen.map(({ asked, leader }) =>
+    Math.max(
+      0,
+      ...asked.filter(({ from, to }) => from <= leader.to && to >= leader.to).map(({ to }) => to - leader.to),
+    ),
+  );
   return row(bench, {
     p50Ms: rounded(median(seen.map(({ calmP50Ms }) => calmP50Ms)), 2),
     times: seen.length,
@@ -133,7 +139,7 @@ function rowOf(bench: string, seen: readonly Seen[]): Row {
     gapMsMax: rounded(Math.max(...gaps), 0),
     leaderAwayMs: rounded(median(leaders), 0),
     leaderAwayMsMax: rounded(Math.max(...leaders), 0),
-    overLeaderMsMax: rounded(Math.max(...over), 0),
+    afterLeaderMsMax: rounded(Math.max(...after), 0),
     barePublisherMs: rounded(median(seen.map(({ bare }) => lengthOf(bare))), 0),
   });
 }
