@@ -116,7 +116,7 @@ test('whatever is claimed, lost and done: one holder, growing tokens, and only t
     revision: fc.integer({ min: 1, max: 50 }),
   });
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 40, size: 'max' }), async (steps) => {
       await using world = await World.open();
       await world.add({ id: 'one' });
       let holder: { by: string; token: number } | undefined;
@@ -166,7 +166,7 @@ test('whatever is claimed, lost and done: one holder, growing tokens, and only t
         }
       }
     }),
-    { numRuns: 25 },
+    { numRuns: 20 },
   );
 });
 
