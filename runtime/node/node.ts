@@ -7,7 +7,8 @@ import { Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { AccessKeeper } from '#runtime/access/keeper';
 import { openKinds } from '#runtime/access/users';
-import { realmTile } from '#runtime/archive/open';
+import { openWholeLog, realmTile } from '#runtime/archive/open';
+import { withArchive } from '#runtime/archive/shard-log';
 import { AckMux } from '#runtime/bus/ack-mux';
 import { writePrivateFile } from '#runtime/bus/file';
 import { type AskRoute, natsAsks, openAskRouter } from '#runtime/bus/nats-asks';
@@ -338,7 +339,12 @@ export class Node {
         checkShards: () => checkShards(jsm, subjects),
         addressOf: addressOfTail,
         mailOf: (message) => mailOf(subjects, message),
-        log: natsLog({ nc, jsm, acks, subjects }, shard),
+        log: withArchive(natsLog({ nc, jsm, acks, subjects }, shard), {
+          shard,
+          first: async () => (await jsm.streams.info(subjects.streams.log)).state.first_seq,
+          whole: () => openWholeLog(nc, subjects, process.env),
+          logger: log,
+        }),
         inbox: guarded.inbox,
         admit: guarded.admit,
         onCommit: (commit) => guarded.committed(commit.consumed),

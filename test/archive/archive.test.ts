@@ -8,9 +8,11 @@ import { type ArchiveRun, archiveLog } from '#runtime/archive/archiver';
 import { Marks } from '#runtime/archive/mark';
 import { archiveParts, openWholeLog, realmTile } from '#runtime/archive/open';
 import { openStore } from '#runtime/archive/store';
+import { natsBlobs } from '#runtime/bus/nats-blobs';
 import { natsLogReader } from '#runtime/bus/nats-log-reader';
 import { Subjects } from '#runtime/bus/subjects';
 import type { Client } from '#runtime/client/node';
+import { snapshotPrefix } from '#runtime/shard/snapshot-format';
 import { nodePrimitives } from '#runtime/witness/node-crypto';
 import { formatVerifierKey } from '#runtime/witness/note';
 import { natsWitnessStore } from '#runtime/witness/service/state-store';
@@ -119,6 +121,18 @@ test('old commits move into verified segments, the stream drops them, and everyt
     const second = await run(client, place);
     t.is(second.from, 513);
     t.is((await bytesOf(client)).size, (await log.range()).last);
+
+    // Without a whole snapshot a recovery needs what was dropped, and finds it in the archive.
+    const blobs = await natsBlobs(client.connection, subjects);
+    for (const shard of [0, 1]) {
+      for (const name of await blobs.list(snapshotPrefix(shard))) await blobs.delete(name);
+    }
+    // Cleanly: a server that is killed may show some of what it dropped last again.
+    await realm.down();
+    await realm.up();
+    client = await realm.client();
+    t.true(realm.events.some(({ event }) => event === 'log_read_from_archive'));
+    t.deepEqual((await client.ask('counter/k0', { type: 'get' })).reply, { n: 140 });
     const witness = await natsWitnessStore(client.connection, subjects.buckets.witness);
     t.deepEqual((await witness.breaks()).value, [], 'what is archived is not missing');
 
