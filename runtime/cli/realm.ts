@@ -110,10 +110,16 @@ export interface Realm {
 }
 
 /** Opens the realm that is meant, and lets go of it afterwards. Throws `not_running`, `realm_unreachable`. */
-export async function withRealm<T>(choice: Choice, io: Io, use: (realm: Realm) => Promise<T>): Promise<T> {
+export async function withRealm<T>(
+  choice: Choice,
+  io: Io,
+  use: (realm: Realm) => Promise<T>,
+  /** It connects again for as long as it is used. */
+  stays = false,
+): Promise<T> {
   const target = locate(choice, io);
   const { openRealm } = await import('./nats-realm.ts');
-  await using realm = await openRealm(target, io.env);
+  await using realm = await openRealm(target, io.env, stays);
   try {
     return await Promise.race([use(realm), aborted(io.signal)]);
   } catch (cause) {

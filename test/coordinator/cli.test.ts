@@ -1,5 +1,7 @@
 /** The commands about tasks, against a realm that runs. */
-import { cpSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
@@ -18,7 +20,8 @@ const test = anyTest as TestFn<{ folder: CliFolder }>;
 test.beforeEach(async (t) => {
   const folder = new CliFolder();
   t.context.folder = folder;
-  cpSync('deploy/examples/coordinator.yaml', join(folder.path, 'realm.yaml'));
+  const config = readFileSync('deploy/examples/coordinator.yaml', 'utf8');
+  writeFileSync(join(folder.path, 'realm.yaml'), `${config}\nnats:\n  port: ${await freePort()}\n`);
   cpSync(FIXTURES, folder.path, { recursive: true });
   const { code, out, err } = await folder.run(['up', '--detach']);
   t.is(code, 0, `${out}${err}`);
@@ -27,6 +30,16 @@ test.beforeEach(async (t) => {
 test.afterEach.always(async (t) => {
   await t.context.folder[Symbol.asyncDispose]();
 });
+
+/** One that nobody has, so that a realm that comes again is where it was. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -223,12 +236,17 @@ test('a live board and a mirror at work follow what happens, until Ctrl-C', asyn
   await ok(t, 'task', 'claim', 'A1', '--as', 'cli');
   await screen.until(/claimed \(1\)/);
   await mirror.until(/: 3 files\n/);
-  await ok(t, 'task', 'complete', 'A1', '--as', 'cli');
-  await screen.until(/Nothing is left to do/);
-  await mirror.until(/: 3 files\n[\s\S]*: 3 files\n/);
-
+  await ok(t, 'task', 'progress', 'A1', '50', '--as', 'cli');
+  await screen.until(/in progress \(1\)/);
+  await mirror.until(/(: 3 files\n[\s\S]*){2}/);
   screen.stop();
   t.is(await watching, 130);
+
+  // The realm goes and comes; the mirror stays.
+  await ok(t, 'down');
+  await ok(t, 'up', '--detach');
+  await ok(t, 'task', 'complete', 'A1', '--as', 'cli');
+  await mirror.until(/(: 3 files\n[\s\S]*){3}/);
   mirror.process.kill('SIGINT');
   t.is((await mirror.ended).code, 130);
   const { out } = await folder.shell('git -C team.git show infrafabric/board:BOARD.md');

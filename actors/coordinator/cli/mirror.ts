@@ -46,60 +46,71 @@ export function mirrorCommand(shell: Shell): Command {
   return handle<[string], Options>(shell, withActing(command), async (run, repository) => {
     const { options, io, out } = run;
     const git = await Git.open(resolve(io.cwd, repository), io.env);
-    return await withDesk(run, async (desk) => {
-      const realm = desk.realm.target.realm ?? desk.realm.target.prefix;
-      const { branch, folder, push } = options;
-      const mirror = async (): Promise<Mirrored> =>
-        await mirrorOnce(mirrorFiles(await desk.tasks(), realm), {
-          git,
-          realm,
-          branch,
-          folder,
-          author: { name: 'InfraFabric mirror', email: `mirror@${realm}.invalid` },
-          now: desk.realm.now,
-          ...(push !== undefined && { push }),
-        });
-      let left = '';
-      const told = (done: Mirrored | WireError): void => {
-        if ('code' in done) {
-          out.data({ ok: false, error: done });
-          out.note(`${out.palette.bad(`error[${done.code}]`)}: ${done.message}`);
-          return;
+    return await withDesk(
+      run,
+      async (desk) => {
+        const realm = desk.realm.target.realm ?? desk.realm.target.prefix;
+        const { branch, folder, push } = options;
+        const mirror = async (): Promise<Mirrored> =>
+          await mirrorOnce(mirrorFiles(await desk.tasks(), realm), {
+            git,
+            realm,
+            branch,
+            folder,
+            author: { name: 'InfraFabric mirror', email: `mirror@${realm}.invalid` },
+            now: desk.realm.now,
+            ...(push !== undefined && { push }),
+          });
+        let left = '';
+        const told = (done: Mirrored | WireError): void => {
+          if ('code' in done) {
+            out.data({ ok: false, error: done });
+            out.note(`${out.palette.bad(`error[${done.code}]`)}: ${done.message}`);
+            return;
+          }
+          if (done.left.join() !== left && done.left.length > 0)
+            out.note(`Left to whoever changed them: ${done.left.join(', ')}`);
+          left = done.left.join();
+          if (done.changed.length === 0 && options.once !== true) return;
+          out.data({ ok: true, branch, ...done });
+          const what = done.changed.length === 0 ? 'nothing to change' : plural(done.changed.length, 'file');
+          out.lines([`${branch} ${(done.commit ?? 'no commit').slice(0, 12)}: ${what}`]);
+        };
+        if (options.once === true) {
+          told(await mirror());
+          return EXIT.ok;
         }
-        if (done.left.join() !== left && done.left.length > 0)
-          out.note(`Left to whoever changed them: ${done.left.join(', ')}`);
-        left = done.left.join();
-        if (done.changed.length === 0 && options.once !== true) return;
-        out.data({ ok: true, branch, ...done });
-        const what = done.changed.length === 0 ? 'nothing to change' : plural(done.changed.length, 'file');
-        out.lines([`${branch} ${(done.commit ?? 'no commit').slice(0, 12)}: ${what}`]);
-      };
-      if (options.once === true) {
-        told(await mirror());
-        return EXIT.ok;
-      }
-      await keepMirrored({
-        everyMs: options.every,
-        resyncMs: Math.max(RESYNC_MS, options.every),
-        signal: io.signal,
-        happened: (signal) => nextEvent(desk, signal),
-        mirror,
-        told,
-      });
-      return EXIT.interrupted;
-    });
+        await keepMirrored({
+          everyMs: options.every,
+          resyncMs: Math.max(RESYNC_MS, options.every),
+          signal: io.signal,
+          happened: events(desk),
+          mirror,
+          told,
+        });
+        return EXIT.interrupted;
+      },
+      options.once !== true,
+    );
   });
 }
 
-/** Resolves with the next live event of any task. */
-function nextEvent({ realm }: OpenDesk, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const subscription = realm.connection.subscribe(realm.subjects.eventsOf('task', '*'), {
-      max: 1,
-      callback: () => resolve(),
+/** Gives a function that resolves with the next live event of any task, or once events may have been missed. */
+function events({ realm }: OpenDesk): (signal: AbortSignal) => Promise<void> {
+  const waiting = new Set<() => void>();
+  const wake = (): void => {
+    for (const resolve of waiting) resolve();
+    waiting.clear();
+  };
+  realm.connection.subscribe(realm.subjects.eventsOf('task', '*'), { callback: wake });
+  void (async () => {
+    for await (const { type } of realm.connection.status()) if (type === 'reconnect') wake();
+  })();
+  return (signal) =>
+    new Promise((resolve) => {
+      waiting.add(resolve);
+      signal.addEventListener('abort', () => waiting.delete(resolve), { once: true });
     });
-    signal.addEventListener('abort', () => subscription.unsubscribe(), { once: true });
-  });
 }
 
 /** As git names folders: no slash at either end. */

@@ -36,33 +36,39 @@ export function withActing(command: Command): Command {
 export async function withDesk<T>(
   { options, io }: Run<ActingOptions>,
   use: (desk: OpenDesk) => Promise<T>,
+  stays = false,
 ): Promise<T> {
-  return await withRealm<T>(options as CommonOptions, io, async (realm) => {
-    const as = actingAs(options.as ?? io.env['INFRAFABRIC_AS'], realm.owner);
-    const clients = new Map<string, Client>();
-    const { prefix } = realm.target;
-    const shards = await realm.shardCount();
-    // Clients share the realm's connection: closing one would close it for all.
-    const clientOf = (who: string): Client => {
-      const known = clients.get(who) ?? new Client(realm.connection, { from: who, prefix, shards });
-      clients.set(who, known);
-      return known;
-    };
-    await using coordinator = openCoordinator(clientOf(as));
-    const say = async (address: string, event: Saying, who = as): Promise<TaskReply> =>
-      (await clientOf(who).ask(address, event)).reply as TaskReply;
-    return await use({
-      as,
-      realm,
-      clientOf,
-      say,
-      tasks: () => listed(coordinator.tasks(), realm.owner),
-      task: (id) => coordinator.task(id),
-      sessions: () => listed(coordinator.sessions(), realm.owner),
-      session: (id) => coordinator.session(id),
-      addTasks: (tasks) => coordinator.addTasks(tasks),
-    });
-  });
+  return await withRealm<T>(
+    options as CommonOptions,
+    io,
+    async (realm) => {
+      const as = actingAs(options.as ?? io.env['INFRAFABRIC_AS'], realm.owner);
+      const clients = new Map<string, Client>();
+      const { prefix } = realm.target;
+      const shards = await realm.shardCount();
+      // Clients share the realm's connection: closing one would close it for all.
+      const clientOf = (who: string): Client => {
+        const known = clients.get(who) ?? new Client(realm.connection, { from: who, prefix, shards });
+        clients.set(who, known);
+        return known;
+      };
+      await using coordinator = openCoordinator(clientOf(as));
+      const say = async (address: string, event: Saying, who = as): Promise<TaskReply> =>
+        (await clientOf(who).ask(address, event)).reply as TaskReply;
+      return await use({
+        as,
+        realm,
+        clientOf,
+        say,
+        tasks: () => listed(coordinator.tasks(), realm.owner),
+        task: (id) => coordinator.task(id),
+        sessions: () => listed(coordinator.sessions(), realm.owner),
+        session: (id) => coordinator.session(id),
+        addTasks: (tasks) => coordinator.addTasks(tasks),
+      });
+    },
+    stays,
+  );
 }
 
 /** Workers of a secure realm may not ask nodes for everything there is: they get no answer. */
