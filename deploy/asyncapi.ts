@@ -144,6 +144,20 @@ channel('events', subjects.event(address, 'EVENT'), 'What machines emit. Live on
 });
 operation('events', 'send', 'Core NATS: whoever does not listen misses it.');
 
+channel(
+  'lease',
+  subjects.lease(address),
+  'Has a node write the lease on an actor, for workers that may not write to buckets.',
+  {
+    headers: object({ 'If-From': { ...text, description: 'Address of the worker.' } }),
+    payload: object(
+      { op: { enum: ['create', 'update', 'remove', 'get'] }, value: text, revision: number, ttlMs: number },
+      ['op'],
+    ),
+  },
+);
+operation('lease', 'receive', 'Answered with the revision of what was written.', 'adminReply');
+
 admin('status', 'Every node answers.', {});
 admin('shard.{shard}.list', 'Actors of a shard, in order of address.', {
   type: text,

