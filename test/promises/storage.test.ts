@@ -25,10 +25,11 @@ const COUNTERS = {
 async function fill(
   client: Client,
   padBytes: number,
+  name = `fill-${padBytes}`,
 ): Promise<{ done: number; refusal: FabricError; refused: string }> {
   const pad = 'x'.repeat(padBytes);
   for (let done = 0; done < FILL_MAX; done++) {
-    const id = `fill-${padBytes}-${done}`;
+    const id = `${name}-${done}`;
     try {
       await client.ask('counter/full', { type: 'add', by: 1, pad }, { id, timeoutMs: 1_000 });
     } catch (thrown) {
@@ -59,11 +60,11 @@ test('a full log refuses with a typed, retryable error, also right after a resta
 
   await realm.kill();
   await realm.up();
-  const again = await t.throwsAsync<FabricError>(
-    client.ask('counter/full', { type: 'get' }, { timeoutMs: 1_000 }),
-    { instanceOf: FabricError },
-  );
-  t.true(again.retryable, again.code);
+  // A shard that stalled refused before the last byte was taken: a few may still fit.
+  const again = await fill(client, 0, 'again');
+  done += again.done;
+  refused.push(again.refused);
+  t.true(again.refusal.retryable, again.refusal.code);
 
   const jsm = await jetstreamManager(client.connection);
   await jsm.streams.update('IF_LOG', { max_bytes: 16 * MIB });

@@ -161,8 +161,8 @@ export const BUGS: readonly Bug[] = [
     name: 'dedupe_forgets',
     breaks: 'message ids are not remembered at recovery',
     file: 'runtime/shard/recover.ts',
-    find: '  settle(state, commit, hash, stored.seq);\n  rememberIds(state, commit, stored.seq);',
-    put: '  settle(state, commit, hash, stored.seq);',
+    find: '  rememberIds(state, commit, stored.seq);\n  return parcels;',
+    put: '  return parcels;',
   },
   {
     name: 'dedupe_off_in_flight',
