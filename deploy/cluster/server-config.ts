@@ -1,6 +1,6 @@
 /** Config of one nats-server of a cluster. JSON strings are valid in the server's config language. */
 import { join } from 'node:path';
-import { MAX_PAYLOAD_BYTES } from '#runtime/bus/server';
+import { MAX_PAYLOAD_BYTES, SIGN_ON_SECONDS } from '#runtime/bus/server';
 
 /** What may wait for one client before the server drops it as too slow: every shard of a node reads ahead on one connection. */
 const MAX_PENDING_BYTES = 256 * 1024 * 1024;
@@ -39,7 +39,7 @@ server_name: ${quote(server.name)}
 pid_file: ${quote(pidFile(server))}
 max_payload: ${MAX_PAYLOAD_BYTES}
 max_pending: ${MAX_PENDING_BYTES}
-authorization { token: ${quote(plan.token)} }
+authorization { token: ${quote(plan.token)}, timeout: ${SIGN_ON_SECONDS} }
 jetstream {
   store_dir: ${quote(join(server.folder, 'jetstream'))}
   max_file_store: ${FILE_STORE_MAX}

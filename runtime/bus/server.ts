@@ -29,6 +29,8 @@ export const EMBEDDED_NAME = 'infrafabric';
 export const MAX_PAYLOAD_BYTES = 8 * 1024 * 1024;
 /** What may wait for one client before the server drops it as too slow: every shard of a node reads ahead on one connection. */
 const MAX_PENDING_BYTES = 256 * 1024 * 1024;
+/** The server's own two seconds end clients on a machine that is merely busy. */
+export const SIGN_ON_SECONDS = 10;
 /** A server with gigabytes to check may take this long before it is ready. */
 const READY_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 10_000;
@@ -268,7 +270,8 @@ server_name: ${quote(EMBEDDED_NAME)}
 pid_file: ${quote(join(dataDir, PID_FILE))}
 max_payload: ${MAX_PAYLOAD_BYTES}
 max_pending: ${MAX_PENDING_BYTES}
-${token === undefined ? `include "./${ACCOUNTS_FILE}"` : `authorization { token: ${quote(token)} }`}
+authorization { timeout: ${SIGN_ON_SECONDS}${token === undefined ? '' : `, token: ${quote(token)}`} }
+${token === undefined ? `include "./${ACCOUNTS_FILE}"` : ''}
 jetstream {
   store_dir: ${quote(join(dataDir, 'jetstream'))}
   max_file_store: ${FILE_STORE_MAX}
