@@ -2,9 +2,11 @@
 import { extname, join } from 'node:path';
 import { approval } from '#machines/approval';
 import { board } from '#machines/board';
+import { budget } from '#machines/budget';
 import { counter } from '#machines/counter';
 import { journal } from '#machines/journal';
 import { keyring } from '#machines/keyring';
+import { ledger } from '#machines/ledger';
 import { redaction } from '#machines/redaction';
 import { round } from '#machines/round';
 import { runner } from '#machines/runner';
@@ -22,14 +24,17 @@ import { doorCommands } from './coordinator/cli/doors.ts';
 import { digestDriver } from './coordinator/digest-driver.ts';
 import { matchDriver } from './coordinator/match-driver.ts';
 import { sessionProcessDriver } from './coordinator/session-process.ts';
+import { calendarDriver } from './governor/calendar-driver.ts';
 
 export const builtins: Builtins = {
   machines: [
     approval,
     board,
+    budget,
     counter,
     journal,
     keyring,
+    ledger,
     redaction,
     round,
     runner,
@@ -40,6 +45,7 @@ export const builtins: Builtins = {
     witness,
   ],
   drivers: {
+    calendar: calendarDriver,
     digest: digestDriver,
     http: httpDriver,
     lease: leaseDriver,

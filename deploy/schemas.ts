@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { z } from 'zod';
 import { boardActionSchema } from '#schemas/board';
+import { accountViewSchema, ledgerActionSchema } from '#schemas/budget';
 import { submissionSchema } from '#schemas/completion';
 import { realmConfigSchema } from '#schemas/config';
 import { ifMessageSchema } from '#schemas/if-message';
@@ -23,6 +24,8 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'session-action': sessionActionSchema,
   'session-view': sessionViewSchema,
   'board-action': boardActionSchema,
+  account: accountViewSchema,
+  'ledger-action': ledgerActionSchema,
   'swarm-template': swarmTemplateSchema,
   'swarm-action': swarmActionSchema,
   'supervisor-spec': supervisorSpecSchema,

@@ -1,0 +1,286 @@
+/** Reservations: made, extended, committed, refunded, expired. */
+import {
+  type Amounts,
+  type Degrade,
+  type LedgerAction,
+  type LedgerReply,
+  RESERVATIONS_MAX,
+  type Shortage,
+} from '#schemas/budget';
+import { formatMoney } from '#schemas/money';
+import { type Change, refuse, steers, type Who, withAccounts } from './change.ts';
+import {
+  type Account,
+  type LedgerContext,
+  NOTHING,
+  pathOf,
+  type Reservation,
+  type Settled,
+} from './context.ts';
+import { booked, held, loadOf, shortageOf } from './room.ts';
+import { rowOf, rowsOf, withoutRow, withRow } from './table.ts';
+
+export const LEASE = 'lease';
+/** Ends that are remembered, in each of the 64 parts of the table: some hundred, for repeated asks. */
+const SETTLED_PART_MAX = 8;
+/** Those that expired are fewer, and their work may come late. */
+const EXPIRED_PART_MAX = 16;
+
+type Of<Name extends LedgerAction['action']> = Extract<LedgerAction, { action: Name }>;
+
+/** B1, B3. */
+export function reserve(context: LedgerContext, action: Of<'reserve'>, who: Who): Change {
+  const { id, account, amount, leaseMs } = action;
+  const open = rowOf(context.reservations, id);
+  if (open !== undefined) return again(context, open, action, who);
+  const ended = rowOf(context.settled, id) ?? rowOf(context.expired, id);
+  if (ended !== undefined) return refuse('reservation_settled', `${id} was ${ended.how} before`);
+  const path = pathOf(context, account);
+  if (path === undefined)
+    return refuse('unknown_account', `there is no account ${account} in ${context.tree}`);
+  if (context.reservationCount >= RESERVATIONS_MAX)
+    return refuse('too_many_reservations', `${RESERVATIONS_MAX} reservations are open`);
+  const short = shortageOf(path, amount, context.currency);
+  if (short !== undefined) return refused(context, path, short, action, who);
+  const reservation: Reservation = { id, account, amount, by: who.by, expiresAt: who.at + leaseMs };
+  const holding = path.map((one) => held(one, amount));
+  const { accounts, mail } = withAccounts(context, holding, 'alert');
+  const patch = {
+    accounts,
+    reservations: withRow(context.reservations, reservation),
+    reservationCount: context.reservationCount + 1,
+  };
+  return {
+    patch: { ...patch, ...dueBy(context, reservation.expiresAt) },
+    mail,
+    ...timerBy(context, reservation.expiresAt, who.at),
+    answer: granted(reservation, degradeOf(holding)),
+  };
+}
+
+/** B4: its answer was lost. */
+function again(
+  context: LedgerContext,
+  open: Reservation,
+  { account, amount }: Of<'reserve'>,
+  { by }: Who,
+): Change {
+  const { micros, tokens } = open.amount;
+  const isSame = open.account === account && micros === amount.micros && tokens === amount.tokens;
+  if (open.by !== by || !isSame)
+    return refuse('reservation_differs', `${open.id} is ${open.by}’s, of ${open.account}: take another id`);
+  return { answer: granted(open, degradeOf(pathOf(context, open.account) ?? [])) };
+}
+
+export function extend(context: LedgerContext, action: Of<'extend'>, who: Who): Change {
+  const open = rowOf(context.reservations, action.id);
+  const wrong = open === undefined ? gone(context, action.id) : notIts(open, who);
+  if (open === undefined || wrong !== undefined) return wrong ?? gone(context, action.id);
+  const reservation = { ...open, expiresAt: Math.max(open.expiresAt, who.at + action.leaseMs) };
+  return {
+    patch: { reservations: withRow(context.reservations, reservation) },
+    answer: granted(reservation, null),
+  };
+}
+
+/** B2, B4, B5. */
+export function commit(context: LedgerContext, action: Of<'commit'>, who: Who): Change {
+  const { id, amount } = action;
+  const open = rowOf(context.reservations, id);
+  const expired = open === undefined ? rowOf(context.expired, id) : undefined;
+  const held = open ?? expired;
+  if (held === undefined) {
+    const ended = rowOf(context.settled, id);
+    const isSame = ended?.amount.micros === amount.micros && ended.amount.tokens === amount.tokens;
+    if (ended?.how === 'committed' && ended.by === who.by && isSame)
+      return { answer: { accepted: true, settled: viewOf(ended) } };
+    return gone(context, id);
+  }
+  const wrong = notIts(held, who);
+  if (wrong !== undefined) return wrong;
+  const path = pathOf(context, held.account);
+  // An account closes only when nothing of it is open; what expired may outlive it.
+  if (path === undefined) return refuse('unknown_account', `the account ${held.account} was closed`);
+  const reserved = open === undefined ? NOTHING : open.amount;
+  const books = path.map((account) => booked(account, reserved, amount, who.at));
+  const isOver = books.some((account, n) => {
+    const before = path[n]?.over ?? NOTHING;
+    return account.over.micros > before.micros || account.over.tokens > before.tokens;
+  });
+  const isWithin = amount.micros <= reserved.micros && amount.tokens <= reserved.tokens;
+  const { accounts, mail } = withAccounts(context, books, 'alert');
+  const settled: Settled = { id, account: held.account, how: 'committed', amount, by: held.by };
+  const outcome = isWithin ? 'within' : isOver ? 'over' : 'more';
+  return {
+    patch: {
+      accounts,
+      ...closing(context, open, settled),
+      ...(expired !== undefined && { expired: withoutRow(context.expired, id) }),
+    },
+    mail,
+    answer: {
+      accepted: true,
+      settled: viewOf(settled),
+      outcome,
+      ...(expired !== undefined && { late: true }),
+    },
+    ...((isOver || expired !== undefined) && {
+      log: {
+        severity: isOver ? 'HIGH' : 'WARN',
+        message: {
+          type: isOver ? 'budget_overrun' : 'late_commit',
+          reservation: id,
+          account: held.account,
+          by: who.by,
+          reserved,
+          spent: amount,
+        },
+      },
+    }),
+  };
+}
+
+/** B4. */
+export function refund(context: LedgerContext, action: Of<'refund'>, who: Who): Change {
+  const { id } = action;
+  const open = rowOf(context.reservations, id);
+  if (open === undefined) {
+    const ended = rowOf(context.settled, id) ?? rowOf(context.expired, id);
+    if (ended !== undefined && ended.how !== 'committed' && ended.by === who.by)
+      return { answer: { accepted: true, settled: viewOf(ended) } };
+    return gone(context, id);
+  }
+  const wrong = notIts(open, who);
+  if (wrong !== undefined) return wrong;
+  const settled: Settled = { id, account: open.account, how: 'refunded', amount: open.amount, by: open.by };
+  return {
+    patch: { ...released(context, [open], who.at), ...closing(context, open, settled) },
+    answer: { accepted: true, settled: viewOf(settled) },
+  };
+}
+
+/** B6: leases that have run out. */
+export function expire(context: LedgerContext, at: number): Change {
+  const all = rowsOf(context.reservations);
+  const due = all.filter(({ expiresAt }) => expiresAt <= at);
+  let { reservations, expired } = context;
+  for (const open of due) {
+    reservations = withoutRow(reservations, open.id);
+    const { id, account, amount, by } = open;
+    expired = withRow(expired, { id, account, amount, by, how: 'expired' } as const, EXPIRED_PART_MAX);
+  }
+  const next = all.reduce<number | null>(
+    (soonest, { expiresAt }) =>
+      expiresAt > at && (soonest === null || expiresAt < soonest) ? expiresAt : soonest,
+    null,
+  );
+  return {
+    patch: {
+      ...released(context, due, at),
+      reservations,
+      reservationCount: context.reservationCount - due.length,
+      expired,
+      leaseDue: next,
+    },
+    ...(next !== null && { timers: [{ id: LEASE, delayMs: next - at }] }),
+    ...(due.length > 0 && {
+      log: {
+        severity: 'WARN',
+        message: {
+          type: 'reservations_expired',
+          count: due.length,
+          first: due.slice(0, 20).map(({ id, account, by, amount }) => ({ id, account, by, ...amount })),
+        },
+      },
+    }),
+  };
+}
+
+/** Accounts without what these reservations held. Nothing is spent by it, so nobody is alerted. */
+function released(
+  context: LedgerContext,
+  reservations: readonly Reservation[],
+  at: number,
+): Pick<LedgerContext, 'accounts'> {
+  let { accounts } = context;
+  for (const { account, amount } of reservations) {
+    for (const one of pathOf({ ...context, accounts }, account) ?? [])
+      accounts = withRow(accounts, booked(one, amount, NOTHING, at));
+  }
+  return { accounts };
+}
+
+function closing(context: LedgerContext, open: Reservation | undefined, settled: Settled) {
+  return {
+    settled: withRow(context.settled, settled, SETTLED_PART_MAX),
+    ...(open !== undefined && {
+      reservations: withoutRow(context.reservations, open.id),
+      reservationCount: context.reservationCount - 1,
+    }),
+  };
+}
+
+function gone(context: LedgerContext, id: string): Change {
+  const ended = rowOf(context.settled, id) ?? rowOf(context.expired, id);
+  if (ended === undefined)
+    return refuse('unknown_reservation', `${context.tree} knows no reservation ${id}, or no longer`);
+  return refuse('reservation_settled', `${id} was ${ended.how} before, with ${text(ended.amount, context)}`);
+}
+
+function notIts({ id, by }: Reservation | Settled, who: Who): Change | undefined {
+  if (by === who.by || steers(who.by)) return undefined;
+  return refuse('budget_not_permitted', `${id} is a reservation of ${by}, not of ${who.by}`);
+}
+
+function refused(
+  context: LedgerContext,
+  path: readonly Account[],
+  short: NonNullable<ReturnType<typeof shortageOf>>,
+  { account }: Of<'reserve'>,
+  { by }: Who,
+): Change {
+  const { isFinal, isTooSmall, ...shortage } = short;
+  const empty = path.find(({ id }) => id === shortage.account);
+  const usedUp = isFinal && !isTooSmall && empty !== undefined && empty.level < 100;
+  const code = isTooSmall ? 'budget_too_small' : 'budget_exhausted';
+  const change = refuse(code, words(shortage, account, by), shortage);
+  if (!usedUp) return change;
+  const { accounts, mail } = withAccounts(context, [empty], 'refused', { usedUp: empty.id });
+  return { ...change, patch: { accounts }, mail };
+}
+
+function words({ account, measure, asked, left, limit, currency }: Shortage, of: string, by: string): string {
+  const unit = (n: number): string =>
+    measure === 'micros' ? `${formatMoney(n)} ${currency}` : `${n} tokens`;
+  const where = account === of ? `budget ${account}` : `budget ${account}, above ${of},`;
+  return `${by} asks for ${unit(asked)} of ${of}: ${where} has ${unit(left)} left of ${unit(limit)}`;
+}
+
+function text({ micros, tokens }: Amounts, { currency }: LedgerContext): string {
+  return `${formatMoney(micros)} ${currency} and ${tokens} tokens`;
+}
+
+/** The advice of the lowest account that is full enough to give one. */
+function degradeOf(path: readonly Account[]): Degrade | null {
+  return (
+    path.find((account) => account.degrade !== null && loadOf(account) >= account.degrade.at)?.degrade ?? null
+  );
+}
+
+function granted({ by: _, ...reservation }: Reservation, degrade: Degrade | null): LedgerReply {
+  return { accepted: true, reservation, degrade };
+}
+
+function viewOf({ by: _, ...settled }: Settled) {
+  return settled;
+}
+
+/** One timer for all leases: set where this one ends before it. */
+function dueBy({ leaseDue }: LedgerContext, expiresAt: number): Partial<LedgerContext> {
+  return leaseDue === null || expiresAt < leaseDue ? { leaseDue: expiresAt } : {};
+}
+
+function timerBy({ leaseDue }: LedgerContext, expiresAt: number, at: number): Pick<Change, 'timers'> {
+  if (leaseDue !== null && leaseDue <= expiresAt) return {};
+  return { timers: [{ id: LEASE, delayMs: expiresAt - at }] };
+}
