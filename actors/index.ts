@@ -8,6 +8,7 @@ import { journal } from '#machines/journal';
 import { keyring } from '#machines/keyring';
 import { ledger } from '#machines/ledger';
 import { redaction } from '#machines/redaction';
+import { registry } from '#machines/registry';
 import { round } from '#machines/round';
 import { runner } from '#machines/runner';
 import { session } from '#machines/session';
@@ -15,6 +16,7 @@ import { supervisor } from '#machines/supervisor';
 import { swarm } from '#machines/swarm';
 import { task } from '#machines/task';
 import { witness } from '#machines/witness';
+import { worker } from '#machines/worker';
 import { leaseDriver } from '#runtime/claims/lease-driver';
 import type { Builtins } from '#runtime/cli/builtins';
 import { httpDriver } from '#runtime/effects/http';
@@ -25,6 +27,7 @@ import { digestDriver } from './coordinator/digest-driver.ts';
 import { matchDriver } from './coordinator/match-driver.ts';
 import { sessionProcessDriver } from './coordinator/session-process.ts';
 import { calendarDriver } from './governor/calendar-driver.ts';
+import { governorCommands } from './governor/cli/commands.ts';
 
 export const builtins: Builtins = {
   machines: [
@@ -36,6 +39,7 @@ export const builtins: Builtins = {
     keyring,
     ledger,
     redaction,
+    registry,
     round,
     runner,
     session,
@@ -43,6 +47,7 @@ export const builtins: Builtins = {
     swarm,
     task,
     witness,
+    worker,
   ],
   drivers: {
     calendar: calendarDriver,
@@ -53,7 +58,7 @@ export const builtins: Builtins = {
     process: processDriver,
     'session-process': sessionProcessDriver,
   },
-  commands: [...coordinatorCommands, ...doorCommands],
+  commands: [...coordinatorCommands, ...doorCommands, ...governorCommands],
   // Compiled it ends like this file.
   program: join(import.meta.dirname, `infrafabric${extname(import.meta.filename)}`),
 };

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { z } from 'zod';
 import { boardActionSchema } from '#schemas/board';
 import { accountViewSchema, ledgerActionSchema } from '#schemas/budget';
+import { taxonomySchema } from '#schemas/capability';
 import { submissionSchema } from '#schemas/completion';
 import { realmConfigSchema } from '#schemas/config';
 import { ifMessageSchema } from '#schemas/if-message';
@@ -11,6 +12,13 @@ import { planSchema, supervisorSpecSchema } from '#schemas/supervisor';
 import { swarmActionSchema, swarmTemplateSchema } from '#schemas/swarm';
 import { taskActionSchema, taskInputSchema } from '#schemas/task';
 import { taskViewSchema } from '#schemas/task-view';
+import {
+  registryActionSchema,
+  workerActionSchema,
+  workerProfileSchema,
+  workersFileSchema,
+  workerViewSchema,
+} from '#schemas/worker';
 import { writeOrCheck } from './generated.ts';
 
 const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
@@ -30,6 +38,12 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'swarm-action': swarmActionSchema,
   'supervisor-spec': supervisorSpecSchema,
   plan: planSchema,
+  taxonomy: taxonomySchema,
+  worker: workerProfileSchema,
+  workers: workersFileSchema,
+  'worker-action': workerActionSchema,
+  'worker-view': workerViewSchema,
+  'registry-action': registryActionSchema,
 };
 
 mkdirSync('docs/schemas', { recursive: true });

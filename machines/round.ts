@@ -18,6 +18,7 @@ import {
   roundActionSchema,
 } from '#schemas/round';
 import { decidedMachine, type Heard, type Outcome } from './decided.ts';
+import { matchOf } from './registry/match.ts';
 
 export const roundErrors = errorKinds({
   unknown_round: { retryable: false, help: 'Open it first: `openRound` of the client.' },
@@ -60,8 +61,7 @@ export const round = {
 export function weigh(requires: readonly string[], bids: readonly Bid[]): readonly RoundResult[] {
   return bids
     .map(({ session, confidence, weight, capabilities }) => {
-      const able = requires.filter((capability) => capabilities.includes(capability)).length;
-      const match = requires.length === 0 ? 1 : able / requires.length;
+      const match = matchOf(requires, capabilities);
       return { session, match, score: confidence * weight * match };
     })
     .sort((a, b) => b.score - a.score);

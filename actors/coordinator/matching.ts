@@ -1,17 +1,9 @@
 /** Who can do what: tasks for a session, sessions for a task. Pure. */
+import { matchOf } from '#machines/registry/match';
+import { MATCH_MIN_DEFAULT } from '#schemas/assignment';
 import type { SessionView } from '#schemas/session';
 import type { TaskView } from '#schemas/task-view';
 import type { Candidate } from './types.ts';
-
-/** Below it a worker is no candidate. */
-export const MATCH_MIN = 0.7;
-
-/** |required ∩ has| / |required|; who asks for nothing is served by everyone. */
-export function matchOf(requires: readonly string[], has: readonly string[]): number {
-  if (requires.length === 0) return 1;
-  const able = new Set(has);
-  return requires.filter((capability) => able.has(capability)).length / requires.length;
-}
 
 export interface Worker {
   readonly id: string;
@@ -25,7 +17,8 @@ export function tasksFor(worker: Worker, tasks: Iterable<TaskView>): Candidate[]
   const found: Candidate[] = [];
   for (const task of tasks) {
     const match = matchOf(task.requires, worker.capabilities);
-    if (isFree(task, worker) && (match >= MATCH_MIN || task.owner === worker.id)) found.push({ task, match });
+    if (isFree(task, worker) && (match >= MATCH_MIN_DEFAULT || task.owner === worker.id))
+      found.push({ task, match });
   }
   return found.sort((a, b) => rank(a, worker) - rank(b, worker) || compare(a, b));
 }
@@ -45,7 +38,7 @@ export function sessionsFor(
   for (const session of sessions) {
     const isThere = session.status === 'idle' || session.status === 'blocked' || session.status === 'working';
     const match = matchOf(requires, session.capabilities);
-    if (!isThere || match < MATCH_MIN || except.has(`session/${session.id}`)) continue;
+    if (!isThere || match < MATCH_MIN_DEFAULT || except.has(`session/${session.id}`)) continue;
     found.push({ session, score: match * session.weight + (session.status === 'working' ? 0 : IDLE_FIRST) });
   }
   return found

@@ -1,15 +1,17 @@
-/** Tasks, sessions and swarms as nodes know them: pages of the admin API, turned into views. */
+/** Tasks, sessions, swarms and workers as nodes know them: pages of the admin API, turned into views. */
 import type { NatsConnection } from '@nats-io/nats-core';
 import { type SessionContext, sessionView } from '#machines/session/context';
 import { type SwarmContext, swarmView } from '#machines/swarm';
 import type { TaskContext } from '#machines/task/context';
 import { viewOf } from '#machines/task/view';
+import { type WorkerContext, workerView } from '#machines/worker/context';
 import type { Subjects } from '#runtime/bus/subjects';
 import { apiRequest, type ListReply, nodeStatuses } from '#runtime/node/api';
 import { SESSION_TYPE, type SessionView } from '#schemas/session';
 import { SWARM_TYPE, type SwarmView } from '#schemas/swarm';
 import { TASK_TYPE } from '#schemas/task';
 import type { TaskView } from '#schemas/task-view';
+import { WORKER_TYPE, type WorkerView } from '#schemas/worker';
 
 /** What a query needs. */
 export interface Source {
@@ -38,6 +40,11 @@ export async function listSessions(source: Source): Promise<SessionView[]> {
 export async function listSwarms(source: Source): Promise<SwarmView[]> {
   const contexts = (await contextsOf(source, SWARM_TYPE)) as readonly SwarmContext[];
   return contexts.filter(({ status }) => status !== 'absent').map(swarmView);
+}
+
+export async function listWorkers(source: Source): Promise<WorkerView[]> {
+  const contexts = (await contextsOf(source, WORKER_TYPE)) as readonly WorkerContext[];
+  return contexts.filter(({ status }) => status !== 'absent').map(workerView);
 }
 
 async function contextsOf({ nc, subjects, shards }: Source, type: string): Promise<unknown[]> {

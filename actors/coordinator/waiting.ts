@@ -3,9 +3,10 @@
  *
  * O1  A task is offered to one waiting session at a time; one that does not take it within {@link OFFER_MS} makes way.
  */
+import { matchOf } from '#machines/registry/match';
 import type { Clock } from '#runtime/shard/ports';
 import type { TaskView } from '#schemas/task-view';
-import { bestTask, matchOf, tasksFor, type Worker } from './matching.ts';
+import { bestTask, tasksFor, type Worker } from './matching.ts';
 
 /** A worker that is told of a task answers within milliseconds; an agent may think before. */
 const OFFER_MS = 10_000;

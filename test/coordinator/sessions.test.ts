@@ -1,7 +1,8 @@
 import test from 'ava';
 import { digestOf } from '#actors/coordinator/digest-driver';
-import { matchOf, sessionsFor, tasksFor } from '#actors/coordinator/matching';
+import { sessionsFor, tasksFor } from '#actors/coordinator/matching';
 import { WaitingRoom } from '#actors/coordinator/waiting';
+import { matchOf } from '#machines/registry/match';
 import { isLateBloomer, nextWeight, remembered } from '#machines/session/weight';
 import { VirtualClock } from '#runtime/testing/virtual-clock';
 import type { RoundView } from '#schemas/round';

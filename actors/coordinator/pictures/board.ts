@@ -1,14 +1,16 @@
 /** A board in a terminal: tasks by status or by worker, and what stands in the way below. */
+import { matchOf } from '#machines/registry/match';
 import { cut, plural, relative, span } from '#runtime/cli/render/format';
 import type { Palette } from '#runtime/cli/render/palette';
 import { type Column, table } from '#runtime/cli/render/table';
+import { MATCH_MIN_DEFAULT } from '#schemas/assignment';
 import type { SessionView } from '#schemas/session';
 import type { TaskView } from '#schemas/task-view';
 import { blockers } from '../graph/blocking.ts';
 import { criticalPath } from '../graph/critical-path.ts';
 import { type Eta, etaUnlimited, etaWith } from '../graph/eta.ts';
 import { isOver, type TaskGraph, taskGraph } from '../graph/graph.ts';
-import { MATCH_MIN, matchOf } from '../matching.ts';
+
 import { SHOWN_STATUSES, statusColour, statusSign, statusWord, workerName } from './task.ts';
 
 export interface BoardPlace {
@@ -194,7 +196,7 @@ export function boardEta(
     graph,
     here,
     ({ id, capabilities }, { requires, owner }) =>
-      owner === null ? matchOf(requires, capabilities) >= MATCH_MIN : owner === id,
+      owner === null ? matchOf(requires, capabilities) >= MATCH_MIN_DEFAULT : owner === id,
     ({ worker }) => (worker === null ? undefined : workerName(worker)),
   );
   return { ...eta, workers: here.length };
