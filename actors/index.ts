@@ -28,6 +28,7 @@ import { matchDriver } from './coordinator/match-driver.ts';
 import { sessionProcessDriver } from './coordinator/session-process.ts';
 import { calendarDriver } from './governor/calendar-driver.ts';
 import { governorCommands } from './governor/cli/commands.ts';
+import { policyCommand } from './governor/policy/cli/policy.ts';
 
 export const builtins: Builtins = {
   machines: [
@@ -58,7 +59,7 @@ export const builtins: Builtins = {
     process: processDriver,
     'session-process': sessionProcessDriver,
   },
-  commands: [...coordinatorCommands, ...doorCommands, ...governorCommands],
+  commands: [...coordinatorCommands, ...doorCommands, ...governorCommands, policyCommand],
   // Compiled it ends like this file.
   program: join(import.meta.dirname, `infrafabric${extname(import.meta.filename)}`),
 };
