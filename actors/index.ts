@@ -21,14 +21,10 @@ import { leaseDriver } from '#runtime/claims/lease-driver';
 import type { Builtins } from '#runtime/cli/builtins';
 import { httpDriver } from '#runtime/effects/http';
 import { processDriver } from '#runtime/effects/process';
-import { coordinatorCommands } from './coordinator/cli/commands.ts';
-import { doorCommands } from './coordinator/cli/doors.ts';
 import { digestDriver } from './coordinator/digest-driver.ts';
 import { matchDriver } from './coordinator/match-driver.ts';
 import { sessionProcessDriver } from './coordinator/session-process.ts';
 import { calendarDriver } from './governor/calendar-driver.ts';
-import { governorCommands } from './governor/cli/commands.ts';
-import { policyCommand } from './governor/policy/cli/policy.ts';
 
 export const builtins: Builtins = {
   machines: [
@@ -59,7 +55,6 @@ export const builtins: Builtins = {
     process: processDriver,
     'session-process': sessionProcessDriver,
   },
-  commands: [...coordinatorCommands, ...doorCommands, ...governorCommands, policyCommand],
   // Compiled it ends like this file.
   program: join(import.meta.dirname, `infrafabric${extname(import.meta.filename)}`),
 };

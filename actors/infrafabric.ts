@@ -21,6 +21,6 @@ if (process.env['NODE_V8_COVERAGE'] === undefined) {
 }
 
 const { main } = await import('#runtime/cli/main');
-const { builtins } = await import('./index.ts');
+const { distribution } = await import('./distribution.ts');
 
-process.exit(await main(process.argv.slice(2), builtins));
+process.exit(await main(process.argv.slice(2), distribution));

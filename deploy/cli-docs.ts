@@ -1,6 +1,6 @@
 /** Writes docs/cli.md from the definitions of the commands; `--check` fails when it is stale. */
 import type { Argument, Command, Option } from 'commander';
-import { builtins } from '#actors/index';
+import { distribution } from '#actors/distribution';
 import { EXIT_MEANINGS } from '#runtime/cli/exit-codes';
 import { processIo } from '#runtime/cli/main';
 import { program } from '#runtime/cli/program';
@@ -8,11 +8,11 @@ import { writeOrCheck } from './generated.ts';
 
 const COMMON = new Set(['--json', '--data', '--config', '--debug']);
 
-writeOrCheck('docs/cli.md', reference());
+writeOrCheck('docs/cli.md', await reference());
 
-function reference(): string {
+async function reference(): Promise<string> {
   const io = processIo(new AbortController().signal);
-  const root = program({ io, builtins, exitCode: 0 }, '');
+  const root = await program({ io, distribution, exitCode: 0 }, '');
   const commands = visible(root);
   const common = commands[0]?.options.filter(({ long }) => COMMON.has(long ?? '')) ?? [];
   return `${[

@@ -1,14 +1,18 @@
 /** What the package brings along; given by the entry, since the runtime knows no concrete actor. */
-import type { Command } from 'commander';
 import type { MachineDefinition } from '#runtime/machine/registry';
-import type { Shell } from './command.ts';
+import type { CommandTable } from './command.ts';
+
+/** The package as the command line sees it: nothing is loaded that the command at hand does not need. */
+export interface Distribution {
+  /** Commands about concrete actors, beside those of the runtime, in the order of the help. */
+  readonly commands: CommandTable;
+  builtins(): Promise<Builtins>;
+}
 
 export interface Builtins {
   readonly machines: readonly MachineDefinition[];
   /** Drivers by name. */
   readonly drivers: Readonly<Record<string, unknown>>;
-  /** Commands about concrete actors, beside those of the runtime. */
-  readonly commands?: readonly ((shell: Shell) => Command)[];
   /** The program of the command line, for the processes it starts of itself. */
   readonly program: string;
 }

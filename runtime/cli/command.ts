@@ -1,7 +1,7 @@
 /** How a command is declared: options every one has, examples, and a handler that gives an exit code. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { formatDuration, parseDurationMs } from '#schemas/units';
-import type { Builtins } from './builtins.ts';
+import type { Distribution } from './builtins.ts';
 import type { ExitCode } from './exit-codes.ts';
 import { type Io, type Out, outOf } from './io.ts';
 
@@ -17,16 +17,21 @@ export interface CommonOptions {
 export interface Run<O> {
   readonly io: Io;
   readonly out: Out;
-  readonly builtins: Builtins;
+  readonly builtins: Distribution['builtins'];
   readonly options: O & CommonOptions;
 }
 
 /** What `main` gives to every command, and gets back. */
 export interface Shell {
   readonly io: Io;
-  readonly builtins: Builtins;
+  readonly distribution: Distribution;
   exitCode: ExitCode;
 }
+
+export type MakeCommand = (shell: Shell) => Command;
+
+/** Commands by name, each loaded when it is wanted. */
+export type CommandTable = Readonly<Record<string, () => Promise<MakeCommand>>>;
 
 export interface Declaration {
   readonly name: string;
@@ -71,8 +76,10 @@ export function handle<A extends readonly unknown[], O>(
       const options = command.opts<O & CommonOptions>();
       // Commander hands over the arguments, then the options and the command.
       const args = given.slice(0, -2) as unknown as A;
-      const out = outOf(shell.io, options.json === true);
-      shell.exitCode = await handler({ io: shell.io, builtins: shell.builtins, out, options }, ...args);
+      const { io, distribution } = shell;
+      const out = outOf(io, options.json === true);
+      const run = { io, builtins: () => distribution.builtins(), out, options };
+      shell.exitCode = await handler(run, ...args);
     });
 }
 

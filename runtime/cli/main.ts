@@ -1,9 +1,8 @@
 /** The command line: parses, runs one command, turns whatever comes of it into lines and an exit code. */
 import { CommanderError } from 'commander';
 import { FabricError } from '#schemas/fabric-error';
-import type { Builtins } from './builtins.ts';
+import type { Distribution } from './builtins.ts';
 import type { Shell } from './command.ts';
-import { REPLAY_WORKER } from './commands/replay.ts';
 import { cliErrors } from './errors.ts';
 import { EXIT, type ExitCode, exitCodeOf, Refused } from './exit-codes.ts';
 import { type Io, outOf } from './io.ts';
@@ -11,23 +10,28 @@ import { typed } from './locate.ts';
 import { program } from './program.ts';
 import { debugLines, errorLines, wireOf } from './render/error.ts';
 import { palette, wantsColour } from './render/palette.ts';
+import { REPLAY_WORKER } from './replay-worker.ts';
 import { version } from './version.ts';
 
 /**
  * Runs one command line (without the interpreter and the script) and gives its exit code. Never throws and never
  * ends the process. A second Ctrl-C while a command stops ends the process at once.
  */
-export async function main(argv: readonly string[], builtins: Builtins, given?: Io): Promise<ExitCode> {
+export async function main(
+  argv: readonly string[],
+  distribution: Distribution,
+  given?: Io,
+): Promise<ExitCode> {
   const listening = given === undefined ? listen() : undefined;
   const io = given ?? processIo(listening?.signal ?? new AbortController().signal);
-  const shell: Shell = { io, builtins, exitCode: EXIT.ok };
+  const shell: Shell = { io, distribution, exitCode: EXIT.ok };
   try {
     if (argv[0] === REPLAY_WORKER) {
       const { serveReplay } = await import('#runtime/replay/worker');
-      await serveReplay(builtins.machines);
+      await serveReplay((await distribution.builtins()).machines);
       return EXIT.ok;
     }
-    const root = program(shell, version());
+    const root = await program(shell, version(), argv[0]);
     if (argv.length === 0) root.outputHelp();
     else await root.parseAsync([...argv], { from: 'user' });
     return shell.exitCode;

@@ -1,34 +1,38 @@
 /** All commands. `main` runs them; the command reference and shell completion are made from the same definitions. */
 import { type Argument, Command } from 'commander';
-import { examplesText, type Shell } from './command.ts';
-import { accessCommand } from './commands/access.ts';
-import { archiveCommand } from './commands/archive.ts';
-import { askCommand } from './commands/ask.ts';
-import { clusterCommand } from './commands/cluster.ts';
-import { addCompletion } from './commands/completion.ts';
-import { deadCommand } from './commands/dead.ts';
-import { doctorCommand } from './commands/doctor.ts';
-import { downCommand } from './commands/down.ts';
-import { drainCommand, undrainCommand } from './commands/drain.ts';
-import { envCommand } from './commands/env.ts';
-import { initCommand } from './commands/init.ts';
-import { keysCommand } from './commands/keys.ts';
-import { logCommand } from './commands/log.ts';
-import { indexCommand } from './commands/log-index.ts';
-import { nodesCommand } from './commands/nodes.ts';
-import { psCommand } from './commands/ps.ts';
-import { redactCommand } from './commands/redact.ts';
-import { reloadCommand } from './commands/reload.ts';
-import { replayCommand } from './commands/replay.ts';
-import { reportCommand } from './commands/report.ts';
-import { reshardCommand } from './commands/reshard.ts';
-import { sendCommand } from './commands/send.ts';
-import { shardsCommand } from './commands/shards.ts';
-import { showCommand } from './commands/show.ts';
-import { upCommand } from './commands/up.ts';
-import { verifyCommand } from './commands/verify.ts';
-import { witnessCommand } from './commands/witness.ts';
+import { type CommandTable, examplesText, type Shell } from './command.ts';
 import { palette, wantsColour } from './render/palette.ts';
+
+/** In the order of the help. */
+const COMMANDS: CommandTable = {
+  up: async () => (await import('./commands/up.ts')).upCommand,
+  down: async () => (await import('./commands/down.ts')).downCommand,
+  drain: async () => (await import('./commands/drain.ts')).drainCommand,
+  undrain: async () => (await import('./commands/drain.ts')).undrainCommand,
+  cluster: async () => (await import('./commands/cluster.ts')).clusterCommand,
+  reshard: async () => (await import('./commands/reshard.ts')).reshardCommand,
+  reload: async () => (await import('./commands/reload.ts')).reloadCommand,
+  redact: async () => (await import('./commands/redact.ts')).redactCommand,
+  keys: async () => (await import('./commands/keys.ts')).keysCommand,
+  access: async () => (await import('./commands/access.ts')).accessCommand,
+  archive: async () => (await import('./commands/archive.ts')).archiveCommand,
+  ps: async () => (await import('./commands/ps.ts')).psCommand,
+  nodes: async () => (await import('./commands/nodes.ts')).nodesCommand,
+  shards: async () => (await import('./commands/shards.ts')).shardsCommand,
+  show: async () => (await import('./commands/show.ts')).showCommand,
+  log: async () => (await import('./commands/log.ts')).logCommand,
+  index: async () => (await import('./commands/log-index.ts')).indexCommand,
+  report: async () => (await import('./commands/report.ts')).reportCommand,
+  dead: async () => (await import('./commands/dead.ts')).deadCommand,
+  verify: async () => (await import('./commands/verify.ts')).verifyCommand,
+  replay: async () => (await import('./commands/replay.ts')).replayCommand,
+  witness: async () => (await import('./commands/witness.ts')).witnessCommand,
+  ask: async () => (await import('./commands/ask.ts')).askCommand,
+  send: async () => (await import('./commands/send.ts')).sendCommand,
+  env: async () => (await import('./commands/env.ts')).envCommand,
+  doctor: async () => (await import('./commands/doctor.ts')).doctorCommand,
+  init: async () => (await import('./commands/init.ts')).initCommand,
+};
 
 const DESCRIPTION = `Durable actors on NATS JetStream, from a supervisor config.
 
@@ -41,7 +45,11 @@ const FIRST_STEPS: readonly (readonly [string, string])[] = [
   ['infrafabric ps', 'see what lives'],
 ];
 
-export function program(shell: Shell, version: string): Command {
+/**
+ * The program with all its commands, or with `only` that one: to load them all takes longer than most commands
+ * run. A name that is none gives all, for the suggestion in the error.
+ */
+export async function program(shell: Shell, version: string, only?: string): Promise<Command> {
   const { io } = shell;
   const colours = palette(wantsColour(io.env, io.stdout));
   const root = new Command('infrafabric')
@@ -69,38 +77,14 @@ export function program(shell: Shell, version: string): Command {
       styleCommandText: (text) => colours.name(text),
     });
   root.addHelpText('after', examplesText(FIRST_STEPS, 'First steps'));
-  const commands = [
-    upCommand,
-    downCommand,
-    drainCommand,
-    undrainCommand,
-    clusterCommand,
-    reshardCommand,
-    reloadCommand,
-    redactCommand,
-    keysCommand,
-    accessCommand,
-    archiveCommand,
-    psCommand,
-    nodesCommand,
-    shardsCommand,
-    showCommand,
-    logCommand,
-    indexCommand,
-    reportCommand,
-    deadCommand,
-    verifyCommand,
-    replayCommand,
-    witnessCommand,
-    askCommand,
-    sendCommand,
-    envCommand,
-    doctorCommand,
-    initCommand,
-    ...(shell.builtins.commands ?? []),
-  ];
-  for (const make of commands) root.addCommand(inherit(make(shell), root));
-  addCompletion(root);
+  const table = { ...COMMANDS, ...shell.distribution.commands };
+  const wanted = only !== undefined && Object.hasOwn(table, only) ? [only] : Object.keys(table);
+  const commands = await Promise.all(wanted.map((name) => table[name]?.()));
+  for (const make of commands) if (make !== undefined) root.addCommand(inherit(make(shell), root));
+  if (only === undefined || !Object.hasOwn(table, only)) {
+    const { addCompletion } = await import('./commands/completion.ts');
+    addCompletion(root);
+  }
   return root;
 }
 

@@ -4,7 +4,7 @@ import { builtins } from '#actors/index';
 import { decodeCommit } from '#runtime/bus/codec';
 import { natsLogReader } from '#runtime/bus/nats-log-reader';
 import { Subjects } from '#runtime/bus/subjects';
-import { REPLAY_WORKER } from '#runtime/cli/commands/replay';
+import { REPLAY_WORKER } from '#runtime/cli/replay-worker';
 import { replayInJail } from '#runtime/replay/jail';
 import { nodePrimitives } from '#runtime/witness/node-crypto';
 import { realmConfigSchema } from '#schemas/config';

@@ -12,7 +12,7 @@ import { merge } from '../../runtime/cli/merge.ts';
 import { sendLines } from '../../runtime/cli/send-lines.ts';
 
 const folders: string[] = [];
-const builtins = { machines: [], drivers: {}, program: '' };
+const distribution = { commands: {}, builtins: async () => ({ machines: [], drivers: {}, program: '' }) };
 
 async function run(argv: string[], given: Partial<Io> = {}) {
   const written = { out: '', err: '' };
@@ -33,7 +33,7 @@ async function run(argv: string[], given: Partial<Io> = {}) {
     signal: new AbortController().signal,
     ...given,
   };
-  return { code: await main(argv, builtins, io), ...written };
+  return { code: await main(argv, distribution, io), ...written };
 }
 
 function folder(): string {

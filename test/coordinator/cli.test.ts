@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
 import anyTest, { type ExecutionContext, type TestFn } from 'ava';
-import { builtins } from '#actors/index';
+import { distribution } from '#actors/distribution';
 import type { Io } from '#runtime/cli/io';
 import { main } from '#runtime/cli/main';
 import { CliFolder, type Ended } from '../rig/cli.ts';
@@ -230,7 +230,7 @@ test('a live board and a mirror at work follow what happens, until Ctrl-C', asyn
   const mirror = folder.start(['mirror', 'team.git', '--every', '100ms']);
   await mirror.until(/^infrafabric\/board [0-9a-f]{12}: 2 files\n/);
   const screen = new Screen();
-  const watching = main(['board'], builtins, screen.io(folder.path));
+  const watching = main(['board'], distribution, screen.io(folder.path));
   await screen.until(/A1 +Event bus/);
 
   await ok(t, 'task', 'claim', 'A1', '--as', 'cli');

@@ -1,12 +1,12 @@
 import test from 'ava';
 import type { Command } from 'commander';
-import { builtins } from '#actors/index';
+import { distribution } from '#actors/distribution';
 import { processIo } from '#runtime/cli/main';
 import { program } from '#runtime/cli/program';
 
-test('every command about tasks shows an example, takes --json, and says who may act', (t) => {
+test('every command about tasks shows an example, takes --json, and says who may act', async (t) => {
   const io = processIo(new AbortController().signal);
-  const root = program({ io, builtins, exitCode: 0 }, '');
+  const root = await program({ io, distribution, exitCode: 0 }, '');
   const own = ['task', 'board', 'session', 'why', 'import', 'mirror'];
   const found = root.commands.filter((command) => own.includes(command.name()));
   t.is(found.length, own.length);

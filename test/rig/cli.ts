@@ -4,7 +4,7 @@ import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { Readable, Writable } from 'node:stream';
-import { builtins } from '#actors/index';
+import { distribution } from '#actors/distribution';
 import { main } from '#runtime/cli/main';
 
 const ENTRY = resolve('actors/infrafabric.ts');
@@ -105,7 +105,7 @@ export class CliFolder {
           done();
         },
       });
-    const code = await main(args, builtins, {
+    const code = await main(args, distribution, {
       stdin: Readable.from(input === '' ? [] : [input]),
       stdout: sink('out'),
       stderr: sink('err'),

@@ -1,17 +1,14 @@
-/** The commands about tasks, in the order of the help. */
-import type { Builtins } from '#runtime/cli/builtins';
-import { boardCommand } from './board.ts';
-import { importCommand } from './import.ts';
-import { mirrorCommand } from './mirror.ts';
-import { sessionCommand } from './session.ts';
-import { taskCommand } from './task.ts';
-import { whyCommand } from './why.ts';
+/** The commands of the coordinator, in the order of the help. */
+import type { CommandTable } from '#runtime/cli/command';
 
-export const coordinatorCommands: NonNullable<Builtins['commands']> = [
-  taskCommand,
-  boardCommand,
-  sessionCommand,
-  whyCommand,
-  importCommand,
-  mirrorCommand,
-];
+export const coordinatorCommands: CommandTable = {
+  task: async () => (await import('./task.ts')).taskCommand,
+  board: async () => (await import('./board.ts')).boardCommand,
+  session: async () => (await import('./session.ts')).sessionCommand,
+  why: async () => (await import('./why.ts')).whyCommand,
+  import: async () => (await import('./import.ts')).importCommand,
+  mirror: async () => (await import('./mirror.ts')).mirrorCommand,
+  mcp: async () => (await import('./mcp.ts')).mcpCommand,
+  swarm: async () => (await import('./swarm.ts')).swarmCommand,
+  approval: async () => (await import('./approval.ts')).approvalCommand,
+};

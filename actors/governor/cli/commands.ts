@@ -1,5 +1,7 @@
-/** The commands of the governor. */
-import type { Builtins } from '#runtime/cli/builtins';
-import { governorCommand } from './governor.ts';
+/** The commands of the governor, in the order of the help. */
+import type { CommandTable } from '#runtime/cli/command';
 
-export const governorCommands: NonNullable<Builtins['commands']> = [governorCommand];
+export const governorCommands: CommandTable = {
+  governor: async () => (await import('./governor.ts')).governorCommand,
+  policy: async () => (await import('../policy/cli/policy.ts')).policyCommand,
+};

@@ -42,7 +42,7 @@ export function accessCommand(shell: Shell): Command {
 function listCommand(shell: Shell): Command {
   const command = new Command('list').description('the identities that may sign on');
   return handle(shell, command, async ({ io, out, options, builtins }) => {
-    const grants = grantsOf(options, io, builtins);
+    const grants = grantsOf(options, io, await builtins());
     const users = await usersHere(keyFolder(options, io), grants);
     for (const { owner, role, nkey, kid } of users) out.data({ owner, role, nkey, kid });
     const rows = users.map(({ owner, role, permissions, nkey }) => [owner, role, permissions.account, nkey]);
@@ -61,7 +61,7 @@ function showCommand(shell: Shell): Command {
     .description('what a role, or an identity, may do')
     .argument('<name>', `${ACCESS_ROLES.join(', ')}, or an owner such as agent/alice`);
   return handle<[string], object>(shell, command, async ({ io, out, options, builtins }, text) => {
-    const grants = grantsOf(options, io, builtins);
+    const grants = grantsOf(options, io, await builtins());
     const { role, permissions } =
       roleNamed(text, grants) ?? (await identityNamed(text, keyFolder(options, io), grants));
     out.data({ name: text, role, ...permissions });

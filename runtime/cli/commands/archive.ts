@@ -16,7 +16,7 @@ import { nodePrimitives } from '#runtime/witness/node-crypto';
 import type { ChainHead } from '#runtime/witness/verify/chain';
 import { verifyBundle } from '#runtime/witness/verify/offline';
 import { FabricError } from '#schemas/fabric-error';
-import { type Builtins, machineNames } from '../builtins.ts';
+import { type Distribution, machineNames } from '../builtins.ts';
 import { declare, handle, moment, type Shell, wholeNumber } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import type { Io, Out } from '../io.ts';
@@ -65,7 +65,7 @@ export function archiveCommand(shell: Shell): Command {
 interface Surroundings {
   readonly io: Io;
   readonly out: Out;
-  readonly builtins: Builtins;
+  readonly builtins: Distribution['builtins'];
 }
 
 async function run(realm: Realm, options: Options, around: Surroundings): Promise<ExitCode> {
@@ -214,7 +214,7 @@ async function placeOf(
   const file = named === undefined ? findConfig(io.cwd) : resolve(io.cwd, named);
   if (file !== undefined && existsSync(file)) {
     const { loadConfig } = await import('#runtime/supervise/load-config');
-    const { archive } = loadConfig(file, { env: io.env, machines: machineNames(builtins) }).config;
+    const { archive } = loadConfig(file, { env: io.env, machines: machineNames(await builtins()) }).config;
     if (archive !== undefined) return { to: archive.to, baseDir: dirname(file), keep: archive.keep };
   }
   const { mark } = await (await Marks.open(realm.connection, realm.subjects.buckets.witness)).read();

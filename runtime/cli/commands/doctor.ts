@@ -43,7 +43,7 @@ export function doctorCommand(shell: Shell): Command {
       checkNode(process.versions.node),
       await checkServer(io.env, peek?.url ?? serverOf(io.env)),
       await checkDisk(dataDir),
-      checkConfig(config, io.env, machineNames(builtins)),
+      checkConfig(config, io.env, machineNames(await builtins())),
       await checkPorts(config, io.env),
       ...(await checkRealm(() => {
         locate(options, shellIo);

@@ -36,7 +36,7 @@ export function reloadCommand(shell: Shell): Command {
       if (file === undefined)
         throw new FabricError(cliErrors.config_missing, `There is no config in ${io.cwd}`);
       if (!existsSync(file)) throw missingConfig(file);
-      const { spec, hash } = loadConfig(file, { env: io.env, machines: machineNames(builtins) });
+      const { spec, hash } = loadConfig(file, { env: io.env, machines: machineNames(await builtins()) });
       const dryRun = options.dryRun === true;
       return withRealm({ data: options.data, config: file }, io, async (realm) => {
         const plan = await realm.applyConfig({ spec, hash, dryRun });

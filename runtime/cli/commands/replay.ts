@@ -27,12 +27,11 @@ import { logProgress } from '../log-progress.ts';
 import { openPrivacyView, revealOption } from '../privacy-view.ts';
 import { type Realm, withRealm } from '../realm.ts';
 import { stepLines, summaryLines } from '../render/replay.ts';
+import { REPLAY_WORKER } from '../replay-worker.ts';
 import { showSteps } from '../step-view.ts';
 import { packageRoot } from '../version.ts';
 import { FIRST_REALM } from './up.ts';
 
-/** Runs in the process that replays; not listed. */
-export const REPLAY_WORKER = '__replay';
 /** Steps that can be walked through; more are for `--export`. */
 const STEPS_MAX = 20_000;
 
@@ -83,7 +82,7 @@ export function replayCommand(shell: Shell): Command {
     .addOption(new Option('--format <format>', 'of the export').choices(EXPORT_FORMATS).default('jsonl'))
     .addOption(revealOption());
   return handle<[], Options>(shell, command, ({ io, out, options, builtins }) =>
-    withRealm(options, io, (realm) => replay(realm, options, { io, out, builtins })),
+    withRealm(options, io, async (realm) => replay(realm, options, { io, out, builtins: await builtins() })),
   );
 }
 

@@ -35,9 +35,10 @@ export function reshardCommand(shell: Shell): Command {
   return handle<[string?], Options>(
     shell,
     command,
-    async ({ io: shellIo, out, options, builtins }, given) => {
+    async ({ io: shellIo, out, options, builtins: load }, given) => {
       const io = { ...shellIo, env: withoutExports(shellIo.env) };
-      const { config, baseDir, dataDir } = planOf(given ?? options.config, options.data, io, builtins);
+      const { config, baseDir, dataDir } = await planOf(given ?? options.config, options.data, io, load);
+      const builtins = await load();
       const shards = Number(options.shards);
       if (!Number.isInteger(shards) || shards < 1 || shards > SHARDS_MAX || shards === config.shards) {
         throw new FabricError(

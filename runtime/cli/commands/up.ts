@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { hashOf, loadConfig } from '#runtime/supervise/load-config';
 import { realmConfigSchema } from '#schemas/config';
 import { FabricError } from '#schemas/fabric-error';
-import { type Builtins, machineNames } from '../builtins.ts';
+import { type Distribution, machineNames } from '../builtins.ts';
 import { declare, handle, type Shell } from '../command.ts';
 import { startDetached } from '../detach.ts';
 import { withoutExports } from '../env-mark.ts';
@@ -77,7 +77,7 @@ export function upCommand(shell: Shell): Command {
     async ({ io: shellIo, out, options, builtins }, given) => {
       // A node that ended must not be joined because its address still stands in the shell.
       const io = { ...shellIo, env: withoutExports(shellIo.env) };
-      const plan = planOf(given ?? options.config, options.data, io, builtins);
+      const plan = await planOf(given ?? options.config, options.data, io, builtins);
       const running = readRun(plan.dataDir);
       if (running !== undefined) {
         const manner = mannerOf(plan, shellIo);
@@ -94,7 +94,7 @@ export function upCommand(shell: Shell): Command {
         const named = options.join === undefined ? undefined : serverToJoin(options.join, io.cwd);
         const join = named ?? (plan.config.nats.url === undefined ? serverOf(io.env) : undefined);
         const place = placeOf(options, io.env);
-        return runForeground({ plan, join, place, io: shellIo, out, builtins });
+        return runForeground({ plan, join, place, io: shellIo, out, builtins: await builtins() });
       }
       const { run, log, tookMs } = await startDetached(plan.dataDir, io);
       if (plan.spec.children.length > 0) await withRealm({ data: plan.dataDir }, io, treeSettled);
@@ -114,17 +114,17 @@ export function upCommand(shell: Shell): Command {
 }
 
 /** Finds and loads the config. Throws `config_missing`, `bad_config`. */
-export function planOf(
+export async function planOf(
   given: string | undefined,
   data: string | undefined,
   io: Io,
-  builtins: Builtins,
-): Plan {
+  builtins: Distribution['builtins'],
+): Promise<Plan> {
   const env = data === undefined ? io.env : { ...io.env, INFRAFABRIC_DATA: resolve(io.cwd, data) };
   const file = given === undefined ? findConfig(io.cwd) : resolve(io.cwd, given);
   if (file === undefined) return firstPlan(env, io.cwd);
   if (!existsSync(file)) throw missingConfig(file);
-  const loaded = loadConfig(file, { env, machines: machineNames(builtins) });
+  const loaded = loadConfig(file, { env, machines: machineNames(await builtins()) });
   return { ...loaded, baseDir: resolve(file, '..') };
 }
 
