@@ -3,10 +3,12 @@ import { extname, join } from 'node:path';
 import { approval } from '#machines/approval';
 import { board } from '#machines/board';
 import { budget } from '#machines/budget';
+import { costs } from '#machines/costs';
 import { counter } from '#machines/counter';
 import { journal } from '#machines/journal';
 import { keyring } from '#machines/keyring';
 import { ledger } from '#machines/ledger';
+import { prices } from '#machines/prices';
 import { redaction } from '#machines/redaction';
 import { registry } from '#machines/registry';
 import { round } from '#machines/round';
@@ -31,10 +33,12 @@ export const builtins: Builtins = {
     approval,
     board,
     budget,
+    costs,
     counter,
     journal,
     keyring,
     ledger,
+    prices,
     redaction,
     registry,
     round,

@@ -1,12 +1,15 @@
 /** Writes the JSON Schemas of everything people write or send into docs/schemas; `--check` fails when they are stale. */
 import { mkdirSync } from 'node:fs';
 import { z } from 'zod';
+import { priceFileSchema } from '#actors/costs/prices/read';
 import { boardActionSchema } from '#schemas/board';
 import { accountViewSchema, ledgerActionSchema } from '#schemas/budget';
 import { taxonomySchema } from '#schemas/capability';
 import { submissionSchema } from '#schemas/completion';
 import { realmConfigSchema } from '#schemas/config';
+import { costRecordSchema, costsActionSchema } from '#schemas/cost';
 import { ifMessageSchema } from '#schemas/if-message';
+import { priceActionSchema } from '#schemas/price';
 import { sessionActionSchema, sessionInputSchema, sessionViewSchema } from '#schemas/session';
 import { planSchema, supervisorSpecSchema } from '#schemas/supervisor';
 import { swarmActionSchema, swarmTemplateSchema } from '#schemas/swarm';
@@ -36,6 +39,10 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'ledger-action': ledgerActionSchema,
   'swarm-template': swarmTemplateSchema,
   'swarm-action': swarmActionSchema,
+  'cost-record': costRecordSchema,
+  'costs-action': costsActionSchema,
+  'price-table': priceFileSchema,
+  'price-action': priceActionSchema,
   'supervisor-spec': supervisorSpecSchema,
   plan: planSchema,
   taxonomy: taxonomySchema,

@@ -18,6 +18,8 @@ const KINDS = {
   session: open('session'),
   approval: open('approval'),
   journal: open('journal'),
+  costs: open('costs'),
+  prices: open('prices'),
 };
 
 interface Said {
@@ -255,6 +257,15 @@ test('an agent works with every tool over stdio; what is wrong comes back with a
   t.true(
     heard.some(({ data }) => data['event'] === 'session.offered'),
     JSON.stringify(heard),
+  );
+
+  t.like(
+    await say(t, agent, 'record_cost', { id: 'c1', provider: 'openai', model: 'm', tokens: { input: 5 } }),
+    {
+      recorded: 'c1',
+      amountMicros: null,
+      unpriced: { code: 'unknown_model' },
+    },
   );
 
   // Wrong calls.

@@ -10,11 +10,12 @@ import type { News } from './news.ts';
 import { done, failed } from './outcome.ts';
 import { listResources, readResource, templates } from './resources.ts';
 import type { Seat, Tool } from './tool.ts';
+import { costTools } from './tools/costs.ts';
 import { oversightTools } from './tools/oversight.ts';
 import { talkTools } from './tools/talk.ts';
 import { taskTools } from './tools/tasks.ts';
 
-export const tools: readonly Tool[] = [...taskTools, ...talkTools, ...oversightTools];
+export const tools: readonly Tool[] = [...taskTools, ...talkTools, ...oversightTools, ...costTools];
 
 const INSTRUCTIONS = `You are a worker of an InfraFabric swarm. Loop: next_task, claim_task, work, report_progress,
 complete_task (or fail_task, release_task). When you cannot go on: block_task, then next_task for a filler, or ask_for_help.
