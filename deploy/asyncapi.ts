@@ -210,6 +210,11 @@ admin(
   },
   ['on'],
 );
+admin(
+  'node.{node}.ping',
+  'Answers with nothing; "no responders" means that the process has gone. Other nodes ask it.',
+  {},
+);
 admin('node.{node}.down', 'Stops a node cleanly.', {});
 
 const document = {

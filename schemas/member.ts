@@ -35,6 +35,8 @@ export const memberSchema = z.object({
   startedAt: z.number(),
   /** Shards it runs, with the epoch it has each under. */
   shards: z.record(z.string(), z.int()),
+  /** Whether it answers `if.api.node.<id>.ping` for as long as this row stands. */
+  knockable: z.boolean().optional(),
   /** Shards it cannot run, and why. */
   failed: z.record(z.string(), z.object({ code: z.string(), message: z.string() })),
 });

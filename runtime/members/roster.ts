@@ -31,7 +31,7 @@ const NEEDS = 'needs.';
 /** What a node is, apart from what happens to it. */
 export type NodeTraits = Pick<
   Member,
-  'id' | 'name' | 'version' | 'capacity' | 'labels' | 'machines' | 'kinds' | 'startedAt'
+  'id' | 'name' | 'version' | 'capacity' | 'labels' | 'machines' | 'kinds' | 'startedAt' | 'knockable'
 >;
 
 export interface RosterOptions {
@@ -101,6 +101,16 @@ export class Roster {
     const others = [...this.#rows.values()].filter((member) => member.id !== id);
     this.#members = livesThatCount([...others, this.self]).sort((a, b) => (a.name < b.name ? -1 : 1));
     return this.#members;
+  }
+
+  /** Every other process that has a row, also where a later one has its name. */
+  others(): Member[] {
+    return [...this.#rows.values()].filter(({ id }) => id !== this.#options.traits.id);
+  }
+
+  /** Removes the row of a process that has gone. Rejects where that is not certain. */
+  async forget(id: string): Promise<void> {
+    await this.#options.store.remove(`${MEMBER}${id}`);
   }
 
   /** The process that wrote a row; undefined where it has gone. */

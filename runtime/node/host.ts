@@ -101,6 +101,14 @@ export class ShardHost {
     return row === undefined ? undefined : readClaim(row);
   }
 
+  /** Removes the leases that a node holds as far as this one has heard: it has gone. Rejects where that is not certain. */
+  async release(nodeId: string): Promise<void> {
+    const held = [...this.#claims].filter(([, row]) => readClaim(row).holder === nodeId);
+    await Promise.all(
+      held.map(([shard, { revision }]) => this.#options.leases.remove(leaseKey(shard), revision)),
+    );
+  }
+
   /** Why nobody takes asks of a shard now, where that is known. */
   failure(shard: number): WireError | undefined {
     return this.#seats[shard]?.failure;

@@ -36,9 +36,11 @@ import { keyringDriver } from '#runtime/keys/driver';
 import { Keyring } from '#runtime/keys/keyring';
 import type { MachineDefinition, Registry } from '#runtime/machine/registry';
 import type { ActorKind } from '#runtime/machine/types';
+import { knock, openDoor } from '#runtime/members/nats-knock';
 import { natsMembers } from '#runtime/members/nats-store';
 import { type NodeTraits, Roster } from '#runtime/members/roster';
 import { membersView } from '#runtime/members/view';
+import { Vigil } from '#runtime/members/vigil';
 import { Privacy } from '#runtime/privacy/privacy';
 import { orderRedaction } from '#runtime/privacy/redact';
 import type { AskDoor, Logger } from '#runtime/shard/ports';
@@ -278,6 +280,7 @@ export class Node {
     const leases = await natsLeases(nc, subjects.buckets.claims);
     const held = Array.from({ length: config.shards }, (_, shard) => leaseKey(shard));
     await freeLeftBehind(this.#options.dataDir, this.id, leases, [...held, WITNESS_LEASE, WEBHOOKS_LEASE]);
+    openDoor(nc, subjects, this.id);
     const roster = await Roster.open({
       traits: this.#traits(registry),
       store: await natsMembers(nc, subjects.buckets.nodes),
@@ -419,6 +422,16 @@ export class Node {
     this.#resources.defer(() => router.close());
     this.#resources.defer(() => host.stop());
     await host.start();
+    this.#resources.use(
+      new Vigil({
+        nodeId: this.id,
+        roster,
+        knock: (id) => knock(nc, subjects, id),
+        release: (id) => host.release(id),
+        clock: systemClock,
+        logger: log,
+      }),
+    );
     api.open({
       status: () => this.status(),
       down: () => void this.stop(),
@@ -482,6 +495,7 @@ export class Node {
       labels: { ...config.node.labels, ...place?.labels },
       ...codeOf(registry, registry.kinds()),
       startedAt: this.#startedAt,
+      knockable: true,
     };
   }
 

@@ -1,0 +1,28 @@
+/** The door at which nodes hear whether a node is there: a core NATS subject that it alone listens on. */
+import { type NatsConnection, RequestError } from '@nats-io/nats-core';
+import type { Subjects } from '#runtime/bus/subjects';
+import type { Knock } from './vigil.ts';
+
+const ANSWER_TIMEOUT_MS = 1_000;
+
+/** Answers at the door of this node for as long as the connection is there. */
+export function openDoor(nc: NatsConnection, subjects: Subjects, nodeId: string): void {
+  nc.subscribe(doorOf(subjects, nodeId), {
+    callback: (error, m) => {
+      if (error === null) m.respond();
+    },
+  });
+}
+
+export async function knock(nc: NatsConnection, subjects: Subjects, nodeId: string): Promise<Knock> {
+  try {
+    await nc.request(doorOf(subjects, nodeId), undefined, { timeout: ANSWER_TIMEOUT_MS });
+    return 'there';
+  } catch (thrown) {
+    return thrown instanceof RequestError && thrown.isNoResponders() ? 'nobody' : 'unclear';
+  }
+}
+
+function doorOf(subjects: Subjects, nodeId: string): string {
+  return subjects.api(`node.${nodeId}.ping`);
+}
