@@ -1,14 +1,18 @@
 /** The judge of chaos runs: what it lets pass and what not. */
 import test from 'ava';
+import { builtins } from '#actors/index';
+import { createRegistry } from '#runtime/machine/registry';
+import { KERNEL_DRIVERS } from '#schemas/kernel-kinds';
 import {
   accountViolations,
   claimViolations,
   counterViolations,
-  journalViolations,
   logViolations,
+  notebookViolations,
   registerViolations,
 } from './check.ts';
 import type { Operation } from './history.ts';
+import * as machines from './machines.ts';
 
 const at = (from: number, index: number, to = from + 1) => ({
   client: 'c',
@@ -108,7 +112,7 @@ test('money that is made, lost or owed is found', (t) => {
       underWay,
       openingBalance: 10,
       counters: {},
-      journal: { last: {}, outOfTurn: 0 },
+      notebook: { last: {}, outOfTurn: 0 },
     });
   t.deepEqual(judge({ a: 3, b: 17 }), []);
   t.is(judge({ a: 3, b: 16 }).length, 1);
@@ -123,11 +127,11 @@ test('messages that are missing, too many or out of turn are found', (t) => {
   const notes = [1, 2, 3].map(
     (n): Operation => ({ op: 'note', client: 'c', id: `c.${n}`, n, from: n, to: n }),
   );
-  t.deepEqual(journalViolations(notes, { last: { c: 3 }, outOfTurn: 0 }), []);
-  t.deepEqual(journalViolations(notes, { last: { c: 4 }, outOfTurn: 0 }), [], 'stored, and not answered');
-  t.is(journalViolations(notes, { last: { c: 2 }, outOfTurn: 0 }).length, 1);
-  t.is(journalViolations(notes, { last: {}, outOfTurn: 0 }).length, 1);
-  t.is(journalViolations(notes, { last: { c: 3 }, outOfTurn: 1 }).length, 1);
+  t.deepEqual(notebookViolations(notes, { last: { c: 3 }, outOfTurn: 0 }), []);
+  t.deepEqual(notebookViolations(notes, { last: { c: 4 }, outOfTurn: 0 }), [], 'stored, and not answered');
+  t.is(notebookViolations(notes, { last: { c: 2 }, outOfTurn: 0 }).length, 1);
+  t.is(notebookViolations(notes, { last: {}, outOfTurn: 0 }).length, 1);
+  t.is(notebookViolations(notes, { last: { c: 3 }, outOfTurn: 1 }).length, 1);
 });
 
 test('two winners of a claim, a token that runs backwards, and a write under an old one are found', (t) => {
@@ -164,4 +168,12 @@ test('two winners of a claim, a token that runs backwards, and a write under an 
     [],
     'one without an answer may have had a higher one',
   );
+});
+
+test('its machines have names of their own beside those that every node has', (t) => {
+  const registry = createRegistry([...Object.keys(builtins.drivers), ...KERNEL_DRIVERS]);
+  const own = Object.values(machines).filter((value) => typeof value === 'object');
+  t.is(own.length, 4);
+  for (const definition of [...builtins.machines, ...own]) registry.define(definition);
+  t.pass();
 });

@@ -10,7 +10,7 @@ export interface Finals {
   readonly given: Readonly<Record<string, number>>;
   readonly underWay: number;
   readonly openingBalance: number;
-  readonly journal: { readonly last: Readonly<Record<string, number>>; readonly outOfTurn: number };
+  readonly notebook: { readonly last: Readonly<Record<string, number>>; readonly outOfTurn: number };
 }
 
 export function violations(history: readonly Operation[], finals: Finals): string[] {
@@ -18,7 +18,7 @@ export function violations(history: readonly Operation[], finals: Finals): strin
     ...counterViolations(history, finals.counters),
     ...registerViolations(history),
     ...accountViolations(history, finals),
-    ...journalViolations(history, finals.journal),
+    ...notebookViolations(history, finals.notebook),
     ...claimViolations(history),
   ];
 }
@@ -148,9 +148,9 @@ export function accountViolations(history: readonly Operation[], finals: Finals)
 }
 
 /** Every stored message came once, and in the order of its sender. */
-export function journalViolations(
+export function notebookViolations(
   history: readonly Operation[],
-  { last, outOfTurn }: Finals['journal'],
+  { last, outOfTurn }: Finals['notebook'],
 ): string[] {
   const wrong = outOfTurn === 0 ? [] : [`${outOfTurn} messages came out of turn`];
   for (const [client, notes] of Map.groupBy(only(history, 'note'), (one) => one.client)) {

@@ -125,7 +125,7 @@ async function noteOnce(id: string): Promise<void> {
   for (;;) {
     try {
       await client.send(
-        'journal/j',
+        'notebook/j',
         { type: 'note', sender: name, n: noted },
         { id, timeoutMs: ASK_TIMEOUT_MS },
       );
@@ -138,7 +138,7 @@ async function noteOnce(id: string): Promise<void> {
         client: name,
         id,
         what: 'note',
-        key: 'journal/j',
+        key: 'notebook/j',
         from,
         to: now(),
         error: String(thrown),

@@ -70,14 +70,14 @@ const accountMachine = setup({
 });
 
 /** Counts what each sender wrote, and what came out of turn. */
-const journalMachine = setup({
+const notebookMachine = setup({
   types: {} as {
     context: { last: Record<string, number>; outOfTurn: number };
     events: { type: 'note'; sender: string; n: number } | { type: 'get' };
   },
   actions: { ...kernelActions },
 }).createMachine({
-  id: 'journal',
+  id: 'notebook',
   version: '1',
   context: { last: {}, outOfTurn: 0 },
   on: {
@@ -116,5 +116,5 @@ const fencedMachine = setup({
 
 export const register = { name: 'register', version: 1, machine: registerMachine };
 export const account = { name: 'account', version: 1, machine: accountMachine };
-export const journal = { name: 'journal', version: 1, machine: journalMachine };
+export const notebook = { name: 'notebook', version: 1, machine: notebookMachine };
 export const fenced = { name: 'fenced', version: 1, machine: fencedMachine };

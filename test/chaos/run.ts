@@ -125,7 +125,7 @@ async function clusterReady(ports: readonly number[]): Promise<void> {
 }
 
 function configOf(): string {
-  const kinds = ['register', 'account', 'journal', 'fenced'].map(
+  const kinds = ['register', 'account', 'notebook', 'fenced'].map(
     (name) => `  ${name}: { machine: "${MACHINES}#${name}", spawnOnMessage: true, door: open }`,
   );
   const lines = [
@@ -224,9 +224,9 @@ async function finalsOf(eye: Client): Promise<Finals> {
       given[`account/a${n}`] = one.given;
       underWay += one.given - one.got;
     }
-    const journal = await get<Finals['journal']>('journal/j');
+    const notebook = await get<Finals['notebook']>('notebook/j');
     if (underWay === 0 || Date.now() > deadline) {
-      return { counters, balances, given, underWay, openingBalance: OPENING_BALANCE, journal };
+      return { counters, balances, given, underWay, openingBalance: OPENING_BALANCE, notebook };
     }
     await pause(LOOK_EVERY_MS);
   }
