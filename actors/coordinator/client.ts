@@ -1,8 +1,9 @@
 /** The coordinator's client over the ordinary client: claims with leases, tasks, sessions, swarms. */
 
 import { Subjects } from '#runtime/bus/subjects';
-import { systemClock } from '#runtime/bus/system';
+import { systemClock, systemRandom } from '#runtime/bus/system';
 import { askedLeases } from '#runtime/claims/asked-leases';
+import type { Lease } from '#runtime/claims/lease';
 import type { LeaseKeys } from '#runtime/claims/lease-store';
 import { natsLeases } from '#runtime/claims/nats-leases';
 import { patientKeys } from '#runtime/claims/patient-keys';
@@ -142,22 +143,20 @@ class Coordinator implements CoordinatorClient {
   }
 
   async claim(id: string): Promise<ClaimResult> {
-    const address = taskAddress(id);
-    const lease = await this.#leases.take(address, () => this.#isStillOurs(id));
-    if (lease === undefined) {
-      return { won: false, code: 'already_claimed', reason: 'another worker holds the key of the claim' };
-    }
-    const { nonce, token: revision } = lease;
-    let reply: TaskReply;
+    const nonce = systemRandom.id();
+    const reply = await this.#task(id, { action: 'claim', lease: nonce, leaseMs: this.#leaseMs });
+    if (!reply.accepted) return { won: false, code: reply.code, reason: reply.reason };
+    const { token } = reply;
+    let lease: Lease | undefined;
     try {
-      reply = await this.#task(id, { action: 'claim', lease: nonce, revision, leaseMs: this.#leaseMs });
+      lease = await this.#leases.begin(taskAddress(id), nonce, () => this.#isOurs(id, token));
     } catch (thrown) {
-      await this.#leases.release(address);
+      // Where this fails too, the task is free again once it has waited for the key.
+      await this.#task(id, { action: 'release', token }).catch(() => undefined);
       throw thrown;
     }
-    if (reply.accepted) return { won: true, claim: this.#hold(id, reply.token, lease.lost) };
-    await this.#leases.release(address);
-    return { won: false, code: reply.code, reason: reply.reason };
+    if (lease !== undefined) return { won: true, claim: this.#hold(id, token, lease.lost) };
+    return { won: false, code: 'not_yours', reason: 'the claim ended before it had begun' };
   }
 
   async renew(id: string): Promise<boolean> {
@@ -170,21 +169,30 @@ class Coordinator implements CoordinatorClient {
 
   async transfer(id: string, to: string): Promise<TaskReply> {
     const lease = this.#leases.held(taskAddress(id));
-    const reply = await this.#task<TaskReply>(id, {
-      action: 'transfer',
-      to,
-      ...this.#token(id),
-      ...(lease !== undefined && { lease: lease.nonce, leaseMs: this.#leaseMs }),
-    });
-    if (!reply.accepted) return reply;
-    // Where this fails, the lease ends and the task is free again.
-    await this.#leases.transfer(taskAddress(id), to);
+    const held = this.#claims.get(id);
+    const token = this.#token(id);
+    // That our claim has ended may be told before the answer comes: the key must not be let go of for it.
     this.#claims.delete(id);
+    let reply: TaskReply | undefined;
+    try {
+      reply = await this.#task<TaskReply>(id, {
+        action: 'transfer',
+        to,
+        ...token,
+        ...(lease !== undefined && { lease: lease.nonce, leaseMs: this.#leaseMs }),
+      });
+    } finally {
+      if (reply?.accepted !== true && held !== undefined) this.#claims.set(id, held);
+    }
+    // Where this fails, the lease ends and the task is free again.
+    if (reply.accepted) await this.#leases.transfer(taskAddress(id), to);
     return reply;
   }
 
   async adopt(id: string): Promise<ClaimResult> {
-    const lease = await this.#leases.adopt(taskAddress(id), () => this.#isStillOurs(id));
+    const lease = await this.#leases.adopt(taskAddress(id), () =>
+      this.#isOurs(id, this.#claims.get(id)?.token),
+    );
     if (lease === undefined)
       return { won: false, code: 'not_yours', reason: 'the key of the claim is not ours' };
     const view = await this.task(id);
@@ -414,9 +422,8 @@ class Coordinator implements CoordinatorClient {
     void this.#leases.release(taskAddress(id)).catch(() => undefined);
   }
 
-  async #isStillOurs(id: string): Promise<boolean> {
+  async #isOurs(id: string, token: number | undefined): Promise<boolean> {
     const view = await this.task(id);
-    const token = this.#claims.get(id)?.token;
     return view !== undefined && view.worker === this.as && view.token === token && isHeldStatus(view.status);
   }
 

@@ -1,7 +1,8 @@
 /**
  * The claims of one worker: keys in the bucket of leases, renewed until they end.
  *
- * C1  A key comes first and the task's word second: the key keeps rivals off the log, the task says who has won.
+ * C1  The task's word comes first and the key second: one commit decides among all rivals, and only who has won writes to
+ *     the bucket. A task waits one lease time for the key of a claim, so that a worker that crashed in between keeps nothing.
  * C2  A key that went is put back only where the task still knows the claim: a worker that slept past its lease must not
  *     keep others from the task.
  * C3  What is known to be over (by the task's own events, too) is let go at once.
@@ -38,6 +39,22 @@ export class Leases implements AsyncDisposable {
   /** Takes the lease on an actor; undefined where another has it. `isStillOurs` is C2. */
   async take(actor: string, isStillOurs: () => Promise<boolean>): Promise<Lease | undefined> {
     return this.#keep(actor, await acquireLease(this.#lease(actor, isStillOurs)));
+  }
+
+  /**
+   * Writes the key of a claim that the task has confirmed under `nonce` (C1), also where that of an earlier claim still
+   * stands; undefined where the claim is over by now. `isStillOurs` is C2.
+   */
+  async begin(actor: string, nonce: string, isStillOurs: () => Promise<boolean>): Promise<Lease | undefined> {
+    const options = this.#lease(actor, isStillOurs);
+    for (;;) {
+      const lease = await acquireLease(options, nonce);
+      if (lease !== undefined) return this.#keep(actor, lease);
+      if (!(await isStillOurs())) return undefined;
+      const row = await options.store.get(options.key);
+      const adopted = row === undefined ? undefined : await adoptLease(options, row, nonce);
+      if (adopted !== undefined) return this.#keep(actor, adopted);
+    }
   }
 
   /** Goes on with a lease whose row names us; undefined where there is none. */

@@ -29,9 +29,12 @@ export interface LeaseOptions {
 }
 
 /** Takes the lease, or undefined where another holds it. Rejects when the store cannot say. */
-export async function acquireLease(options: LeaseOptions): Promise<Lease | undefined> {
-  const { store, key, holder, ttlMs, clock, random } = options;
-  const value = JSON.stringify({ holder, nonce: random.id() });
+export async function acquireLease(
+  options: LeaseOptions,
+  nonce: string = options.random.id(),
+): Promise<Lease | undefined> {
+  const { store, key, holder, ttlMs, clock } = options;
+  const value = JSON.stringify({ holder, nonce });
   const askedAt = clock.now();
   let revision: number | undefined;
   try {
