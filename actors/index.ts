@@ -2,6 +2,7 @@
 import { extname, join } from 'node:path';
 import { approval } from '#machines/approval';
 import { board } from '#machines/board';
+import { breaker } from '#machines/breaker';
 import { budget } from '#machines/budget';
 import { costs } from '#machines/costs';
 import { counter } from '#machines/counter';
@@ -32,6 +33,7 @@ export const builtins: Builtins = {
   machines: [
     approval,
     board,
+    breaker,
     budget,
     costs,
     counter,

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { z } from 'zod';
 import { priceFileSchema } from '#actors/costs/prices/read';
 import { boardActionSchema } from '#schemas/board';
+import { breakerActionSchema, breakerInputSchema, breakerViewSchema } from '#schemas/breaker';
 import { accountViewSchema, ledgerActionSchema } from '#schemas/budget';
 import { taxonomySchema } from '#schemas/capability';
 import { submissionSchema } from '#schemas/completion';
@@ -36,6 +37,9 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'session-view': sessionViewSchema,
   'board-action': boardActionSchema,
   account: accountViewSchema,
+  breaker: breakerInputSchema,
+  'breaker-action': breakerActionSchema,
+  'breaker-view': breakerViewSchema,
   'ledger-action': ledgerActionSchema,
   'swarm-template': swarmTemplateSchema,
   'swarm-action': swarmActionSchema,

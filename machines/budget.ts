@@ -17,9 +17,10 @@ import {
   LEDGER_TYPE,
 } from '#schemas/budget';
 import { errorKinds, FabricError } from '#schemas/fabric-error';
-import { type IFMessage, TTL_S_MAX } from '#schemas/if-message';
+import type { IFMessage } from '#schemas/if-message';
 import { formatMoney } from '#schemas/money';
 import { decidedMachine, type Heard, type Outcome } from './decided.ts';
+import { heardNotice, noticeOf } from './notice.ts';
 
 export const budgetErrors = errorKinds({
   unknown_budget: {
@@ -122,10 +123,12 @@ function moved(
   const patch = { status, account };
   if (isAlert) {
     const seq = context.seq + 1;
-    const message = alertOf(next, { level, why }, seq, at, self);
+    const message = alertOf(next, { level, why }, { self, at, seq });
     return {
       patch: { ...patch, seq },
-      mail: context.followers.map((to) => ({ to, event: heardAs(to, next, message, self) })),
+      mail: context.followers.map((to) =>
+        isMachinery(to) ? { to, event: heardAs(next, message, self) } : heardNotice(to, message),
+      ),
       tell: [{ type: 'budget.alert', level, why, account, text: textOf(message) }],
       log: { severity: level >= 95 ? 'HIGH' : 'WARN', message: { type: 'budget_alert', level, message } },
     };
@@ -148,8 +151,7 @@ function isMachinery(to: string): boolean {
   return !/^(?:session|operator|person|guardian|council)\//.test(to);
 }
 
-function heardAs(to: string, context: BudgetContext, message: IFMessage, self: string) {
-  if (!isMachinery(to)) return { type: `if.${message.performative}`, message };
+function heardAs(context: BudgetContext, message: IFMessage, self: string) {
   if (context.status === 'exhausted') return exhausted(context, self);
   return { type: 'budget.alert', budget: self, text: textOf(message) };
 }
@@ -162,40 +164,26 @@ function resumed({ account }: BudgetContext, self: string) {
   return { type: 'budget.resumed', budget: self, limit: account?.limit ?? null };
 }
 
-/** Signed by nobody: it does not leave the realm, whose log says who sent it. */
 function alertOf(
   { id, followers, account }: BudgetContext & { readonly account: AccountView },
   { level, why }: { readonly level: number; readonly why: string },
-  seq: number,
-  at: number,
-  self: string,
+  place: { readonly self: string; readonly at: number; readonly seq: number },
 ): IFMessage {
-  const isOver = level === 100;
-  const what =
+  const text =
     why === 'refused'
       ? `budget ${id} is used up: what is left of ${sums(account)} is not enough for what was asked`
       : `budget ${id} is at ${level} %: ${sums(account)}`;
-  return {
-    id: `${self.replace('/', ':')}.${seq}`.slice(-128),
-    ts: new Date(at).toISOString(),
-    performative: isOver ? 'escalate' : 'inform',
-    from: `if://${self}`,
-    to: followers.length === 0 ? [`if://${self}`] : followers.slice(0, 64).map((to) => `if://${to}`),
-    conversation: self,
-    seq,
-    ttl: TTL_S_MAX,
-    topic: 'budget',
-    content: {
-      action: 'budget_alert',
-      text: what,
-      level,
-      account: account.account,
-      spent: account.spent,
-      limit: account.limit,
-      resetsAt: account.until,
-    },
-    ...(isOver && { hazard: { type: 'budget', severity: 'high', autoEscalate: true } }),
+  const { spent, limit, until } = account;
+  const content = {
+    action: 'budget_alert',
+    text,
+    level,
+    account: account.account,
+    spent,
+    limit,
+    resetsAt: until,
   };
+  return noticeOf({ ...place, to: followers, topic: 'budget', content, isGrave: level === 100 });
 }
 
 function sums({ spent, over, limit, extra, currency }: AccountView): string {

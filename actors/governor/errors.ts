@@ -6,5 +6,11 @@ export const governorErrors = errorKinds({
     retryable: false,
     help: 'Name a time zone of the IANA database, such as Europe/Berlin or UTC.',
   },
+  bad_degrade: { retryable: false, help: 'Write queue, model:NAME, or none.' },
+  reason_missing: { retryable: false, help: 'Say why with --reason; it goes on record with your name.' },
+  budget_unclear: {
+    retryable: false,
+    help: '`infrafabric governor breakers --json` names its budgets; set the limit with `infrafabric budget set` and reset without --limit.',
+  },
   bad_ledger: { retryable: false, help: 'The kind runs another machine than the governor’s.' },
 });

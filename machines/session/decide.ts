@@ -19,7 +19,7 @@ import { firstWeight } from './weight.ts';
 const KEPT_MAX = 50;
 const LEASE = 'lease';
 /** Types of actors that may speak for any session. */
-const STEERING: ReadonlySet<string> = new Set(['operator', 'person', 'supervisor', 'swarm']);
+const STEERING: ReadonlySet<string> = new Set(['operator', 'person', 'supervisor', 'swarm', 'breaker']);
 
 const offerSchema = z.object({ task: z.string().max(200), match: z.number(), filler: z.boolean() });
 
