@@ -243,24 +243,31 @@ function changed(
   const { id, status, cause, reason, rules } = next;
   const seq = context.seq + 1;
   const isOpen = status === 'open';
-  const worker = id.startsWith('session:') ? id.replace(':', '/') : undefined;
-  const to = [...rules.tells, ...(worker === undefined ? [] : [worker])];
+  const worker = id.startsWith('session:') ? id.slice('session:'.length) : undefined;
+  const to = [...rules.tells, ...(worker === undefined ? [] : [`session/${worker}`])];
   const text = `breaker of ${id} is ${status}${reason === null ? '' : `: ${reason}`}`;
   const content = { action: 'breaker', text, breaker: id, status, cause, retryAt: next.retryAt };
   const message = noticeOf({ self, at, seq, to, topic: 'breaker', content, isGrave: isOpen });
-  const presence = { type: 'session.presence', status: isOpen ? 'away' : 'here' };
   return {
     patch: { ...patch, changedAt: at, ...(status !== 'half_open' && { seq }) },
     tell: [{ type: `breaker.${status}`, breaker: viewOf(next) }],
     log: { severity: isOpen ? 'HIGH' : 'WARN', message: { type: 'breaker', message } },
-    ...(status !== 'half_open' && {
-      mail: [
-        ...rules.tells.map((one) => heardNotice(one, message)),
-        // No work is offered to it meanwhile.
-        ...(worker === undefined ? [] : [{ to: worker, event: presence }, heardNotice(worker, message)]),
-      ],
-    }),
+    mail: [
+      ...(status === 'half_open' ? [] : to.map((one) => heardNotice(one, message))),
+      ...(worker === undefined ? [] : keptFromWork(worker, status, reason)),
+    ],
   };
+}
+
+/** No work is offered or given to it while it is open; half open, the governor gives it one task. */
+function keptFromWork(worker: string, status: BreakerView['status'], reason: string | null) {
+  const state = status === 'half_open' ? 'half-open' : status;
+  const why = reason === null ? {} : { reason: reason.slice(0, 2_000) };
+  const presence = status === 'open' ? 'away' : 'here';
+  return [
+    { to: `session/${worker}`, event: { type: 'session.presence', status: presence } },
+    { to: `worker/${worker}`, event: { type: 'worker.breaker', state, ...why } },
+  ];
 }
 
 function answered(context: BreakerContext, outcome: Outcome<BreakerContext>): Outcome<BreakerContext> {

@@ -30,6 +30,9 @@ const USAGE_CODES = new Set([
   'ambiguous_realm',
   'bad_actor',
   'bad_task',
+  'bad_degrade',
+  'bad_zone',
+  'reason_missing',
 ]);
 const NOT_RUNNING_CODES = new Set([
   'not_running',
