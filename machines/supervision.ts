@@ -9,6 +9,9 @@
  *    stopped in reverse and the supervisor fails, which its own supervisor hears. A failed restart is a restart more.
  * S5 What arrives while a procedure runs waits until it is over; an end of a child that the procedure stopped or
  *    restarted is over with it.
+ * S6 A supervisor may name a budget. While that is exhausted all children are stopped, in reverse, and none is started; a
+ *    new spec waits in place. When the budget goes on, they start in order, anew; temporary ones and those that had ended for
+ *    good stay off.
  *
  * A start or a stop costs one search for its child; only an end, a strategy or a new spec looks at all of them.
  */
@@ -23,6 +26,8 @@ export type Mode =
   | 'applying'
   | 'escalating'
   | 'stopping'
+  | 'halting'
+  | 'halted'
   | 'failed'
   | 'stopped';
 
@@ -61,6 +66,8 @@ export interface Supervision {
   readonly removing: string | null;
   /** Why it fails; null while it does not. */
   readonly error: unknown;
+  /** How far a halt has come (S6); undefined without one. */
+  readonly halt?: 'asked' | 'on' | 'ending' | undefined;
 }
 
 export type Happening =
@@ -68,7 +75,9 @@ export type Happening =
   | { readonly kind: 'stopped'; readonly id: string }
   | ({ readonly kind: 'ended' } & Ended)
   | { readonly kind: 'apply'; readonly spec: SupervisorSpec }
-  | { readonly kind: 'stop' };
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'halt' }
+  | { readonly kind: 'resume' };
 
 export type Order =
   | { readonly kind: 'start'; readonly child: ChildSpec }
@@ -78,6 +87,9 @@ export type Order =
   | { readonly kind: 'migrate'; readonly child: ChildSpec }
   | { readonly kind: 'apply'; readonly child: ChildSpec }
   | { readonly kind: 'restarted'; readonly child: ChildSpec; readonly error?: unknown }
+  /** Hears from then on how a budget stands; or no longer. */
+  | { readonly kind: 'follow'; readonly budget: string }
+  | { readonly kind: 'unfollow'; readonly budget: string }
   | { readonly kind: 'fail'; readonly error: unknown };
 
 export interface Outcome {
@@ -101,7 +113,8 @@ export function begin(spec: SupervisorSpec): Outcome {
     removing: null,
     error: null,
   };
-  return run(state, 'starting', [phase('start', spec.children)], 0, []);
+  const orders: Order[] = spec.budget === undefined ? [] : [{ kind: 'follow', budget: spec.budget }];
+  return run(state, 'starting', [phase('start', spec.children)], 0, orders);
 }
 
 /** What a happening makes of a supervisor. `atMs` is the time of the commit. */
@@ -123,13 +136,20 @@ export function supervise(state: Supervision, happening: Happening, atMs: number
     case 'stop':
       if (state.mode === 'escalating' || state.mode === 'stopping') return { state, orders: [] };
       return settle({ ...state, stopAsked: true }, atMs, []);
+    case 'halt':
+      if (state.halt === 'ending') return { state: { ...state, halt: 'on' }, orders: [] };
+      return state.halt === undefined ? settle({ ...state, halt: 'asked' }, atMs, []) : { state, orders: [] };
+    case 'resume':
+      if (state.halt === 'asked') return { state: unhalted(state), orders: [] };
+      return state.halt === 'on' ? settle({ ...state, halt: 'ending' }, atMs, []) : { state, orders: [] };
   }
 }
 
 /** Ids of the children that run, whatever is under way. */
 export function running(state: Supervision): ReadonlySet<string> {
   const alive = new Set<string>();
-  for (const { id } of state.spec.children) if (!Object.hasOwn(state.off, id)) alive.add(id);
+  if (!isHalted(state))
+    for (const { id } of state.spec.children) if (!Object.hasOwn(state.off, id)) alive.add(id);
   const toStop = new Set<string>();
   for (const { op, ids, next } of state.phases) {
     for (const [n, id] of ids.entries()) {
@@ -179,6 +199,7 @@ function endedAtStart(state: Supervision, end: Ended, atMs: number): Outcome {
 function settle(state: Supervision, atMs: number, orders: readonly Order[]): Outcome {
   if (state.phases.length > 0) return { state, orders };
   if (state.stopAsked) return wind(state, 'stopping', atMs, orders);
+  if (state.halt !== undefined) return halted(state, atMs, orders);
   const [first, ...rest] = state.ended;
   if (first !== undefined) {
     const next = { ...state, ended: rest };
@@ -193,6 +214,53 @@ function settle(state: Supervision, atMs: number, orders: readonly Order[]): Out
   }
   if (state.pendingSpec !== null) return apply(state, state.pendingSpec, atMs, orders);
   return { state: state.mode === 'running' ? state : { ...state, mode: 'running' }, orders };
+}
+
+/** S6, with no procedure under way. */
+function halted(state: Supervision, atMs: number, orders: readonly Order[]): Outcome {
+  if (state.halt === 'asked') {
+    const alive = running(state);
+    const everyone = state.spec.children.filter(({ id }) => alive.has(id)).toReversed();
+    return run({ ...state, halt: 'on', ended: [] }, 'halting', [phase('stop', everyone)], atMs, orders);
+  }
+  if (state.pendingSpec !== null) {
+    const { state: next, orders: more } = respecified(state, state.pendingSpec, orders);
+    return halted(next, atMs, more);
+  }
+  if (state.halt === 'on') return { state: { ...state, mode: 'halted', ended: [] }, orders };
+  const off = { ...state.off };
+  for (const { id, restart: rule } of state.spec.children) if (rule === 'temporary') off[id] ??= 'stopped';
+  const starting = state.spec.children.filter(({ id }) => !Object.hasOwn(off, id));
+  return run({ ...unhalted(state), off, ended: [] }, 'restarting', [phase('start', starting)], atMs, orders);
+}
+
+/** Another spec while nobody runs: whoever is new or changed starts with the others. */
+function respecified(state: Supervision, spec: SupervisorSpec, orders: readonly Order[]): Outcome {
+  const off = { ...state.off };
+  for (const { change, before } of diffChildren(state.spec, spec))
+    if (before !== undefined && (change === 'stop' || change === 'restart')) delete off[before.id];
+  const next: Supervision = { ...state, spec, off, pendingSpec: null };
+  const changed = followOrders(state.spec, spec);
+  // Another budget may have room: it says so itself, and only where it has none.
+  const halt = changed.length > 0 && state.halt === 'on' ? ('ending' as const) : state.halt;
+  return { state: { ...next, ...(halt !== undefined && { halt }) }, orders: [...orders, ...changed] };
+}
+
+function followOrders(before: SupervisorSpec, after: SupervisorSpec): readonly Order[] {
+  if (before.budget === after.budget) return [];
+  return [
+    ...(before.budget === undefined ? [] : [{ kind: 'unfollow', budget: before.budget } as const]),
+    ...(after.budget === undefined ? [] : [{ kind: 'follow', budget: after.budget } as const]),
+  ];
+}
+
+function isHalted({ halt }: Supervision): boolean {
+  return halt === 'on' || halt === 'ending';
+}
+
+/** Said, not left out: a machine's context keeps what a change does not name. */
+function unhalted(state: Supervision): Supervision {
+  return { ...state, halt: undefined };
 }
 
 /** S2. */
@@ -289,6 +357,7 @@ function apply(state: Supervision, spec: SupervisorSpec, atMs: number, orders: r
   const next: Supervision = { ...state, spec, off, leaving: stopping, pendingSpec: null };
   return run(next, 'applying', [phase('stop', stopping), phase('start', starting)], atMs, [
     ...orders,
+    ...followOrders(state.spec, spec),
     ...made,
   ]);
 }

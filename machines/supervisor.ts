@@ -42,9 +42,10 @@ const obey = enqueueActions<
   never,
   never
 >(({ context, event, enqueue, system }) => {
-  const happening = read(event);
+  const { at, from } = moment(system);
+  const happening = read(event, from !== undefined && from === context.spec.budget);
   if (happening === undefined) return;
-  const { state, orders } = supervise(context, happening, moment(system).at);
+  const { state, orders } = supervise(context, happening, at);
   enqueue.assign(state);
   carryOut(enqueue, orders);
 });
@@ -65,6 +66,8 @@ const MODES: readonly Mode[] = [
   'applying',
   'escalating',
   'stopping',
+  'halting',
+  'halted',
   'failed',
   'stopped',
 ];
@@ -80,6 +83,10 @@ const machine = base.createMachine({
     'child.stopped': { actions: obey },
     'config.apply': { actions: obey },
     'config.stop': { actions: obey },
+    'budget.exhausted': { actions: obey },
+    'budget.resumed': { actions: obey },
+    // It is not used up yet.
+    'budget.alert': {},
     'xstate.done.actor.*': { actions: obey },
     'xstate.error.actor.*': { actions: obey },
     // A migrated child lives on: nothing to do.
@@ -92,6 +99,8 @@ const machine = base.createMachine({
     applying: { always: moves('applying') },
     escalating: { always: moves('escalating') },
     stopping: { always: moves('stopping') },
+    halting: { always: moves('halting') },
+    halted: { always: moves('halted') },
     failed: {},
     stopped: { type: 'final' },
   },
@@ -99,11 +108,14 @@ const machine = base.createMachine({
 
 export const supervisor = { name: 'supervisor', version: 1, machine };
 
-function read(event: SupervisorEvent): Happening | undefined {
+/** Only its own budget halts it. */
+function read(event: SupervisorEvent, isOfBudget: boolean): Happening | undefined {
   const { type, childId } = event;
   if (type.startsWith(DONE)) return { kind: 'ended', id: type.slice(DONE.length), normal: true };
   if (type.startsWith(ERROR))
     return { kind: 'ended', id: type.slice(ERROR.length), normal: false, error: event.error };
+  if (type === 'budget.exhausted') return isOfBudget ? { kind: 'halt' } : undefined;
+  if (type === 'budget.resumed') return isOfBudget ? { kind: 'resume' } : undefined;
   if (type === 'config.stop') return { kind: 'stop' };
   if (type === 'config.apply')
     return event.spec === undefined ? undefined : { kind: 'apply', spec: event.spec };
@@ -121,6 +133,8 @@ function carryOut(enqueueAny: unknown, orders: readonly Order[]): void {
 
 function actionOf(order: Order): { readonly type: string; readonly params: object } | ReturnType<typeof log> {
   if (order.kind === 'fail') return { type: 'fail', params: { error: order.error } };
+  if (order.kind === 'follow' || order.kind === 'unfollow')
+    return { type: 'send', params: { to: order.budget, event: { type: `budget.${order.kind}` } } };
   const { id, address: to, machine } = order.child;
   switch (order.kind) {
     case 'start': {

@@ -10,6 +10,7 @@ export const LEDGER_TYPE = 'ledger';
 /** Type of the faces of accounts; the id is `<tree>:<account>`. */
 export const BUDGET_TYPE = 'budget';
 export const TREE_DEFAULT = 'main';
+export const TREE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
 /** Levels of a tree: realm, swarm, session, task, and as many again. */
 export const DEPTH_MAX = 8;

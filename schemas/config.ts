@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { accessSchema } from './access.ts';
 import { archiveSchema } from './archive.ts';
+import { accountName, TREE_DEFAULT, TREE_NAME } from './budget.ts';
 import { limitsSchema } from './limits.ts';
 import { CAPACITY_MAX, LABEL, LABELS_MAX, NODE_NAME } from './member.ts';
 import { personalSchema } from './privacy.ts';
@@ -122,6 +123,7 @@ export interface SupervisorConfig {
   readonly strategy: (typeof STRATEGIES)[number];
   readonly intensity: number;
   readonly periodMs: number;
+  readonly budget?: { readonly tree: string; readonly account: string } | undefined;
   readonly children: readonly ChildConfig[];
 }
 
@@ -136,6 +138,17 @@ export const childSchema: z.ZodType<ChildConfig> = z
   .describe(
     'An actor (`id`, `kind`), a nested supervisor (`id`, `supervisor`), or a list of actors (`from`, `kind`).',
   );
+
+const budgetSchema = z
+  .strictObject({
+    tree: z
+      .string()
+      .regex(TREE_NAME, { error: 'expected letters, digits and . _ -, 63 at most' })
+      .default(TREE_DEFAULT)
+      .describe('The budget tree.'),
+    account: accountName.describe('Its account, `swarm:a`.'),
+  })
+  .describe('While this budget is exhausted the children are stopped; they start anew when it goes on.');
 
 export const supervisorSchema: z.ZodType<SupervisorConfig> = z
   .strictObject({
@@ -152,6 +165,7 @@ export const supervisorSchema: z.ZodType<SupervisorConfig> = z
     period: duration(1, 7 * 86_400_000)
       .prefault(formatDuration(PERIOD_MS_DEFAULT))
       .describe('Window in which restarts are counted.'),
+    budget: budgetSchema.optional(),
     children: z
       .array(childSchema)
       .max(CHILDREN_MAX)

@@ -34,6 +34,8 @@ export function ruleChanges(before: SupervisorSpec, after: SupervisorSpec): stri
   if (before.intensity !== after.intensity)
     changed.push(`intensity ${before.intensity} → ${after.intensity}`);
   if (before.periodMs !== after.periodMs) changed.push(`period ${before.periodMs} ms → ${after.periodMs} ms`);
+  if (before.budget !== after.budget)
+    changed.push(`budget ${before.budget ?? 'none'} → ${after.budget ?? 'none'}`);
   return changed.join(', ');
 }
 

@@ -39,6 +39,8 @@ export interface SupervisorSpec {
   readonly strategy: Strategy;
   readonly intensity: number;
   readonly periodMs: number;
+  /** Address of the budget without which its children do not run. */
+  readonly budget?: string | undefined;
   readonly children: readonly ChildSpec[];
 }
 
@@ -58,6 +60,7 @@ export const supervisorSpecSchema: z.ZodType<SupervisorSpec> = z
     strategy: z.enum(STRATEGIES),
     intensity: z.int().min(0).max(INTENSITY_MAX),
     periodMs: z.int().min(1),
+    budget: z.string().min(3).max(232).optional(),
     children: z.array(childSpecSchema).max(CHILDREN_MAX),
   })
   .describe('A supervision tree, as supervisors and the admin API carry it.');

@@ -24,6 +24,7 @@ export interface Raw {
   strategy?: unknown;
   intensity?: unknown;
   period?: unknown;
+  budget?: unknown;
   children?: unknown;
   id?: unknown;
   kind?: unknown;

@@ -3,6 +3,7 @@
  * not on what the schema made of it, so that one run finds the schema's problems and its own.
  */
 import { type Address, address } from '#schemas/address';
+import { faceOf, TREE_DEFAULT } from '#schemas/budget';
 import {
   CHILDREN_MAX,
   type ChildSpec,
@@ -31,6 +32,13 @@ export interface TreeOptions {
 /** The tree under `raw`, best effort where something is wrong: the caller reports the problems and drops it. */
 export function buildTree(raw: unknown, options: TreeOptions): SupervisorSpec {
   return new TreeBuilder(options).supervisor(isMap(raw) ? raw : {}, ROOT_SUPERVISOR, 1);
+}
+
+/** Best effort: what is wrong with it the schema says. */
+function budgetOf(raw: unknown): Pick<SupervisorSpec, 'budget'> {
+  if (!isMap(raw)) return {};
+  const { tree = TREE_DEFAULT, account } = raw;
+  return typeof tree === 'string' && typeof account === 'string' ? { budget: faceOf(tree, account) } : {};
 }
 
 class TreeBuilder {
@@ -76,6 +84,7 @@ class TreeBuilder {
       periodMs:
         (typeof period === 'string' || typeof period === 'number' ? parseDurationMs(period) : undefined) ??
         defaults.periodMs,
+      ...budgetOf(raw.budget),
       children,
     };
   }

@@ -34,6 +34,11 @@ const SECTIONS = {
     },
     picture: '',
   },
+  governor: {
+    marks: ['<!-- governor -->', '<!-- /governor -->'],
+    columns: BESIDE_LIMIT,
+    picture: '',
+  },
   failover: {
     marks: ['<!-- failover -->', '<!-- /failover -->'],
     columns: {

@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- kernel|witness|cluster|failover|coordinator [--json] [--quick] [--only TEXT]`: a subject beside its limits, in one run. With --json a
+ * `npm run bench -- kernel|witness|cluster|failover|coordinator|governor [--json] [--quick] [--only TEXT]`: a subject beside its limits, in one run. With --json a
  * line per case, otherwise a table at the end. `limit` runs the limit alone; --profile DIR leaves CPU profiles;
  * --page puts the figures into docs/performance.md.
  */
@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { asks } from './asks.ts';
 import { coordinator } from './coordinator.ts';
 import { failover } from './failover/failover.ts';
+import { governor } from './governor/governor.ts';
 import { growth } from './growth.ts';
 import { logIndex } from './log-index.ts';
 import { mail } from './mail.ts';
@@ -22,7 +23,7 @@ import { verify } from './verify.ts';
 import { witnessLoad } from './witness-load.ts';
 
 const USAGE =
-  'Usage: npm run bench -- kernel|witness|cluster|failover|coordinator|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR] [--page]\n';
+  'Usage: npm run bench -- kernel|witness|cluster|failover|coordinator|governor|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR] [--page]\n';
 const FULL = { rounds: 5, roundMs: 3_000, scale: 1 };
 const QUICK = { rounds: 1, roundMs: 500, scale: 0.02 };
 const SUITES = {
@@ -31,6 +32,7 @@ const SUITES = {
   cluster: [growth],
   failover: [failover],
   coordinator: [coordinator],
+  governor,
   limit: [asks],
 };
 

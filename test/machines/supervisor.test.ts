@@ -57,6 +57,10 @@ class Bench {
   #obey(orders: readonly Order[]): void {
     for (const order of orders) {
       if (order.kind === 'restarted') continue;
+      if (order.kind === 'follow' || order.kind === 'unfollow') {
+        this.notes.push(`${order.kind} ${order.budget}`);
+        continue;
+      }
       const id = order.kind === 'fail' ? '' : order.child.id;
       this.notes.push(order.kind === 'fail' ? 'fail' : `${order.kind} ${id}`);
       if (order.kind === 'start') {
@@ -380,4 +384,61 @@ test('whatever ends in whatever order, the orders are those of an OTP supervisor
     }),
     { numRuns: 2_000 },
   );
+});
+
+const budget = 'budget/main:swarm:a';
+
+test('an exhausted budget stops all children in reverse, and they start anew when it goes on', (t) => {
+  const bench = new Bench({
+    ...specOf('one_for_one', [child('a'), child('b', 'temporary'), child('c', 'transient'), child('d')]),
+    budget,
+  });
+  t.deepEqual(bench.take(), [`follow ${budget}`, 'start a', 'start b', 'start c', 'start d']);
+  bench.end('c', true);
+  t.deepEqual(bench.happen({ kind: 'halt' }).take(), ['stop d', 'stop b', 'stop a']);
+  t.is(bench.state.mode, 'halted');
+  t.deepEqual([...running(bench.state)], []);
+  t.deepEqual(bench.end('a').take(), [], 'who ends late is not started');
+  t.deepEqual(bench.happen({ kind: 'halt' }).take(), []);
+  t.deepEqual(
+    bench.happen({ kind: 'resume' }).take(),
+    ['start a', 'start d'],
+    'not what is temporary or was done',
+  );
+  t.is(bench.state.mode, 'running');
+  t.deepEqual(bench.happen({ kind: 'resume' }).take(), []);
+  t.deepEqual(bench.end('a').take(), ['start a'], 'and is looked after again');
+});
+
+test('a halted supervisor stops at once, takes another spec, and follows another budget', (t) => {
+  const spec = { ...specOf('one_for_one', abc), budget };
+  const bench = new Bench(spec).happen({ kind: 'halt' });
+  bench.take();
+  const more = { ...spec, children: [...abc, child('d')] };
+  t.deepEqual(bench.happen({ kind: 'apply', spec: more }).take(), []);
+  t.is(bench.state.mode, 'halted');
+  const other = { ...more, budget: 'budget/main:b' };
+  t.deepEqual(bench.happen({ kind: 'apply', spec: other }).take(), [
+    `unfollow ${budget}`,
+    'follow budget/main:b',
+    ...['a', 'b', 'c', 'd'].map((id) => `start ${id}`),
+  ]);
+  bench.happen({ kind: 'halt' }).take();
+  t.deepEqual(bench.happen({ kind: 'stop' }).take(), []);
+  t.is(bench.state.mode, 'stopped');
+});
+
+test('a halt that meets a procedure waits for it; one that is over before it began leaves no trace', (t) => {
+  const first = begin({ ...specOf('one_for_one', abc), budget });
+  let state = supervise(first.state, { kind: 'halt' }, 0).state;
+  t.is(state.mode, 'starting');
+  t.is(supervise(state, { kind: 'resume' }, 0).state.halt, undefined);
+  for (const id of ['a', 'b']) state = supervise(state, { kind: 'started', id }, 0).state;
+  const last = supervise(state, { kind: 'started', id: 'c' }, 0);
+  t.like(last.orders, [{ kind: 'stop', child: { id: 'c' } }]);
+  // It goes on while children are still being stopped: all are stopped, then all start.
+  const ending = supervise(last.state, { kind: 'resume' }, 0).state;
+  let at = ending;
+  for (const id of ['c', 'b']) at = supervise(at, { kind: 'stopped', id }, 0).state;
+  t.like(supervise(at, { kind: 'stopped', id: 'a' }, 0).orders, [{ kind: 'start', child: { id: 'a' } }]);
 });

@@ -1,0 +1,5 @@
+/** The benchmarks of the governor, a file each. */
+import type { Suite } from '../suite.ts';
+import { reserve } from './reserve.ts';
+
+export const governor: readonly Suite[] = [reserve];
