@@ -9,7 +9,7 @@ export const PRICE_FLOOR_MICROS = 10_000;
 /** The worker itself and three helpers. */
 export const WORKERS_PER_TASK_DEFAULT = 4;
 /** Every so many tasks one goes to the candidate that has been idle longest. */
-export const FAIR_EVERY_DEFAULT = 10;
+export const FAIR_EVERY_DEFAULT = 20;
 
 const factor = z.boolean().default(true);
 

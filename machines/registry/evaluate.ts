@@ -5,7 +5,15 @@
  * E2  The bounds are inclusive: a match of exactly .70 and a reputation of exactly .60 are candidates.
  * E3  A half-open breaker lets one task through: whoever has none.
  */
-import type { AssignmentRules, BreakerState, Factors, Need, Refusal, Verdict } from '#schemas/assignment';
+import type {
+  AssignmentRules,
+  BreakerState,
+  Factors,
+  Filter,
+  Need,
+  Refusal,
+  Verdict,
+} from '#schemas/assignment';
 import type { Bloom } from '#schemas/worker';
 import { matchOf } from './match.ts';
 
@@ -64,31 +72,54 @@ export function scoreOf(
   return factors.cost ? (worth * MICROS) / Math.max(pricePerHourMicros, priceFloorMicros) : worth;
 }
 
-/** E1, E2. */
-export function refusalsOf(factors: Factors, rules: AssignmentRules): Refusal[] {
-  const {
-    match,
-    reputation,
-    breaker,
-    budgetLeftMicros,
-    estimateMicros: estimate,
-    load,
-    maxConcurrent,
-  } = factors;
-  const counts = rules.factors;
-  const refusals: Refusal[] = [];
-  if (counts.match && match < rules.matchMin)
-    refusals.push({ filter: 'match', is: match, wants: rules.matchMin });
-  if (counts.reputation && reputation < rules.reputationMin)
-    refusals.push({ filter: 'reputation', is: reputation, wants: rules.reputationMin });
-  // E3.
-  if (breaker === 'open' || (breaker === 'half-open' && load > 0))
-    refusals.push({ filter: 'breaker', is: breaker, wants: 'closed' });
-  if (budgetLeftMicros !== null && budgetLeftMicros < estimate)
-    refusals.push({ filter: 'budget', is: budgetLeftMicros, wants: estimate });
-  if (counts.load && load >= maxConcurrent)
-    refusals.push({ filter: 'load', is: load, wants: `below ${maxConcurrent}` });
-  return refusals;
+/** What filters look at. */
+export type Measured = Omit<Factors, 'bloomFit' | 'score' | 'pricePerHourMicros'>;
+
+/** E2, E3: whether a filter refuses, in the order in which they are asked. */
+const REFUSES: readonly (readonly [Filter, (factors: Measured, rules: AssignmentRules) => boolean])[] = [
+  ['match', ({ match }, { factors, matchMin }) => factors.match && match < matchMin],
+  [
+    'reputation',
+    ({ reputation }, { factors, reputationMin }) => factors.reputation && reputation < reputationMin,
+  ],
+  ['breaker', ({ breaker, load }) => breaker === 'open' || (breaker === 'half-open' && load > 0)],
+  [
+    'budget',
+    ({ budgetLeftMicros, estimateMicros: estimate }) =>
+      budgetLeftMicros !== null && budgetLeftMicros < estimate,
+  ],
+  ['load', ({ load, maxConcurrent }, { factors }) => factors.load && load >= maxConcurrent],
+];
+
+/** Undefined for a candidate. */
+export function firstRefusal(factors: Measured, rules: AssignmentRules): Filter | undefined {
+  for (const [filter, refuses] of REFUSES) if (refuses(factors, rules)) return filter;
+  return undefined;
+}
+
+/** E1. */
+function refusalsOf(factors: Factors, rules: AssignmentRules): Refusal[] {
+  return REFUSES.filter(([, refuses]) => refuses(factors, rules)).map(([filter]) => ({
+    filter,
+    ...figuresFor(filter, factors, rules),
+  }));
+}
+
+function figuresFor(filter: Filter, factors: Factors, rules: AssignmentRules): Pick<Refusal, 'is' | 'wants'> {
+  switch (filter) {
+    case 'match':
+      return { is: factors.match, wants: rules.matchMin };
+    case 'reputation':
+      return { is: factors.reputation, wants: rules.reputationMin };
+    case 'breaker':
+      return { is: factors.breaker, wants: 'closed' };
+    case 'budget':
+      return { is: factors.budgetLeftMicros, wants: factors.estimateMicros };
+    case 'load':
+      return { is: factors.load, wants: `below ${factors.maxConcurrent}` };
+    case 'registered':
+      return { is: null, wants: 'a registered worker' };
+  }
 }
 
 /** Whole millionths, rounded up: an estimate must not come out too small. */

@@ -2,7 +2,8 @@
  * How much a worker's word of what it can do is worth, by what became of its work. Pure.
  *
  * A success moves it by {@link RISE} of what is missing to 1, a failure by {@link FALL} of what is there: who succeeds
- * in a share p of its tasks settles at p·RISE / (p·RISE + (1 − p)·FALL), so that .60 is a success rate of four in five.
+ * in a share p of its tasks settles at p·RISE / (p·RISE + (1 − p)·FALL): who stands at the threshold of .60 succeeds in
+ * eight of nine, and wastes no more than the tenth or so that a governor may waste in all.
  *
  * P1  It begins at .70: above the threshold, so that a new worker gets work. One failure alone does not bring it below
  *     .60, two do.
@@ -13,10 +14,10 @@
 import type { Reputation } from '#schemas/worker';
 
 export const REPUTATION_START = 0.7;
-const RISE = 0.05;
-/** Nearly three times a success: the work is paid for, and paid for again by who does it anew. */
-const FALL = 0.14;
-export const HALF_LIFE_MS = 30 * 86_400_000;
+const RISE = 0.015;
+/** More than five times a success: what fails is paid for, and paid for again by who does it anew. */
+const FALL = 0.08;
+export const HALF_LIFE_MS = 14 * 86_400_000;
 
 export function firstReputation(at: number): Reputation {
   return { value: REPUTATION_START, at };

@@ -1,10 +1,10 @@
-/** The figures in docs/performance.md, between two marks. */
+/** The figures in docs/performance.md and docs/waste.md, between two marks. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { type Row, rounded } from './row.ts';
 
-const PAGE = fileURLToPath(new URL('../../docs/performance.md', import.meta.url));
+const PAGE = 'performance.md';
 const BESIDE_LIMIT = {
   opsPerSec: 'ops/s',
   p50Ms: 'p50 ms',
@@ -37,6 +37,23 @@ const SECTIONS = {
   governor: {
     marks: ['<!-- governor -->', '<!-- /governor -->'],
     columns: BESIDE_LIMIT,
+    columns: { opsPerSec: 'ops/s', p50Ms: 'p50 ms', p99Ms: 'p99 ms' },
+    picture: '',
+  },
+  waste: {
+    page: 'waste.md',
+    marks: ['<!-- waste -->', '<!-- /waste -->'],
+    columns: {
+      wastePercent: 'waste %',
+      wastePercentMin: 'least',
+      wastePercentMax: 'most',
+      failedPercent: 'failed %',
+      mismatchedPercent: 'mismatched %',
+      costPerCompleted: 'cost of a completed task',
+      completedPercent: 'completed %',
+      waitHoursP99: 'wait p99 h',
+      workersUsed: 'workers used',
+    },
     picture: '',
   },
   failover: {
@@ -76,13 +93,14 @@ export function conditionsNow(command: string): Conditions {
 
 /** Replaces the figures of the page. Throws where the page has lost its marks. */
 export function writePage(which: keyof typeof SECTIONS, rows: readonly Row[], conditions: Conditions): void {
-  const { marks, columns, picture } = SECTIONS[which];
+  const { marks, columns, picture, ...rest } = SECTIONS[which];
+  const file = pagePath('page' in rest ? rest.page : PAGE);
   const [first, last] = marks;
-  const page = readFileSync(PAGE, 'utf8');
+  const page = readFileSync(file, 'utf8');
   const [begin, end] = [page.indexOf(first), page.indexOf(last)];
-  if (begin < 0 || end < begin) throw new Error(`${PAGE} has no ${first} … ${last}`);
+  if (begin < 0 || end < begin) throw new Error(`${file} has no ${first} … ${last}`);
   const text = [markdownOf(rows, columns, conditions), ...(picture === '' ? [] : ['', picture])].join('\n');
-  writeFileSync(PAGE, `${page.slice(0, begin + first.length)}\n${text}\n${page.slice(end)}`);
+  writeFileSync(file, `${page.slice(0, begin + first.length)}\n${text}\n${page.slice(end)}`);
 }
 
 function markdownOf(
@@ -104,6 +122,10 @@ function markdownOf(
       (row) => `| ${[row.bench, ...names.map((name) => cell(row[name])), further(row, names)].join(' | ')} |`,
     ),
   ].join('\n');
+}
+
+function pagePath(page: string): string {
+  return fileURLToPath(new URL(`../../docs/${page}`, import.meta.url));
 }
 
 function further(row: Row, columns: readonly string[]): string {

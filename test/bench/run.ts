@@ -1,7 +1,8 @@
 /**
  * `npm run bench -- kernel|witness|cluster|failover|coordinator|governor [--json] [--quick] [--only TEXT]`: a subject beside its limits, in one run. With --json a
+ * `npm run bench -- kernel|witness|cluster|failover|coordinator|governor|waste [--json] [--quick] [--only TEXT]`: a subject beside its limits, in one run. With --json a
  * line per case, otherwise a table at the end. `limit` runs the limit alone; --profile DIR leaves CPU profiles;
- * --page puts the figures into docs/performance.md.
+ * --page puts the figures into docs/performance.md, of `waste` into docs/waste.md.
  */
 import { parseArgs } from 'node:util';
 import { asks } from './asks.ts';
@@ -20,10 +21,12 @@ import { sends } from './sends.ts';
 import { start } from './start.ts';
 import { timers } from './timers.ts';
 import { verify } from './verify.ts';
+import { waste } from './waste/waste.ts';
 import { witnessLoad } from './witness-load.ts';
 
 const USAGE =
   'Usage: npm run bench -- kernel|witness|cluster|failover|coordinator|governor|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR] [--page]\n';
+  'Usage: npm run bench -- kernel|witness|cluster|failover|coordinator|governor|waste|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR] [--page]\n';
 const FULL = { rounds: 5, roundMs: 3_000, scale: 1 };
 const QUICK = { rounds: 1, roundMs: 500, scale: 0.02 };
 const SUITES = {
@@ -33,6 +36,7 @@ const SUITES = {
   failover: [failover],
   coordinator: [coordinator],
   governor,
+  waste: [waste],
   limit: [asks],
 };
 

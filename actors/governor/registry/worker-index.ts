@@ -5,7 +5,17 @@
  *     same counts of refusals.
  * X2  Of two views of one worker the later counts.
  */
-import { byScore, estimateMicros, evaluate, type Figures } from '#machines/registry/evaluate';
+import {
+  bloomFit,
+  byScore,
+  estimateMicros,
+  evaluate,
+  type Figures,
+  firstRefusal,
+  type Measured,
+  scoreOf,
+} from '#machines/registry/evaluate';
+import { reputationAt } from '#machines/registry/reputation';
 import { figuresOf } from '#machines/worker/context';
 import {
   type AssignmentRules,
@@ -39,6 +49,8 @@ interface Slot {
   readonly view: WorkerView;
   /** Of the profile, made once. */
   readonly capabilities: ReadonlySet<string>;
+  /** As of the view's time; undefined where it is not registered. */
+  readonly figures: Figures | undefined;
 }
 
 export class WorkerIndex {
@@ -81,7 +93,9 @@ export class WorkerIndex {
       }
     }
     this.#registered += Number(isRegistered(view)) - Number(isRegistered(before?.view));
-    this.#slots[at] = { view, capabilities: isSame ? before.capabilities : new Set(names) };
+    const capabilities = isSame ? before.capabilities : new Set(names);
+    const figures = figuresOf(view, view.reputation.at);
+    this.#slots[at] = { view, capabilities, figures: figures && { ...figures, capabilities } };
     this.#byId.set(view.id, at);
     if (at >= this.#met.length) this.#met = new Uint16Array(this.#met.length * 2);
     return true;
@@ -121,36 +135,43 @@ export class WorkerIndex {
     const best: Verdict[] = [];
     const refused: Partial<Record<Filter, number>> = {};
     const asked = this.#registered - [...except].filter((id) => isRegistered(this.get(id))).length;
-    let [judged, candidateCount] = [0, 0];
-    let idlest: { readonly verdict: Verdict; readonly since: number } | null = null;
-    for (const slot of this.#matching(need, rules)) {
-      if (except.has(slot.view.id)) continue;
-      const figures = figuresIn(slot, need, now, guards);
+    let [judged, candidateCount, longest] = [0, 0, Number.POSITIVE_INFINITY];
+    let idlest: Verdict | null = null;
+    const measured = unmeasured();
+    for (const { slot, match } of this.#matching(need, rules)) {
+      const { view } = slot;
+      if (except.has(view.id)) continue;
+      const { figures } = slot;
       if (figures === undefined) continue;
-      const verdict = evaluate(need, figures, rules);
       judged += 1;
-      const [first] = verdict.refusals;
+      measure(measured, slot, match, need, now, guards);
+      const first = firstRefusal(measured, rules);
       if (first !== undefined) {
-        refused[first.filter] = (refused[first.filter] ?? 0) + 1;
+        refused[first] = (refused[first] ?? 0) + 1;
         continue;
       }
       candidateCount += 1;
+      const fit = bloomFit(figures.bloom, need.contextTokens);
+      const score = scoreOf(match, measured.reputation, fit, figures.pricePerHourMicros, rules);
+      const since = view.idleSince ?? Number.POSITIVE_INFINITY;
+      const isIdlest = since < longest || (since === longest && view.id < (idlest?.worker ?? ''));
+      const last = best.length < limit ? undefined : best.at(-1);
+      if (!isIdlest && last !== undefined && score < (last.factors?.score ?? 0)) continue;
+      const { pricePerHourMicros } = figures;
+      const factors = { ...measured, pricePerHourMicros, bloomFit: fit, score };
+      const verdict: Verdict = { worker: view.id, factors, refusals: [] };
       keepBest(best, verdict, limit);
-      idlest = longerIdle(idlest, verdict, slot.view.idleSince);
+      if (isIdlest) [idlest, longest] = [verdict, since];
     }
     // Who shares too few capabilities was not looked at: the match refuses them.
     if (asked > judged) refused.match = (refused.match ?? 0) + asked - judged;
     const counts = { candidateCount, refused, refusedCount: asked - candidateCount };
-    return { need, at: now, candidates: best, ...counts, idlest: idlest?.verdict ?? null };
+    return { need, at: now, candidates: best, ...counts, idlest };
   }
 
-  /** Everyone whose match can reach the bound. */
-  *#matching({ requires }: Need, { factors, matchMin }: AssignmentRules): Generator<Slot> {
+  /** Everyone whose match can reach the bound, with the match. */
+  #matching({ requires }: Need, { factors, matchMin }: AssignmentRules): Matching[] {
     const wanted = new Set(requires);
-    if (wanted.size === 0 || !factors.match || matchMin === 0) {
-      for (const slot of this.#slots) if (slot !== undefined) yield slot;
-      return;
-    }
     const met = this.#met;
     const touched: number[] = [];
     for (const name of wanted) {
@@ -159,13 +180,15 @@ export class WorkerIndex {
         met[at] = (met[at] ?? 0) + 1;
       }
     }
-    const found: Slot[] = [];
-    for (const at of touched) {
+    const matching: Matching[] = [];
+    const isAll = wanted.size === 0 || !factors.match || matchMin === 0;
+    for (const at of isAll ? this.#slots.keys() : touched) {
       const slot = this.#slots[at];
-      if ((met[at] ?? 0) / wanted.size >= matchMin && slot !== undefined) found.push(slot);
-      met[at] = 0;
+      const match = wanted.size === 0 ? 1 : (met[at] ?? 0) / wanted.size;
+      if (slot !== undefined && (isAll || match >= matchMin)) matching.push({ slot, match });
     }
-    yield* found;
+    for (const at of touched) met[at] = 0;
+    return matching;
   }
 
   #unlist(at: number, capabilities: ReadonlySet<string>): void {
@@ -177,19 +200,59 @@ export class WorkerIndex {
   }
 }
 
+interface Matching {
+  readonly slot: Slot;
+  readonly match: number;
+}
+
 const NOBODY: ReadonlySet<string> = new Set();
 
+/** A worker at a moment. */
 function figuresIn(
-  { view, capabilities }: Slot,
+  { view, figures }: Slot,
   need: Need,
   now: number,
   guards: Guards | undefined,
 ): Figures | undefined {
-  const own = figuresOf(view, now);
-  if (own === undefined) return undefined;
-  if (guards === undefined) return { ...own, capabilities };
+  if (figures === undefined) return undefined;
+  const own = { ...figures, reputation: reputationAt(view.reputation, now) };
+  if (guards === undefined) return own;
   const budgetLeftMicros = guards.budgetLeft(own.id, estimateMicros(need, own.pricePerHourMicros));
-  return { ...own, capabilities, budgetLeftMicros, breaker: guards.breaker(own.id) };
+  return { ...own, budgetLeftMicros, breaker: guards.breaker(own.id) };
+}
+
+type Writable<T> = { -readonly [Field in keyof T]: T[Field] };
+
+/** The same into an object that is there: ten thousand of them a question would be the most of its time. */
+function measure(
+  into: Writable<Measured>,
+  { view, figures }: Slot,
+  match: number,
+  need: Need,
+  now: number,
+  guards: Guards | undefined,
+): void {
+  if (figures === undefined) return;
+  into.match = match;
+  into.reputation = reputationAt(view.reputation, now);
+  into.estimateMicros = estimateMicros(need, figures.pricePerHourMicros);
+  into.load = figures.load;
+  into.maxConcurrent = figures.maxConcurrent;
+  into.breaker = guards === undefined ? figures.breaker : guards.breaker(figures.id);
+  into.budgetLeftMicros =
+    guards === undefined ? figures.budgetLeftMicros : guards.budgetLeft(figures.id, into.estimateMicros);
+}
+
+function unmeasured(): Writable<Measured> {
+  return {
+    match: 0,
+    reputation: 0,
+    estimateMicros: 0,
+    load: 0,
+    maxConcurrent: 0,
+    breaker: 'closed',
+    budgetLeftMicros: null,
+  };
 }
 
 /** Keeps the list sorted and within its bound. */
@@ -199,17 +262,6 @@ function keepBest(best: Verdict[], verdict: Verdict, limit: number): void {
   const at = best.findIndex((other) => byScore(verdict, other) < 0);
   best.splice(at === -1 ? best.length : at, 0, verdict);
   if (best.length > limit) best.pop();
-}
-
-type Idlest = { readonly verdict: Verdict; readonly since: number } | null;
-
-function longerIdle(idlest: Idlest, verdict: Verdict, since: number | null): Idlest {
-  if (since === null) return idlest;
-  const isLonger =
-    idlest === null ||
-    since < idlest.since ||
-    (since === idlest.since && verdict.worker < idlest.verdict.worker);
-  return isLonger ? { verdict, since } : idlest;
 }
 
 function isRegistered(view: WorkerView | undefined): boolean {

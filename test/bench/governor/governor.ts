@@ -3,3 +3,8 @@ import type { Suite } from '../suite.ts';
 import { reserve } from './reserve.ts';
 
 export const governor: readonly Suite[] = [reserve];
+/** What the governor is measured by. */
+import type { Suite } from '../suite.ts';
+import { match } from './match.ts';
+
+export const governor: readonly Suite[] = [match];
