@@ -19,7 +19,7 @@ export const task = {
     hears: [
       'if.*',
       'task.*',
-      ...['stale', 'deadline', 'rewatch'].map((timer) => `xstate.timer.${timer}`),
+      ...['stale', 'deadline', 'rewatch', 'check'].map((timer) => `xstate.timer.${timer}`),
       ...['lease', 'match'].flatMap((id) => [`xstate.done.actor.${id}`, `xstate.error.actor.${id}`]),
     ],
     drivers: ['lease', 'match'],

@@ -47,6 +47,8 @@ export const sessionActionSchema = z.discriminatedUnion('action', [
   z.object({ action: z.literal('leave') }),
   /** Looks for work: the best match arrives as the live event `session.offered`. */
   z.object({ action: z.literal('next') }),
+  /** Says no to an offer: it goes to the next, and comes not again before `next`. */
+  z.object({ action: z.literal('decline'), task: id, reason: z.string().max(2_000).optional() }),
   /** Bids in a round under its own weight. */
   z.object({ action: z.literal('bid'), round: id, confidence: z.number().min(0).max(1) }),
   z.object({ action: z.literal('get') }),

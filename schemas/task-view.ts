@@ -1,6 +1,7 @@
 /** A task as everyone shows it: boards, graphs, commands, MCP, webhooks, live events. */
 import { z } from 'zod';
 import { artifactSchema, checkResultSchema } from './completion.ts';
+import { verdictSchema } from './assignment.ts';
 import { TASK_STATUSES } from './task.ts';
 
 const at = z.int().describe('ms since the epoch');
@@ -21,6 +22,16 @@ export const taskViewSchema = z
     deps: z.array(z.string()),
     waitingFor: z.array(z.string()).describe('Dependencies that are not complete.'),
     filler: z.boolean(),
+    governed: z.boolean().describe('Claims are checked by the governor.'),
+    check: z
+      .strictObject({
+        worker: z.string(),
+        permitted: z.boolean().nullable().describe('Null while the governor is asked.'),
+        verdict: verdictSchema.nullable(),
+      })
+      .nullable()
+      .describe('What the governor said of the last claim, with all figures.'),
+    contextTokens: z.int().nullable(),
     estimate: z.strictObject({ hours: z.number().nullable(), costMicros: z.int().nullable() }),
     deadline: at.nullable(),
     overdue: z.boolean(),
@@ -54,7 +65,9 @@ export interface TaskEvent {
 export const TASK_EVENTS = [
   'task.added',
   'task.available',
+  'task.checking',
   'task.claimed',
+  'task.claim_refused',
   'task.transferred',
   'task.released',
   'task.expired',

@@ -60,6 +60,7 @@ export const taskInputSchema = z
     deliverables: z.array(text).max(100).optional(),
     deliverable: text.optional(),
     model: z.string().max(100).optional(),
+    contextTokens: z.int().min(0).optional().describe('Tokens of context it needs, as far as known.'),
     filler: z.boolean().default(false).describe('May be done by whoever waits for something else.'),
     budget: z.object({ costMicros: z.int().min(0).optional() }).optional(),
     deadline: z.int().min(0).optional().describe('ms since the epoch.'),
@@ -80,6 +81,9 @@ export const taskInputSchema = z
   .describe('A task, as a board names it.');
 
 export type TaskInput = z.infer<typeof taskInputSchema>;
+
+/** Input of a kind whose tasks let nobody claim them whom the governor refuses. */
+export const governedTasksSchema = z.strictObject({ governed: z.literal(true) });
 
 /** A task of a board: there dependencies count, and names are addresses. */
 export const taskSpecSchema = taskInputSchema.extend({ id, deps: z.array(id).max(1_000).default([]) });
@@ -184,6 +188,8 @@ export type TaskReply =
       readonly milestone: number;
       /** Fencing token of the claim that counts now. */
       readonly token: number;
+      /** The governor is asked: `task.claimed` or `task.claim_refused` says what came of the claim. */
+      readonly checking?: true;
     }
   | {
       readonly accepted: false;

@@ -174,3 +174,6 @@ export const workerViewSchema = z
   })
   .describe('A worker, as it is shown.');
 export type WorkerView = z.infer<typeof workerViewSchema>;
+
+/** What a worker's entry answers to a task whose claim is checked. */
+export const permitSchema = z.object({ permitted: z.boolean(), verdict: verdictSchema });

@@ -30,6 +30,7 @@ import {
   type TaskSpecInput,
 } from '#schemas/task';
 import type { TaskEventName, TaskView } from '#schemas/task-view';
+import { type Checked, checkedOf } from './checked.ts';
 import { coordinatorErrors } from './errors.ts';
 import { Leases } from './leases.ts';
 import { tasksFor } from './matching.ts';
@@ -157,6 +158,26 @@ class Coordinator implements CoordinatorClient {
     }
     if (lease !== undefined) return { won: true, claim: this.#hold(id, token, lease.lost) };
     return { won: false, code: 'not_yours', reason: 'the claim ended before it had begun' };
+    const outcome = reply.accepted && reply.checking === true ? await this.#checked(id) : reply;
+    if (outcome.accepted) return { won: true, claim: this.#hold(id, outcome.token, lease.lost) };
+    await this.#leases.release(address);
+    return { won: false, code: outcome.code, reason: outcome.reason };
+  }
+
+  /** What the governor says of our claim. */
+  async #checked(id: string): Promise<Checked> {
+    const settled = Promise.withResolvers<Checked>();
+    const look = (task: TaskView | undefined): void => {
+      const checked = checkedOf(task, this.as);
+      if (checked !== undefined) settled.resolve(checked);
+    };
+    const unwatch = this.#follow(TASK_TYPE, id, ({ task }) => look(task as TaskView));
+    try {
+      look(await this.task(id));
+      return await settled.promise;
+    } finally {
+      unwatch();
+    }
   }
 
   async renew(id: string): Promise<boolean> {
@@ -201,6 +222,10 @@ class Coordinator implements CoordinatorClient {
     }
     await this.#leases.release(taskAddress(id));
     return { won: false, code: 'not_yours', reason: `${view?.worker ?? 'nobody'} has it` };
+  }
+
+  async decline(id: string, reason?: string): Promise<void> {
+    await this.#ask(this.as, 'session', { action: 'decline', task: id, ...optional({ reason }) });
   }
 
   async progress(id: string, milestone: number, note?: string): Promise<TaskReply> {
@@ -312,7 +337,9 @@ class Coordinator implements CoordinatorClient {
     const { id, capabilities, status } = view;
     this.#index ??= new TaskIndex(this.#client.connection, this.#subjects, SILENT, () => {});
     await this.#index.ready();
-    return tasksFor({ id, capabilities, fillersOnly: status === 'blocked' }, this.#index.tasks.values());
+    const { tasks, workers, rules } = this.#index;
+    const governor = { index: workers, rules, now: systemClock.now() };
+    return tasksFor({ id, capabilities, fillersOnly: status === 'blocked' }, tasks.values(), governor);
   }
 
   async why(id: string): Promise<Why | undefined> {

@@ -6,7 +6,8 @@ import { z } from 'zod';
 import type { Driver, DriverRealm } from '#runtime/effects/driver';
 import { FabricError } from '#schemas/fabric-error';
 import { coordinatorErrors } from './errors.ts';
-import { sessionsFor } from './matching.ts';
+import { gangOf } from './gang.ts';
+import { needOf, sessionsFor } from './matching.ts';
 import { TaskIndex } from './task-index.ts';
 import { WaitingRoom } from './waiting.ts';
 
@@ -18,6 +19,7 @@ const inputSchema = z.discriminatedUnion('want', [
     session: z.string().max(200),
     capabilities: names,
     fillersOnly: z.boolean(),
+    declined: names.default([]),
   }),
   z.object({
     want: z.literal('sessions'),
@@ -46,7 +48,7 @@ export function matchDriver(): Driver {
     const { nc, subjects, logger, clock } = realm;
     let room: WaitingRoom | undefined;
     const index = new TaskIndex(nc, subjects, logger, (task) => room?.changed(task));
-    room = new WaitingRoom(index.tasks, clock);
+    room = new WaitingRoom(index.tasks, clock, index);
     office = { index, room };
     return office;
   }
@@ -69,10 +71,15 @@ export function matchDriver(): Driver {
       const { index, room } = opened();
       await index.ready();
       if (wanted.want === 'task') {
-        const { session: id, capabilities, fillersOnly } = wanted;
-        return await room.wait({ id, capabilities, fillersOnly }, signal);
+        const { session: id, capabilities, fillersOnly, declined } = wanted;
+        return await room.wait({ id, capabilities, fillersOnly, declined: new Set(declined) }, signal);
       }
-      const { requires, except, max } = wanted;
+      const { task, requires, except, max } = wanted;
+      const view = index.tasks.get(task);
+      if (view?.governed === true) {
+        const need = { ...needOf(view), requires };
+        return { sessions: gangOf(need, index, new Set(except), realm?.clock.now() ?? 0) };
+      }
       return { sessions: sessionsFor(requires, index.sessions.values(), new Set(except)).slice(0, max) };
     },
   };

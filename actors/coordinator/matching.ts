@@ -1,31 +1,63 @@
 /** Who can do what: tasks for a session, sessions for a task. Pure. */
+import { byUrgency, type Waiting } from '#actors/governor/assignment/choose';
+import type { WorkerIndex } from '#actors/governor/registry/worker-index';
 import { matchOf } from '#machines/registry/match';
-import { MATCH_MIN_DEFAULT } from '#schemas/assignment';
+import { type AssignmentRules, MATCH_MIN_DEFAULT, type Need, type Verdict } from '#schemas/assignment';
 import type { SessionView } from '#schemas/session';
 import type { TaskView } from '#schemas/task-view';
 import type { Candidate } from './types.ts';
+
+/** What the governor knows, where tasks are governed. */
+export interface Governor {
+  readonly index: WorkerIndex;
+  readonly rules: AssignmentRules;
+  readonly now: number;
+}
 
 export interface Worker {
   readonly id: string;
   readonly capabilities: readonly string[];
   /** It has blocked tasks: only what may be put away again. */
   readonly fillersOnly: boolean;
+  /** Tasks that it was offered and does not want. */
+  readonly declined?: ReadonlySet<string>;
 }
 
 /** What a worker could do now, the best first: its own before others', fillers last, then priority, then match. */
-export function tasksFor(worker: Worker, tasks: Iterable<TaskView>): Candidate[] {
+export function tasksFor(worker: Worker, tasks: Iterable<TaskView>, governor?: Governor): Candidate[] {
   const found: Candidate[] = [];
   for (const task of tasks) {
+    if (worker.declined?.has(task.id) === true) continue;
+    if (task.governed) {
+      const verdict = isFree(task, worker) ? verdictOf(task, worker.id, governor) : undefined;
+      if (verdict?.factors != null && verdict.refusals.length === 0)
+        found.push({ task, match: verdict.factors.match, verdict });
+      continue;
+    }
     const match = matchOf(task.requires, worker.capabilities);
     if (isFree(task, worker) && (match >= MATCH_MIN_DEFAULT || task.owner === worker.id))
       found.push({ task, match });
   }
-  return found.sort((a, b) => rank(a, worker) - rank(b, worker) || compare(a, b));
+  const now = governor?.now ?? 0;
+  return found.sort((a, b) => rank(a, worker) - rank(b, worker) || compare(a, b, now));
 }
 
 /** The best task for a worker. */
-export function bestTask(worker: Worker, tasks: Iterable<TaskView>): Candidate | undefined {
-  return tasksFor(worker, tasks)[0];
+export function bestTask(
+  worker: Worker,
+  tasks: Iterable<TaskView>,
+  governor?: Governor,
+): Candidate | undefined {
+  return tasksFor(worker, tasks, governor)[0];
+}
+
+/** Undefined where the governor knows nothing of it. */
+function verdictOf(task: TaskView, worker: string, governor: Governor | undefined): Verdict | undefined {
+  return governor?.index.verdict(worker, needOf(task), governor.now, { rules: governor.rules });
+}
+
+export function needOf({ id, requires, estimate, contextTokens }: TaskView): Need {
+  return { task: id, requires, hours: estimate.hours ?? 1, contextTokens };
 }
 
 /** Sessions that can help with what is required, the best first: idle ones before busy ones. */
@@ -58,6 +90,11 @@ function rank({ task }: Candidate, { id }: Worker): number {
   return task.owner === id ? 0 : 1;
 }
 
-function compare(a: Candidate, b: Candidate): number {
+function compare(a: Candidate, b: Candidate, now: number): number {
+  if (a.task.governed && b.task.governed) return byUrgency(now)(waitingOf(a), waitingOf(b));
   return b.task.priority - a.task.priority || b.match - a.match || (a.task.id < b.task.id ? -1 : 1);
+}
+
+function waitingOf({ task: { id, priority, changedAt } }: Candidate): Waiting {
+  return { id, priority, since: changedAt ?? 0 };
 }

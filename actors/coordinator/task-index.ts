@@ -1,16 +1,19 @@
 /**
- * What tasks and sessions there are, kept current by their live events.
+ * What tasks, sessions and workers there are, kept current by their live events.
  *
  * I1  Events are not stored: after a new connection everything is read anew.
  * I2  News and pages overlap: of two views of one task or session the later counts.
  */
 import type { Msg, NatsConnection, Subscription } from '@nats-io/nats-core';
+import { WorkerIndex } from '#actors/governor/registry/worker-index';
 import type { Subjects } from '#runtime/bus/subjects';
 import type { Logger } from '#runtime/shard/ports';
+import { type AssignmentRules, assignmentRulesSchema } from '#schemas/assignment';
 import { SESSION_TYPE, type SessionView } from '#schemas/session';
 import { TASK_TYPE } from '#schemas/task';
 import type { TaskView } from '#schemas/task-view';
-import { listSessions, listTasks, shardsOf } from './views.ts';
+import { REGISTRY_TYPE, WORKER_TYPE, type WorkerView } from '#schemas/worker';
+import { listSessions, listTasks, listWorkers, rulesOf, shardsOf } from './views.ts';
 
 /** A read that failed is tried again after this. */
 const AGAIN_MS = 500;
@@ -18,6 +21,9 @@ const AGAIN_MS = 500;
 export class TaskIndex implements AsyncDisposable {
   readonly tasks = new Map<string, TaskView>();
   readonly sessions = new Map<string, SessionView>();
+  /** The governor's registry; empty where there is none. */
+  readonly workers = new WorkerIndex();
+  rules: AssignmentRules = assignmentRulesSchema.parse({});
   readonly #nc: NatsConnection;
   readonly #subjects: Subjects;
   readonly #logger: Logger;
@@ -43,7 +49,7 @@ export class TaskIndex implements AsyncDisposable {
           if (error === null) this.#hear(m);
         },
       });
-    this.#subscriptions = [follow(TASK_TYPE), follow(SESSION_TYPE)];
+    this.#subscriptions = [TASK_TYPE, SESSION_TYPE, WORKER_TYPE, REGISTRY_TYPE].map(follow);
     this.#reading = this.#read();
     void this.#followConnection();
   }
@@ -59,12 +65,23 @@ export class TaskIndex implements AsyncDisposable {
   }
 
   #hear(m: Msg): void {
-    const body = m.json<{ readonly task?: unknown; readonly session?: unknown }>();
+    const body = m.json<Record<'task' | 'session' | 'worker' | 'rules', unknown>>();
     // Others' machines may emit what they like.
     if (isView<TaskView>(body.task)) {
       if (!keep(this.tasks, body.task)) return;
       this.#changed(body.task);
     } else if (isView<SessionView>(body.session)) keep(this.sessions, body.session);
+    else if (isView<WorkerView>(body.worker)) {
+      if (this.workers.set(body.worker) && this.#roomOf(body.worker)) this.#changed(undefined);
+    } else if (body.rules !== undefined) {
+      const rules = assignmentRulesSchema.safeParse(body.rules);
+      if (rules.success) this.rules = rules.data;
+    }
+  }
+
+  /** Work may be for it now that was not before. */
+  #roomOf({ status, tasks, profile }: WorkerView): boolean {
+    return status === 'registered' && tasks.length < (profile?.maxConcurrent ?? 0);
   }
 
   async #read(): Promise<void> {
@@ -74,6 +91,8 @@ export class TaskIndex implements AsyncDisposable {
         const source = { nc: this.#nc, subjects: this.#subjects, shards };
         for (const task of await listTasks(source)) keep(this.tasks, task);
         for (const session of await listSessions(source)) keep(this.sessions, session);
+        for (const worker of await listWorkers(source)) this.workers.set(worker);
+        this.rules = (await rulesOf(source)) ?? this.rules;
         this.#changed(undefined);
         return;
       } catch (thrown) {

@@ -1,4 +1,5 @@
 /** The vocabulary of the coordinator's client. */
+import type { Verdict } from '#schemas/assignment';
 import type { BoardReply } from '#schemas/board';
 import type { Submission } from '#schemas/completion';
 import type { RoundView } from '#schemas/round';
@@ -32,6 +33,8 @@ export interface Candidate {
   readonly task: TaskView;
   /** |required ∩ has| / |required|, 0–1. */
   readonly match: number;
+  /** Of a governed task: every factor. */
+  readonly verdict?: Verdict;
 }
 
 /** Why a task is not running, or why somebody got it. */
@@ -89,6 +92,8 @@ export interface CoordinatorClient extends AsyncDisposable {
   renew(id: string): Promise<boolean>;
   release(id: string, reason?: string): Promise<TaskReply>;
   transfer(id: string, to: string): Promise<TaskReply>;
+  /** Says no to an offer: it goes to the next, and does not come again before the session asks for work anew. */
+  decline(id: string, reason?: string): Promise<void>;
   /** Takes over the lease of a task that was transferred to us, or that we had before a crash. */
   adopt(id: string): Promise<ClaimResult>;
   progress(id: string, milestone: number, note?: string): Promise<TaskReply>;

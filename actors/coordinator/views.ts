@@ -1,5 +1,6 @@
 /** Tasks, sessions, swarms and workers as nodes know them: pages of the admin API, turned into views. */
 import type { NatsConnection } from '@nats-io/nats-core';
+import type { RegistryContext } from '#machines/registry';
 import { type SessionContext, sessionView } from '#machines/session/context';
 import { type SwarmContext, swarmView } from '#machines/swarm';
 import type { TaskContext } from '#machines/task/context';
@@ -7,11 +8,12 @@ import { viewOf } from '#machines/task/view';
 import { type WorkerContext, workerView } from '#machines/worker/context';
 import type { Subjects } from '#runtime/bus/subjects';
 import { apiRequest, type ListReply, nodeStatuses } from '#runtime/node/api';
+import type { AssignmentRules } from '#schemas/assignment';
 import { SESSION_TYPE, type SessionView } from '#schemas/session';
 import { SWARM_TYPE, type SwarmView } from '#schemas/swarm';
 import { TASK_TYPE } from '#schemas/task';
 import type { TaskView } from '#schemas/task-view';
-import { WORKER_TYPE, type WorkerView } from '#schemas/worker';
+import { REGISTRY_TYPE, WORKER_TYPE, type WorkerView } from '#schemas/worker';
 
 /** What a query needs. */
 export interface Source {
@@ -45,6 +47,12 @@ export async function listSwarms(source: Source): Promise<SwarmView[]> {
 export async function listWorkers(source: Source): Promise<WorkerView[]> {
   const contexts = (await contextsOf(source, WORKER_TYPE)) as readonly WorkerContext[];
   return contexts.filter(({ status }) => status !== 'absent').map(workerView);
+}
+
+/** Of the registry; undefined where there is none. */
+export async function rulesOf(source: Source): Promise<AssignmentRules | undefined> {
+  const contexts = (await contextsOf(source, REGISTRY_TYPE)) as readonly RegistryContext[];
+  return contexts[0]?.rules;
 }
 
 async function contextsOf({ nc, subjects, shards }: Source, type: string): Promise<unknown[]> {

@@ -3,10 +3,14 @@
  *
  * O1  A task is offered to one waiting session at a time; one that does not take it within {@link OFFER_MS} makes way.
  */
+import { choose } from '#actors/governor/assignment/choose';
+import type { WorkerIndex } from '#actors/governor/registry/worker-index';
 import { matchOf } from '#machines/registry/match';
 import type { Clock } from '#runtime/shard/ports';
+import type { AssignmentRules, Verdict } from '#schemas/assignment';
 import type { TaskView } from '#schemas/task-view';
-import { bestTask, tasksFor, type Worker } from './matching.ts';
+import { bestTask, type Governor, needOf, tasksFor, type Worker } from './matching.ts';
+import type { Candidate } from './types.ts';
 
 /** A worker that is told of a task answers within milliseconds; an agent may think before. */
 const OFFER_MS = 10_000;
@@ -15,6 +19,12 @@ export interface Offer {
   readonly task: string;
   readonly match: number;
   readonly filler: boolean;
+  /** Of a governed task: the factors of the decision, kept in the log with the offer. */
+  readonly verdict?: Verdict;
+}
+
+interface Chosen extends Candidate {
+  readonly waiting: Waiting;
 }
 
 interface Waiting {
@@ -25,13 +35,19 @@ interface Waiting {
 export class WaitingRoom {
   readonly #tasks: ReadonlyMap<string, TaskView>;
   readonly #clock: Clock;
+  readonly #registry: { readonly workers: WorkerIndex; readonly rules: AssignmentRules } | undefined;
   readonly #waiting = new Set<Waiting>();
   /** Task → until when it is somebody's to take. */
   readonly #offered = new Map<string, { readonly worker: string; readonly until: number }>();
   #timer: unknown;
 
-  constructor(tasks: ReadonlyMap<string, TaskView>, clock: Clock) {
+  constructor(
+    tasks: ReadonlyMap<string, TaskView>,
+    clock: Clock,
+    registry?: { readonly workers: WorkerIndex; readonly rules: AssignmentRules },
+  ) {
     this.#tasks = tasks;
+    this.#registry = registry;
     this.#clock = clock;
   }
 
@@ -57,6 +73,7 @@ export class WaitingRoom {
       };
       signal.addEventListener('abort', abort, { once: true });
       this.#waiting.add(waiting);
+      this.#passOn(worker);
       this.#serve(waiting);
     });
   }
@@ -71,8 +88,17 @@ export class WaitingRoom {
       this.#offered.delete(task.id);
       return;
     }
-    const best = this.#bestFor(task);
-    if (best !== undefined) this.#offer(best, task);
+    const best = task.governed ? this.#chosenFor(task) : this.#bestFor(task);
+    if (best !== undefined) this.#offer(best.waiting, best);
+  }
+
+  /** What it said no to is the next one's at once. */
+  #passOn({ id, declined = new Set() }: Worker): void {
+    for (const name of declined) {
+      if (this.#offered.get(name)?.worker !== id) continue;
+      this.#offered.delete(name);
+      this.changed(this.#tasks.get(name));
+    }
   }
 
   close(): void {
@@ -82,18 +108,38 @@ export class WaitingRoom {
   #serve(waiting: Waiting): void {
     const { worker } = waiting;
     const free = [...this.#tasks.values()].filter((task) => this.#mayHave(task, worker));
-    const best = bestTask(worker, free);
-    if (best !== undefined) this.#offer(waiting, best.task);
+    const best = bestTask(worker, free, this.#governor());
+    if (best !== undefined) this.#offer(waiting, best);
   }
 
-  #bestFor(task: TaskView): Waiting | undefined {
-    let best: Waiting | undefined;
+  /** Of those who wait, whom the governor chooses. */
+  #chosenFor(task: TaskView): Chosen | undefined {
+    const governor = this.#governor();
+    if (governor === undefined) return undefined;
+    const able = [...this.#waiting].flatMap((waiting) => {
+      const [found] = this.#mayHave(task, waiting.worker) ? tasksFor(waiting.worker, [task], governor) : [];
+      return found === undefined ? [] : [{ waiting, ...found }];
+    });
+    const ranking = governor.index.among(new Set(able.map(({ waiting }) => waiting.worker.id)), needOf(task), governor.now, governor);
+    const choice = choose(ranking, governor.rules);
+    return able.find(({ waiting }) => waiting.worker.id === choice?.verdict.worker);
+  }
+
+  #governor(): Governor | undefined {
+    const { workers, rules } = this.#registry ?? {};
+    return workers === undefined || rules === undefined
+      ? undefined
+      : { index: workers, rules, now: this.#clock.now() };
+  }
+
+  #bestFor(task: TaskView): Chosen | undefined {
+    let best: Chosen | undefined;
     let score = -1;
     for (const waiting of this.#waiting) {
       if (!this.#mayHave(task, waiting.worker) || tasksFor(waiting.worker, [task]).length === 0) continue;
       const match =
         matchOf(task.requires, waiting.worker.capabilities) + (task.owner === waiting.worker.id ? 1 : 0);
-      if (match > score) [best, score] = [waiting, match];
+      if (match > score) [best, score] = [{ waiting, task, match }, match];
     }
     return best;
   }
@@ -106,10 +152,12 @@ export class WaitingRoom {
     return status === 'available' && !isOthers;
   }
 
-  #offer(waiting: Waiting, { id, requires, filler }: TaskView): void {
+  #offer(waiting: Waiting, { task, verdict }: Candidate): void {
     const { worker } = waiting;
+    const { id, requires, filler } = task;
     this.#offered.set(id, { worker: worker.id, until: this.#clock.now() + OFFER_MS });
-    waiting.offer({ task: id, match: matchOf(requires, worker.capabilities), filler });
+    const match = verdict?.factors?.match ?? matchOf(requires, worker.capabilities);
+    waiting.offer({ task: id, match, filler, ...(verdict !== undefined && { verdict }) });
     this.#arm();
   }
 

@@ -34,6 +34,8 @@ export interface SessionContext extends SessionInput {
   /** Tasks it has claimed, the newest last. */
   readonly tasks: readonly HeldTask[];
   readonly offered: { readonly task: string; readonly match: number; readonly filler: boolean } | null;
+  /** Offers it said no to since it last asked for work, the newest last. */
+  readonly declined: readonly string[];
   readonly completed: number;
   readonly failed: number;
   /** Help that others asked it for. */
@@ -57,6 +59,7 @@ export function initialSession(input: unknown, self: string): SessionContext {
     lateBloomer: false,
     tasks: [],
     offered: null,
+    declined: [],
     completed: 0,
     failed: 0,
     helpWanted: [],

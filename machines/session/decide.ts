@@ -17,6 +17,8 @@ import { firstWeight } from './weight.ts';
 
 /** Unanswered questions and hazards a session keeps: the newest; the log has all. */
 const KEPT_MAX = 50;
+/** Refused offers that are remembered. */
+const DECLINED_MAX = 100;
 const LEASE = 'lease';
 /** Types of actors that may speak for any session. */
 const STEERING: ReadonlySet<string> = new Set(['operator', 'person', 'supervisor', 'swarm', 'breaker']);
@@ -93,7 +95,9 @@ function steered(
     }
     case 'next':
       if (!isHere(context)) return {};
-      return { patch: { offered: null }, ended: [MATCH], effects: [look(context)] };
+      return { patch: { offered: null, declined: [] }, ended: [MATCH], effects: [look({ ...context, declined: [] })] };
+    case 'decline':
+      return declined(context, action.task, at);
   }
 }
 
@@ -145,6 +149,18 @@ function gone(context: SessionContext, at: number, reason: string): Outcome<Sess
       swarm === undefined
         ? []
         : [{ to: `swarm/${swarm}`, event: { type: 'swarm.left', session: id, reason } }],
+  };
+}
+
+function declined(context: SessionContext, task: string, at: number): Outcome<SessionContext> {
+  const all = [...context.declined.filter((id) => id !== task), task].slice(-DECLINED_MAX);
+  const patch = { declined: all, offered: context.offered?.task === task ? null : context.offered };
+  const next = { ...context, ...patch, changedAt: at };
+  const isLooking = context.status === 'idle' || context.status === 'blocked';
+  return {
+    patch: { ...patch, changedAt: at },
+    tell: [{ type: 'session.changed', session: sessionView(next) }],
+    ...(isLooking && { ended: [MATCH], effects: [look(next)] }),
   };
 }
 

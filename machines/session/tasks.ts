@@ -104,8 +104,9 @@ export function settled(
   };
 }
 
-export function look({ id, capabilities, status }: SessionContext) {
-  const input = { want: 'task', session: id, capabilities, fillersOnly: status === 'blocked' };
+export function look({ id, capabilities, status, declined }: SessionContext) {
+  const fillersOnly = status === 'blocked';
+  const input = { want: 'task', session: id, capabilities, fillersOnly, declined };
   return { id: MATCH, driver: 'match', input };
 }
 

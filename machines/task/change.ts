@@ -3,6 +3,7 @@ import type { Outcome } from '#machines/decided';
 import type { CheckResult } from '#schemas/completion';
 import type { TaskRefusal } from '#schemas/task';
 import type { TaskEventName } from '#schemas/task-view';
+import { WORKER_TYPE } from '#schemas/worker';
 import type { TaskContext } from './context.ts';
 
 /** Who says something, and when. */
@@ -82,7 +83,12 @@ export function isSession(by: string): boolean {
   return by.startsWith('session/');
 }
 
-/** Mail to the worker, so that the session's own state follows. */
+/** `worker/ndi` of `session/ndi`: what the governor knows of it. */
+export function registryEntry(session: string): string {
+  return `${WORKER_TYPE}/${session.slice(session.indexOf('/') + 1)}`;
+}
+
+/** Mail to the worker, so that the session's own state follows; and the governor's, where it watches over the task. */
 export function toWorker(
   worker: string | null,
   type: `task.${string}`,
@@ -90,5 +96,6 @@ export function toWorker(
   more: object = {},
 ): NonNullable<Change['mail']> {
   if (worker === null) return [];
-  return [{ to: worker, event: { type, task: context.id, token: context.token, ...more } }];
+  const event = { type, task: context.id, token: context.token, ...more };
+  return [{ to: worker, event }, ...(context.governed ? [{ to: registryEntry(worker), event }] : [])];
 }

@@ -22,8 +22,13 @@ export const REWATCH = 'rewatch';
 
 type Of<Name extends TaskAction['action']> = Extract<TaskAction, { action: Name }>;
 
-/** T1, T2. */
-export function claim(context: TaskContext, action: Of<'claim'>, who: Who): Verdict {
+/** T1, T2. Where nothing is against it, `take` says what becomes of it. */
+export function claim(
+  context: TaskContext,
+  action: Of<'claim'>,
+  who: Who,
+  take: (context: TaskContext, action: Of<'claim'>, who: Who) => Verdict,
+): Verdict {
   const { status, worker, waitingFor, owner } = context;
   if (isHeld(context)) {
     // The same claim again: its answer was lost.
@@ -35,6 +40,15 @@ export function claim(context: TaskContext, action: Of<'claim'>, who: Who): Verd
   if (!isSession(who.by)) return refuse('not_permitted', `${who.by} is no session: only sessions claim`);
   if (owner !== undefined && who.by !== `session/${owner}`)
     return refuse('meant_for_another', `it is meant for session/${owner}`);
+  return take(context, action, who);
+}
+
+/** It is theirs. */
+export function claimed(
+  context: TaskContext,
+  action: Pick<Of<'claim'>, 'lease' | 'revision' | 'leaseMs'>,
+  who: Who,
+): Change {
   const next = { ...context, ...held(context, action, who) };
   return {
     patch: { ...held(context, action, who), attempts: context.attempts + 1, reason: null },

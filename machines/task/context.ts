@@ -1,6 +1,7 @@
 /** What a task knows of itself. */
 import type { Artifact, CheckResult, Submission } from '#schemas/completion';
-import { type Said, type TaskSpec, type TaskStatus, taskInputSchema } from '#schemas/task';
+import type { Verdict } from '#schemas/assignment';
+import { governedTasksSchema, type Said, type TaskSpec, type TaskStatus, taskInputSchema } from '#schemas/task';
 
 export interface TaskContext extends TaskSpec {
   readonly status: TaskStatus;
@@ -8,6 +9,10 @@ export interface TaskContext extends TaskSpec {
   readonly addedBy: string | null;
   /** Address of who has it. */
   readonly worker: string | null;
+  /** Nobody has it before the governor permits the claim. */
+  readonly governed: boolean;
+  /** The last claim that the governor was asked about. */
+  readonly check: Check | null;
   /** Fencing token of the newest claim: only ever grows. */
   readonly token: number;
   /** Name of the acquisition under which the worker holds the claim's key; null for a claim without a key. */
@@ -54,15 +59,30 @@ export interface TaskContext extends TaskSpec {
   readonly changedAt: number | null;
 }
 
-/** With an input (of a supervisor) it is there at once; without one it waits to be added. */
+export interface Check {
+  /** Address of who wants it. */
+  readonly by: string;
+  readonly lease: string | null;
+  readonly revision: number | null;
+  readonly leaseMs: number;
+  /** Null while the governor is asked. */
+  readonly permitted: boolean | null;
+  readonly verdict: Verdict | null;
+}
+
+/** With an input (of a supervisor) it is there at once; without one, or with that of its kind, it waits to be added. */
 export function initialTask(input: unknown, self: string): TaskContext {
   const id = self.slice(self.indexOf('/') + 1);
-  const spec = taskInputSchema.parse(input ?? { id });
+  const governed = governedTasksSchema.safeParse(input).success;
+  const given = governed ? undefined : input;
+  const spec = taskInputSchema.parse(given ?? { id });
   return {
     ...spec,
     ...FREE,
-    status: input === undefined ? 'absent' : 'available',
+    status: given === undefined ? 'absent' : 'available',
     addedBy: null,
+    governed,
+    check: null,
     token: 0,
     result: null,
     artifacts: [],

@@ -14,7 +14,8 @@ import { FabricError } from '#schemas/fabric-error';
 import type { IFMessage } from '#schemas/if-message';
 import { type TaskAction, type TaskReply, taskActionSchema } from '#schemas/task';
 import { type Change, type Refused, refuse, type Verdict, type Who } from './change.ts';
-import { claim, expired, HELP, LEASE, release, transfer, unwatched } from './claims.ts';
+import { check, judged } from './check.ts';
+import { claim, claimed, expired, HELP, LEASE, release, transfer, unwatched } from './claims.ts';
 import type { TaskContext } from './context.ts';
 import { heardMail } from './deps.ts';
 import { taskErrors } from './errors.ts';
@@ -40,6 +41,7 @@ export function decideTask(context: TaskContext, heard: Heard): Outcome<TaskCont
   if (type === `xstate.error.actor.${HELP}`) return told(context, found(context, undefined, at));
   if ((TASK_MAIL as readonly string[]).includes(type))
     return told(context, heardMail(context, event, { by: from ?? '', at }, self));
+  if (type === 'task.permit') return told(context, judged(context, event, { by: from ?? '', at }));
   if (context.status === 'absent')
     throw new FabricError(taskErrors.unknown_task, `Nobody added a task ${context.id}`, {
       details: { task: context.id },
@@ -72,7 +74,7 @@ const READS: ReadonlySet<string> = new Set(['get', 'conversation', 'say']);
 function act(context: TaskContext, action: TaskAction, who: Who): Verdict {
   switch (action.action) {
     case 'claim':
-      return claim(context, action, who);
+      return claim(context, action, who, context.governed ? check : claimed);
     case 'release':
       return release(context, action, who);
     case 'transfer':

@@ -1,5 +1,6 @@
 /** What time brings: silence, deadlines, a watch to be begun again. */
 import type { Change } from './change.ts';
+import { CHECK, unanswered } from './check.ts';
 import { REWATCH, STALE, watched } from './claims.ts';
 import { isEnded, isHeld, type TaskContext } from './context.ts';
 import { DEADLINE } from './work.ts';
@@ -20,6 +21,8 @@ export function fired(context: TaskContext, timer: string, at: number): Change {
         tell: ['task.overdue'],
         log: { severity: 'WARN', message: { type: 'overdue', task: context.id } },
       };
+    case CHECK:
+      return unanswered(context, at);
     case REWATCH:
       return isHeld(context) ? { effects: watched(context).effects ?? [] } : {};
     default:

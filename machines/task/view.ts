@@ -21,6 +21,16 @@ export function viewOf(context: TaskContext): TaskView {
     deps: context.deps,
     waitingFor: [...context.waitingFor],
     filler: context.filler,
+    governed: context.governed,
+    check:
+      context.check === null
+        ? null
+        : {
+            worker: context.check.by,
+            permitted: context.check.permitted,
+            verdict: context.check.verdict,
+          },
+    contextTokens: context.contextTokens ?? null,
     estimate: {
       hours: estimate?.hours ?? null,
       costMicros: estimate?.cost === undefined ? null : Math.round(estimate.cost * MICROS),

@@ -1,5 +1,6 @@
 /** Opens the board of the realm that a command means, in the name of whoever acts. */
 import { userInfo } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import type { CommonOptions, Run } from '#runtime/cli/command';
 import { Refused } from '#runtime/cli/exit-codes';
@@ -10,9 +11,12 @@ import { FabricError } from '#schemas/fabric-error';
 import { NODE_TYPE, OPERATOR_TYPE } from '#schemas/keyring';
 import type { TaskReply } from '#schemas/task';
 import type { TaskView } from '#schemas/task-view';
+import { checkedOf } from '../checked.ts';
 import { openCoordinator } from '../client.ts';
 import type { Desk, Saying } from '../desk.ts';
 import { coordinatorErrors } from '../errors.ts';
+
+const LOOK_EVERY_MS = 50;
 
 export interface ActingOptions {
   readonly as?: string;
@@ -93,7 +97,18 @@ export async function sayToTask(
   const token = task.worker === desk.as ? { token: task.token } : {};
   const reply = await desk.say(`task/${id}`, { ...token, ...event });
   if (!reply.accepted) throw refused(id, reply, desk.as);
-  return reply;
+  return reply.checking === true ? await checked(desk, id) : reply;
+}
+
+/** What the governor says of a claim: it can only be looked at from outside. The task itself gives up in time. */
+async function checked(desk: Desk, id: string): Promise<TaskReply & { readonly accepted: true }> {
+  for (;;) {
+    const task = await knownTask(desk, id);
+    const outcome = checkedOf(task, desk.as);
+    if (outcome?.accepted === true) return { ...outcome, status: task.status, milestone: task.milestone };
+    if (outcome !== undefined) throw refused(id, outcome, desk.as);
+    await pause(LOOK_EVERY_MS);
+  }
 }
 
 /** Throws `task_unknown`. */
@@ -103,7 +118,11 @@ export async function knownTask(desk: Desk, id: string): Promise<TaskView> {
   throw new Refused(new FabricError(coordinatorErrors.task_unknown, `There is no task ${id}`));
 }
 
-function refused(id: string, { code, reason }: TaskReply & { accepted: false }, as: string): Refused {
+function refused(
+  id: string,
+  { code, reason }: { readonly code: string; readonly reason: string },
+  as: string,
+): Refused {
   return new Refused(
     new FabricError(
       { code, retryable: code === 'not_available', help: helpOf(code, id, as) },
@@ -122,6 +141,8 @@ function helpOf(code: string, id: string, as: string): string {
     case 'not_available':
     case 'blocked':
       return `\`infrafabric why ${id}\` says what it waits for.`;
+    case 'not_eligible':
+      return `\`infrafabric governor match ${id} --explain\` shows who may have it, and why not the others.`;
     case 'gate_failed':
       return 'Hand in what is missing; an operator can accept it as it is with `infrafabric task override`.';
     default:

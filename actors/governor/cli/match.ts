@@ -82,7 +82,7 @@ async function needOf(
     task: view.id,
     requires: view.requires,
     hours: given ?? view.estimate.hours ?? undefined,
-    contextTokens: context,
+    contextTokens: context ?? view.contextTokens,
   });
 }
 

@@ -169,6 +169,20 @@ export class WorkerIndex {
     return { need, at: now, candidates: best, ...counts, idlest };
   }
 
+  /** The same of some only: those who wait for work. */
+  among(ids: ReadonlySet<string>, need: Need, now: number, options: RankOptions = {}) {
+    const candidates = [...ids]
+      .map((id) => this.verdict(id, need, now, options))
+      .filter((verdict): verdict is Verdict => verdict !== undefined && verdict.refusals.length === 0)
+      .sort(byScore);
+    let [idlest, longest]: [Verdict | null, number] = [null, Number.POSITIVE_INFINITY];
+    for (const verdict of candidates) {
+      const since = this.get(verdict.worker)?.idleSince ?? Number.POSITIVE_INFINITY;
+      if (since < longest) [idlest, longest] = [verdict, since];
+    }
+    return { need, candidates, idlest };
+  }
+
   /** Everyone whose match can reach the bound, with the match. */
   #matching({ requires }: Need, { factors, matchMin }: AssignmentRules): Matching[] {
     const wanted = new Set(requires);
