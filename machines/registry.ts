@@ -64,7 +64,11 @@ function decide(context: RegistryContext, { event, from }: Heard): Outcome<Regis
       return enact(context, action.taxonomy);
     case 'rules': {
       const rules = assignmentRulesSchema.parse(action.rules);
-      return accept(context, { rules }, { tell: [{ type: 'registry.rules', rules }], log: info({ type: 'rules', rules }) });
+      return accept(
+        context,
+        { rules },
+        { tell: [{ type: 'registry.rules', rules }], log: info({ type: 'rules', rules }) },
+      );
     }
     case 'register':
       return register(context, action);

@@ -1,7 +1,7 @@
 /** A task as everyone shows it: boards, graphs, commands, MCP, webhooks, live events. */
 import { z } from 'zod';
-import { artifactSchema, checkResultSchema } from './completion.ts';
 import { verdictSchema } from './assignment.ts';
+import { artifactSchema, checkResultSchema } from './completion.ts';
 import { TASK_STATUSES } from './task.ts';
 
 const at = z.int().describe('ms since the epoch');

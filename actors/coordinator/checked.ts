@@ -7,10 +7,12 @@ export type Checked =
 
 /** Of the claim of `by`; undefined while the governor is asked. */
 export function checkedOf(task: TaskView | undefined, by: string): Checked | undefined {
-  if (task === undefined) return { accepted: false, code: 'unknown_task', reason: 'it is not there any more' };
+  if (task === undefined)
+    return { accepted: false, code: 'unknown_task', reason: 'it is not there any more' };
   const { worker, check, token, status } = task;
   if (worker === by) return { accepted: true, token };
-  if (check?.worker !== by) return { accepted: false, code: 'already_claimed', reason: `${worker ?? 'another'} has it` };
+  if (check?.worker !== by)
+    return { accepted: false, code: 'already_claimed', reason: `${worker ?? 'another'} has it` };
   if (check.permitted === false) return { accepted: false, code: 'not_eligible', reason: reasonOf(check) };
   if (status === 'available') return undefined;
   return { accepted: false, code: 'not_available', reason: `it is ${status}` };

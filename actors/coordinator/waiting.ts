@@ -120,7 +120,12 @@ export class WaitingRoom {
       const [found] = this.#mayHave(task, waiting.worker) ? tasksFor(waiting.worker, [task], governor) : [];
       return found === undefined ? [] : [{ waiting, ...found }];
     });
-    const ranking = governor.index.among(new Set(able.map(({ waiting }) => waiting.worker.id)), needOf(task), governor.now, governor);
+    const ranking = governor.index.among(
+      new Set(able.map(({ waiting }) => waiting.worker.id)),
+      needOf(task),
+      governor.now,
+      governor,
+    );
     const choice = choose(ranking, governor.rules);
     return able.find(({ waiting }) => waiting.worker.id === choice?.verdict.worker);
   }

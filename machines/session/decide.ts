@@ -95,7 +95,11 @@ function steered(
     }
     case 'next':
       if (!isHere(context)) return {};
-      return { patch: { offered: null, declined: [] }, ended: [MATCH], effects: [look({ ...context, declined: [] })] };
+      return {
+        patch: { offered: null, declined: [] },
+        ended: [MATCH],
+        effects: [look({ ...context, declined: [] })],
+      };
     case 'decline':
       return declined(context, action.task, at);
   }

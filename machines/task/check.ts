@@ -79,6 +79,9 @@ export function unanswered(context: TaskContext, at: number): Change {
   return {
     patch: { check: next.check, changedAt: at },
     tell: ['task.claim_refused'],
-    log: { severity: 'WARN', message: { type: 'check_unanswered', task: context.id, check: viewOf(next).check } },
+    log: {
+      severity: 'WARN',
+      message: { type: 'check_unanswered', task: context.id, check: viewOf(next).check },
+    },
   };
 }

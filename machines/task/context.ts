@@ -1,7 +1,14 @@
 /** What a task knows of itself. */
-import type { Artifact, CheckResult, Submission } from '#schemas/completion';
+
 import type { Verdict } from '#schemas/assignment';
-import { governedTasksSchema, type Said, type TaskSpec, type TaskStatus, taskInputSchema } from '#schemas/task';
+import type { Artifact, CheckResult, Submission } from '#schemas/completion';
+import {
+  governedTasksSchema,
+  type Said,
+  type TaskSpec,
+  type TaskStatus,
+  taskInputSchema,
+} from '#schemas/task';
 
 export interface TaskContext extends TaskSpec {
   readonly status: TaskStatus;

@@ -53,7 +53,8 @@ async function settled(id: string, isSo: (view: WorkerView) => boolean): Promise
 function offer(coordinator: CoordinatorClient, id: string, task: string): Promise<void> {
   return new Promise((resolve) => {
     const unwatch = coordinator.watch({ session: id }, (news) => {
-      if (news.kind !== 'session' || news.event !== 'session.offered' || news.details['task'] !== task) return;
+      if (news.kind !== 'session' || news.event !== 'session.offered' || news.details['task'] !== task)
+        return;
       unwatch();
       resolve();
     });
@@ -69,11 +70,19 @@ test.serial('a claim is checked: who matches has it, and its result moves the re
     { id: 'two', requires: ['a:x'] },
   ]);
   const refused = await ben.claim('one');
-  t.like(refused, { won: false, code: 'not_eligible', reason: 'the governor refuses it: match 0, wanted 0.7' });
+  t.like(refused, {
+    won: false,
+    code: 'not_eligible',
+    reason: 'the governor refuses it: match 0, wanted 0.7',
+  });
   t.like(await eve.claim('one'), { won: false, code: 'not_eligible' }, 'nobody registered her');
   t.like((await board.task('one'))?.check, { worker: 'session/eve', permitted: false });
   t.true((await ann.claim('one')).won);
-  t.like((await board.task('one'))?.check?.verdict?.factors, { match: 1, reputation: 0.7, estimateMicros: 2_000_000 });
+  t.like((await board.task('one'))?.check?.verdict?.factors, {
+    match: 1,
+    reputation: 0.7,
+    estimateMicros: 2_000_000,
+  });
   const full = await ann.claim('two');
   t.like(full, { won: false, reason: 'the governor refuses it: load 1, wanted below 1' });
   t.deepEqual((await worker('ann')).tasks, ['one']);
@@ -87,21 +96,24 @@ test.serial('a claim is checked: who matches has it, and its result moves the re
   for (const one of [ann, ben, eve]) await one[Symbol.asyncDispose]();
 });
 
-test.serial('a worker never has more than it takes at once, whatever it claims at the same moment', async (t) => {
-  await register({ id: 'many', maxConcurrent: 3 });
-  const many = await session('many');
-  const ids = Array.from({ length: 10 }, (_, n) => `m${n}`);
-  await board.addTasks(ids.map((id) => ({ id, requires: [] })));
-  const results = await Promise.all(ids.map((id) => many.claim(id)));
-  t.is(results.filter(({ won }) => won).length, 3);
-  t.is((await worker('many')).tasks.length, 3);
-  const [held] = (await worker('many')).tasks;
-  t.true((await many.release(held ?? '')).accepted);
-  await settled('many', ({ tasks }) => tasks.length === 2);
-  t.is((await worker('many')).reputation.value, 0.7, 'given back says nothing of it');
-  await many[Symbol.asyncDispose]();
-  for (const id of ids) await board.cancel(id);
-});
+test.serial(
+  'a worker never has more than it takes at once, whatever it claims at the same moment',
+  async (t) => {
+    await register({ id: 'many', maxConcurrent: 3 });
+    const many = await session('many');
+    const ids = Array.from({ length: 10 }, (_, n) => `m${n}`);
+    await board.addTasks(ids.map((id) => ({ id, requires: [] })));
+    const results = await Promise.all(ids.map((id) => many.claim(id)));
+    t.is(results.filter(({ won }) => won).length, 3);
+    t.is((await worker('many')).tasks.length, 3);
+    const [held] = (await worker('many')).tasks;
+    t.true((await many.release(held ?? '')).accepted);
+    await settled('many', ({ tasks }) => tasks.length === 2);
+    t.is((await worker('many')).reputation.value, 0.7, 'given back says nothing of it');
+    await many[Symbol.asyncDispose]();
+    for (const id of ids) await board.cancel(id);
+  },
+);
 
 test.serial('work is offered to the best who waits, and to the next where it is declined', async (t) => {
   await register({ id: 'cheap', capabilities: ['b:z'], costPerHour: { micros: 1_000_000 } });
@@ -117,6 +129,10 @@ test.serial('work is offered to the best who waits, and to the next where it is 
   await toDear;
   t.true((await dear.claim('p2')).won);
   t.is((await board.task('p2'))?.worker, 'session/dear');
-  t.deepEqual((await dear.nextFor()).map(({ task }) => task.id), [], 'it takes one at a time');
+  t.deepEqual(
+    (await dear.nextFor()).map(({ task }) => task.id),
+    [],
+    'it takes one at a time',
+  );
   for (const one of [cheap, dear]) await one[Symbol.asyncDispose]();
 });
