@@ -42,6 +42,8 @@ const SECTIONS = {
   },
   waste: {
     page: 'waste.md',
+    /** Counted, not timed. */
+    isCounted: true,
     marks: ['<!-- waste -->', '<!-- /waste -->'],
     columns: {
       wastePercent: 'waste %',
@@ -99,22 +101,16 @@ export function writePage(which: keyof typeof SECTIONS, rows: readonly Row[], co
   const page = readFileSync(file, 'utf8');
   const [begin, end] = [page.indexOf(first), page.indexOf(last)];
   if (begin < 0 || end < begin) throw new Error(`${file} has no ${first} … ${last}`);
-  const text = [markdownOf(rows, columns, conditions), ...(picture === '' ? [] : ['', picture])].join('\n');
+  const note = 'isCounted' in rest ? countedNote(conditions) : timedNote(conditions);
+  const table = markdownOf(rows, columns, note);
+  const text = [table, ...(picture === '' ? [] : ['', picture])].join('\n');
   writeFileSync(file, `${page.slice(0, begin + first.length)}\n${text}\n${page.slice(end)}`);
 }
 
-function markdownOf(
-  rows: readonly Row[],
-  columns: Readonly<Record<string, string>>,
-  { machine, load, startedAt, command }: Conditions,
-): string {
+function markdownOf(rows: readonly Row[], columns: Readonly<Record<string, string>>, note: string): string {
   const names = Object.keys(columns);
-  const quiet =
-    load <= QUIET_LOAD_MAX
-      ? `The machine was otherwise quiet (load ${load}).`
-      : `**The machine was doing other work (load ${load}): read these as a lower bound.**`;
   return [
-    `${startedAt.toISOString().slice(0, 10)}, \`${command}\`, client, node and server together on ${machine}. ${quiet}`,
+    note,
     '',
     `| ${['case', ...Object.values(columns), 'further'].join(' | ')} |`,
     `|${'---|'.repeat(names.length + 2)}`,
@@ -122,6 +118,22 @@ function markdownOf(
       (row) => `| ${[row.bench, ...names.map((name) => cell(row[name])), further(row, names)].join(' | ')} |`,
     ),
   ].join('\n');
+}
+
+function timedNote({ machine, load, startedAt, command }: Conditions): string {
+  const quiet =
+    load <= QUIET_LOAD_MAX
+      ? `The machine was otherwise quiet (load ${load}).`
+      : `**The machine was doing other work (load ${load}): read these as a lower bound.**`;
+  return `${dayOf(startedAt)}, \`${command}\`, client, node and server together on ${machine}. ${quiet}`;
+}
+
+function countedNote({ startedAt, command }: Conditions): string {
+  return `${dayOf(startedAt)}, \`${command}\`. Counted, not timed: every machine gives the same.`;
+}
+
+function dayOf(at: Date): string {
+  return at.toISOString().slice(0, 10);
 }
 
 function pagePath(page: string): string {
