@@ -146,8 +146,9 @@ class Coordinator implements CoordinatorClient {
   async claim(id: string): Promise<ClaimResult> {
     const nonce = systemRandom.id();
     const reply = await this.#task(id, { action: 'claim', lease: nonce, leaseMs: this.#leaseMs });
-    if (!reply.accepted) return { won: false, code: reply.code, reason: reply.reason };
-    const { token } = reply;
+    const outcome = reply.accepted && reply.checking === true ? await this.#checked(id) : reply;
+    if (!outcome.accepted) return { won: false, code: outcome.code, reason: outcome.reason };
+    const { token } = outcome;
     let lease: Lease | undefined;
     try {
       lease = await this.#leases.begin(taskAddress(id), nonce, () => this.#isOurs(id, token));
@@ -158,10 +159,6 @@ class Coordinator implements CoordinatorClient {
     }
     if (lease !== undefined) return { won: true, claim: this.#hold(id, token, lease.lost) };
     return { won: false, code: 'not_yours', reason: 'the claim ended before it had begun' };
-    const outcome = reply.accepted && reply.checking === true ? await this.#checked(id) : reply;
-    if (outcome.accepted) return { won: true, claim: this.#hold(id, outcome.token, lease.lost) };
-    await this.#leases.release(address);
-    return { won: false, code: outcome.code, reason: outcome.reason };
   }
 
   /** What the governor says of our claim. */
