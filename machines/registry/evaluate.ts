@@ -75,27 +75,33 @@ export function scoreOf(
 /** What filters look at. */
 export type Measured = Omit<Factors, 'bloomFit' | 'score' | 'pricePerHourMicros'>;
 
-/** E2, E3: whether a filter refuses, in the order in which they are asked. */
-const REFUSES: readonly (readonly [Filter, (factors: Measured, rules: AssignmentRules) => boolean])[] = [
-  ['match', ({ match }, { factors, matchMin }) => factors.match && match < matchMin],
-  [
-    'reputation',
-    ({ reputation }, { factors, reputationMin }) => factors.reputation && reputation < reputationMin,
-  ],
-  ['breaker', ({ breaker, load }) => breaker === 'open' || (breaker === 'half-open' && load > 0)],
-  [
-    'budget',
-    ({ budgetLeftMicros, estimateMicros: estimate }) =>
-      budgetLeftMicros !== null && budgetLeftMicros < estimate,
-  ],
-  ['load', ({ load, maxConcurrent }, { factors }) => factors.load && load >= maxConcurrent],
-];
+type Asks = (factors: Measured, rules: AssignmentRules) => boolean;
 
-/** Undefined for a candidate. */
+/** E2, E3: whether a filter refuses. */
+const lacksMatch: Asks = ({ match }, { factors, matchMin }) => factors.match && match < matchMin;
+const lacksReputation: Asks = ({ reputation }, { factors, reputationMin }) =>
+  factors.reputation && reputation < reputationMin;
+const isBroken: Asks = ({ breaker, load }) => breaker === 'open' || (breaker === 'half-open' && load > 0);
+const lacksBudget: Asks = ({ budgetLeftMicros, estimateMicros: estimate }) =>
+  budgetLeftMicros !== null && budgetLeftMicros < estimate;
+const lacksRoom: Asks = ({ load, maxConcurrent }, { factors }) => factors.load && load >= maxConcurrent;
+
+/** Undefined for a candidate. Asked of ten thousand workers at a time. */
 export function firstRefusal(factors: Measured, rules: AssignmentRules): Filter | undefined {
-  for (const [filter, refuses] of REFUSES) if (refuses(factors, rules)) return filter;
-  return undefined;
+  if (lacksMatch(factors, rules)) return 'match';
+  if (lacksReputation(factors, rules)) return 'reputation';
+  if (isBroken(factors, rules)) return 'breaker';
+  if (lacksBudget(factors, rules)) return 'budget';
+  return lacksRoom(factors, rules) ? 'load' : undefined;
 }
+
+const REFUSES: readonly (readonly [Filter, Asks])[] = [
+  ['match', lacksMatch],
+  ['reputation', lacksReputation],
+  ['breaker', isBroken],
+  ['budget', lacksBudget],
+  ['load', lacksRoom],
+];
 
 /** E1. */
 function refusalsOf(factors: Factors, rules: AssignmentRules): Refusal[] {

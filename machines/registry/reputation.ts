@@ -18,6 +18,7 @@ const RISE = 0.015;
 /** More than five times a success: what fails is paid for, and paid for again by who does it anew. */
 const FALL = 0.08;
 export const HALF_LIFE_MS = 14 * 86_400_000;
+const DECAY_PER_MS = Math.LN2 / HALF_LIFE_MS;
 
 export function firstReputation(at: number): Reputation {
   return { value: REPUTATION_START, at };
@@ -25,7 +26,8 @@ export function firstReputation(at: number): Reputation {
 
 /** P2. */
 export function reputationAt({ value, at }: Reputation, now: number): number {
-  const aged = REPUTATION_START + (value - REPUTATION_START) * 2 ** (-Math.max(0, now - at) / HALF_LIFE_MS);
+  const aged =
+    REPUTATION_START + (value - REPUTATION_START) * Math.exp(-Math.max(0, now - at) * DECAY_PER_MS);
   return rounded(aged);
 }
 

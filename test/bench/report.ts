@@ -37,7 +37,6 @@ const SECTIONS = {
   governor: {
     marks: ['<!-- governor -->', '<!-- /governor -->'],
     columns: BESIDE_LIMIT,
-    columns: { opsPerSec: 'ops/s', p50Ms: 'p50 ms', p99Ms: 'p99 ms' },
     picture: '',
   },
   waste: {

@@ -1,5 +1,4 @@
 /**
- * `npm run bench -- kernel|witness|cluster|failover|coordinator|governor [--json] [--quick] [--only TEXT]`: a subject beside its limits, in one run. With --json a
  * `npm run bench -- kernel|witness|cluster|failover|coordinator|governor|waste [--json] [--quick] [--only TEXT]`: a subject beside its limits, in one run. With --json a
  * line per case, otherwise a table at the end. `limit` runs the limit alone; --profile DIR leaves CPU profiles;
  * --page puts the figures into docs/performance.md, of `waste` into docs/waste.md.
@@ -25,7 +24,6 @@ import { waste } from './waste/waste.ts';
 import { witnessLoad } from './witness-load.ts';
 
 const USAGE =
-  'Usage: npm run bench -- kernel|witness|cluster|failover|coordinator|governor|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR] [--page]\n';
   'Usage: npm run bench -- kernel|witness|cluster|failover|coordinator|governor|waste|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR] [--page]\n';
 const FULL = { rounds: 5, roundMs: 3_000, scale: 1 };
 const QUICK = { rounds: 1, roundMs: 500, scale: 0.02 };

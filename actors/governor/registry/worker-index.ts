@@ -138,9 +138,11 @@ export class WorkerIndex {
     let [judged, candidateCount, longest] = [0, 0, Number.POSITIVE_INFINITY];
     let idlest: Verdict | null = null;
     const measured = unmeasured();
-    for (const { slot, match } of this.#matching(need, rules)) {
+    const { slots, matches } = this.#matching(need, rules);
+    for (const [n, slot] of slots.entries()) {
+      const match = matches[n] ?? 0;
       const { view } = slot;
-      if (except.has(view.id)) continue;
+      if (except.size > 0 && except.has(view.id)) continue;
       const { figures } = slot;
       if (figures === undefined) continue;
       judged += 1;
@@ -184,7 +186,7 @@ export class WorkerIndex {
   }
 
   /** Everyone whose match can reach the bound, with the match. */
-  #matching({ requires }: Need, { factors, matchMin }: AssignmentRules): Matching[] {
+  #matching({ requires }: Need, { factors, matchMin }: AssignmentRules): Matching {
     const wanted = new Set(requires);
     const met = this.#met;
     const touched: number[] = [];
@@ -194,15 +196,19 @@ export class WorkerIndex {
         met[at] = (met[at] ?? 0) + 1;
       }
     }
-    const matching: Matching[] = [];
     const isAll = wanted.size === 0 || !factors.match || matchMin === 0;
-    for (const at of isAll ? this.#slots.keys() : touched) {
+    const found: Matching = { slots: [], matches: [] };
+    const count = isAll ? this.#slots.length : touched.length;
+    for (let n = 0; n < count; n += 1) {
+      const at = isAll ? n : (touched[n] ?? 0);
       const slot = this.#slots[at];
       const match = wanted.size === 0 ? 1 : (met[at] ?? 0) / wanted.size;
-      if (slot !== undefined && (isAll || match >= matchMin)) matching.push({ slot, match });
+      if (slot === undefined || !(isAll || match >= matchMin)) continue;
+      found.slots.push(slot);
+      found.matches.push(match);
     }
     for (const at of touched) met[at] = 0;
-    return matching;
+    return found;
   }
 
   #unlist(at: number, capabilities: ReadonlySet<string>): void {
@@ -214,9 +220,10 @@ export class WorkerIndex {
   }
 }
 
+/** Two lists side by side: ten thousand pairs a question would cost more than the rest. */
 interface Matching {
-  readonly slot: Slot;
-  readonly match: number;
+  readonly slots: Slot[];
+  readonly matches: number[];
 }
 
 const NOBODY: ReadonlySet<string> = new Set();

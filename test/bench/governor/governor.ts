@@ -1,10 +1,6 @@
 /** The benchmarks of the governor, a file each. */
 import type { Suite } from '../suite.ts';
+import { match } from './match.ts';
 import { reserve } from './reserve.ts';
 
-export const governor: readonly Suite[] = [reserve];
-/** What the governor is measured by. */
-import type { Suite } from '../suite.ts';
-import { match } from './match.ts';
-
-export const governor: readonly Suite[] = [match];
+export const governor: readonly Suite[] = [reserve, match];
