@@ -9,6 +9,7 @@ import { counter } from '#machines/counter';
 import { journal } from '#machines/journal';
 import { keyring } from '#machines/keyring';
 import { ledger } from '#machines/ledger';
+import { policy } from '#machines/policy';
 import { prices } from '#machines/prices';
 import { redaction } from '#machines/redaction';
 import { registry } from '#machines/registry';
@@ -28,6 +29,7 @@ import { digestDriver } from './coordinator/digest-driver.ts';
 import { matchDriver } from './coordinator/match-driver.ts';
 import { sessionProcessDriver } from './coordinator/session-process.ts';
 import { calendarDriver } from './governor/calendar-driver.ts';
+import { policyDriver } from './governor/policy/driver.ts';
 
 export const builtins: Builtins = {
   machines: [
@@ -40,6 +42,7 @@ export const builtins: Builtins = {
     journal,
     keyring,
     ledger,
+    policy,
     prices,
     redaction,
     registry,
@@ -58,6 +61,7 @@ export const builtins: Builtins = {
     http: httpDriver,
     lease: leaseDriver,
     match: matchDriver,
+    policy: policyDriver,
     process: processDriver,
     'session-process': sessionProcessDriver,
   },

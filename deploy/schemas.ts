@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { z } from 'zod';
 import { priceFileSchema } from '#actors/costs/prices/read';
+import { casesSchema } from '#actors/governor/policy/cases';
 import { boardActionSchema } from '#schemas/board';
 import { breakerActionSchema, breakerInputSchema, breakerViewSchema } from '#schemas/breaker';
 import { accountViewSchema, ledgerActionSchema } from '#schemas/budget';
@@ -10,6 +11,7 @@ import { submissionSchema } from '#schemas/completion';
 import { realmConfigSchema } from '#schemas/config';
 import { costRecordSchema, costsActionSchema } from '#schemas/cost';
 import { ifMessageSchema } from '#schemas/if-message';
+import { policyActionSchema, policyFileSchema, requestSchema } from '#schemas/policy';
 import { priceActionSchema } from '#schemas/price';
 import { sessionActionSchema, sessionInputSchema, sessionViewSchema } from '#schemas/session';
 import { planSchema, supervisorSpecSchema } from '#schemas/supervisor';
@@ -47,6 +49,10 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'costs-action': costsActionSchema,
   'price-table': priceFileSchema,
   'price-action': priceActionSchema,
+  policy: policyFileSchema,
+  'policy-cases': casesSchema,
+  'policy-request': requestSchema,
+  'policy-action': policyActionSchema,
   'supervisor-spec': supervisorSpecSchema,
   plan: planSchema,
   taxonomy: taxonomySchema,

@@ -2,7 +2,9 @@
  * An approval: pending until a person answers or its time is up; then its declared default is the verdict.
  *
  * A1  One verdict, for ever. Asked again under the same id, the first question stays.
- * A2  Who asked cannot answer, nor can anybody but operators, persons and guardians.
+ * A2  Who asked cannot answer, nor can anybody but operators, persons and guardians, or whom the policy names.
+ * A3  Over what a policy holds only a signed answer counts, and only one that names what is held by its digest.
+ * A4  What is held goes on once, with the verdict yes, in the name of who asked for it; with a no it never does.
  */
 import {
   APPROVAL_STATUSES,
@@ -12,12 +14,26 @@ import {
   approvalActionSchema,
 } from '#schemas/approval';
 import { errorKinds, FabricError } from '#schemas/fabric-error';
+import type { IFMessage } from '#schemas/if-message';
+import { HELD_EVENT, type HeldEvent, matchesPattern, RELEASED_EVENT } from '#schemas/policy';
 import { decidedMachine, type Heard, type Outcome, TIMER_EVENT } from './decided.ts';
 
 export const approvalErrors = errorKinds({
   unknown_approval: {
     retryable: false,
-    help: 'Nobody asked for it: `infrafabric approval list` shows those that wait.',
+    help: 'Nobody asked for it: `infrafabric approve list` shows those that wait.',
+  },
+  approval_unsigned: {
+    retryable: false,
+    help: 'Sign the answer with your key: `infrafabric approve yes ID` does.',
+  },
+  approval_foreign: {
+    retryable: false,
+    help: 'Whom the policy names as approvers answers, never who asked: `infrafabric approve list` shows them.',
+  },
+  approval_stale: {
+    retryable: false,
+    help: 'It has its verdict, or is about something else: look again with `infrafabric approve list`.',
   },
 });
 
@@ -30,7 +46,7 @@ export const approval = {
     id: 'approval',
     version: '1',
     statuses: APPROVAL_STATUSES,
-    hears: ['approval.*', `${TIMER_EVENT}${PATIENCE}`],
+    hears: ['approval.*', 'if.*', HELD_EVENT, `${TIMER_EVENT}${PATIENCE}`],
     drivers: [],
     context: (_input, self) => ({
       id: self.slice(self.indexOf('/') + 1),
@@ -43,17 +59,21 @@ export const approval = {
       verdict: null,
       answeredBy: null,
       reason: null,
+      held: null,
     }),
     decide,
   }),
 };
 
-function decide(context: ApprovalView, { event, from, at }: Heard): Outcome<ApprovalView> {
+function decide(context: ApprovalView, heard: Heard): Outcome<ApprovalView> {
+  const { event, from, at } = heard;
   if (event.type === `${TIMER_EVENT}${PATIENCE}`) {
     const patch = { verdict: context.default, reason: 'nobody answered in time' };
-    return changed(context, { ...patch, status: 'timed_out' });
+    return decided(context, { ...patch, status: 'timed_out' }, heard.self);
   }
-  const parsed = approvalActionSchema.safeParse(event);
+  if (event.type === HELD_EVENT) return hold(context, event as unknown as HeldEvent, at);
+  const message = event['message'] as IFMessage | undefined;
+  const parsed = approvalActionSchema.safeParse(message === undefined ? event : actionIn(message));
   if (!parsed.success) return refused('bad_action', 'this is not an action of an approval');
   const action = parsed.data;
   if (context.status === 'absent' && action.type !== 'approval.request') {
@@ -70,14 +90,78 @@ function decide(context: ApprovalView, { event, from, at }: Heard): Outcome<Appr
       return { ...changed(context, { ...asked, status: 'pending' }), timers };
     }
     case 'approval.answer': {
-      if (context.status !== 'pending')
-        return refused('wrong_state', `it has its verdict: ${context.verdict}`);
-      const why = whyNot(context, from);
-      if (why !== undefined) return refused('not_permitted', why);
+      const isSigned = message?.signature !== undefined;
       const answer = { verdict: action.answer, reason: action.reason ?? null, answeredBy: from ?? null };
-      return { ...changed(context, { ...answer, status: 'answered' }), cancelled: [PATIENCE] };
+      if (context.held !== null) {
+        mustCount(context, { from, isSigned, digest: action.digest });
+      } else {
+        if (context.status !== 'pending')
+          return refused('wrong_state', `it has its verdict: ${context.verdict}`);
+        const why = whyNot(context, from);
+        if (why !== undefined) return refused('not_permitted', why);
+      }
+      return {
+        ...decided(context, { ...answer, status: 'answered' }, heard.self),
+        cancelled: [PATIENCE],
+      };
     }
   }
+}
+
+/** A1. */
+function hold(context: ApprovalView, event: HeldEvent, at: number): Outcome<ApprovalView> {
+  if (context.status !== 'absent') return {};
+  const { question, terms, type: _, ...held } = event;
+  const asked = { question, default: terms.default, by: held.from, dueAt: at + terms.waitMs, held };
+  return {
+    ...changed(context, { ...asked, status: 'pending' }),
+    timers: [{ id: PATIENCE, delayMs: terms.waitMs }],
+  };
+}
+
+/** A2, A3. Throws `approval_unsigned`, `approval_foreign`, `approval_stale`. */
+function mustCount(
+  { id, held, status, verdict, by }: ApprovalView,
+  {
+    from = '',
+    isSigned,
+    digest,
+  }: { from: string | undefined; isSigned: boolean; digest: string | undefined },
+): void {
+  const details = { approval: id, from };
+  if (!isSigned)
+    throw new FabricError(approvalErrors.approval_unsigned, `The answer to ${id} is not signed`, { details });
+  const isNamed = held?.approvers.some((pattern) => matchesPattern(from, pattern)) === true;
+  if (!isNamed || from === by)
+    throw new FabricError(approvalErrors.approval_foreign, `${from} is no approver of ${id}`, { details });
+  if (status !== 'pending')
+    throw new FabricError(approvalErrors.approval_stale, `${id} has its verdict: ${verdict}`, { details });
+  if (digest !== held?.digest)
+    throw new FabricError(approvalErrors.approval_stale, `The answer is not about what ${id} holds`, {
+      details,
+    });
+}
+
+/** A4. */
+function decided(context: ApprovalView, patch: Partial<ApprovalView>, self: string): Outcome<ApprovalView> {
+  const { held } = context;
+  const outcome = changed(context, patch);
+  if (held === null) return outcome;
+  const { verdict, answeredBy, reason } = { ...context, ...patch };
+  const log = {
+    severity: 'WARN' as const,
+    message: { type: 'held_action_decided', verdict, by: answeredBy, reason, ...held },
+  };
+  if (verdict !== 'yes' || held.to === undefined || held.event === undefined) return { ...outcome, log };
+  const note = { ...held.note, outcome: 'approved' as const, approval: self };
+  const event = { type: RELEASED_EVENT, from: held.from, event: held.event, note };
+  return { ...outcome, log, mail: [{ to: held.to, event }] };
+}
+
+/** The content of a signed message names the action as the event would: `{action: "answer", answer: "yes", digest}`. */
+function actionIn({ content }: IFMessage): unknown {
+  if (typeof content !== 'object' || content === null || !('action' in content)) return undefined;
+  return { ...content, type: `approval.${String(content.action)}` };
 }
 
 /** A2. */

@@ -1,5 +1,6 @@
 /** Approvals: a question that a person answers, or time does. */
 import { z } from 'zod';
+import type { HeldAction } from './policy.ts';
 
 /** Type of the actors. */
 export const APPROVAL_TYPE = 'approval';
@@ -26,6 +27,8 @@ export const approvalActionSchema = z.discriminatedUnion('type', [
     type: z.literal('approval.answer'),
     answer: verdictSchema,
     reason: z.string().max(2_000).optional(),
+    /** Of what is held, as it was when the approver looked at it. */
+    digest: z.string().max(64).optional(),
   }),
   z.object({ type: z.literal('approval.get') }),
 ]);
@@ -46,6 +49,8 @@ export interface ApprovalView {
   readonly verdict: Verdict | null;
   readonly answeredBy: string | null;
   readonly reason: string | null;
+  /** What goes on with a yes; null for a question that somebody put themselves. */
+  readonly held: HeldAction | null;
 }
 
 export type ApprovalReply =

@@ -3,6 +3,7 @@
  * A commit holds everything that a fold needs: inputs with their cause, and what they made (mail, effects, timers).
  */
 import type { WireError } from './fabric-error.ts';
+import type { PolicyNote } from './policy.ts';
 import type { Sealed } from './sealed.ts';
 
 export const COMMIT_FORMAT = 1;
@@ -85,6 +86,8 @@ export interface Entry {
   readonly failed?: boolean;
   /** W3C traceparent of the cause. */
   readonly trace?: string;
+  /** How the policy decided about its event. */
+  readonly policy?: PolicyNote;
   /** Key id and sequence of a verified envelope. */
   readonly signed?: {
     readonly kid: string;

@@ -308,6 +308,17 @@ const driversSchema = z
       })
       .optional()
       .describe('Child processes.'),
+    policy: z
+      .strictObject({
+        file: z
+          .string()
+          .min(1)
+          .describe(
+            'A policy that this node applies at its start and whenever the file changes, relative to the config.',
+          ),
+      })
+      .optional()
+      .describe('Who may do what. See docs/policy.md.'),
     'session-process': z
       .strictObject({
         allow: z

@@ -5,6 +5,10 @@ import { hazardSchema } from './if-message.ts';
 import { RELATIONSHIP_TAGS, relationshipSchema } from './relationship.ts';
 import { duration, formatDuration } from './units.ts';
 
+/** The actor that holds the active version; a realm has one. */
+export const POLICY_ACTOR = 'policy/main';
+export const POLICY_DRIVER = 'policy';
+
 /** A policy lies in the log, in one entry. */
 export const POLICY_CHARS_MAX = 64 * 1024;
 export const RULES_MAX = 500;
@@ -33,10 +37,11 @@ export const ACTIONS: Readonly<Record<string, ActionKind>> = {
   add: { privileged: false, events: ['board.add'], what: 'put tasks on a board' },
   spawn: { privileged: true, events: ['swarm.form'], what: 'form a swarm, which starts processes' },
   disband: { privileged: false, events: ['swarm.stop'], what: 'stop a swarm' },
-  reserve: { privileged: false, events: ['budget.reserve'], what: 'reserve money or tokens of a budget' },
+  reserve: { privileged: false, events: ['ledger.reserve'], what: 'reserve money or tokens of a budget' },
+  'set-budget': { privileged: true, events: ['ledger.set'], what: 'open a budget or change its limit' },
   'override-budget': {
     privileged: true,
-    events: ['budget.override'],
+    events: ['ledger.override'],
     what: 'go past a hard stop of a budget',
   },
   reset: { privileged: true, events: ['breaker.reset'], what: 'close a circuit breaker by hand' },
@@ -201,6 +206,96 @@ export interface Decision {
   readonly sha256: string;
   readonly terms?: ApprovalTerms;
 }
+
+/** What an entry of the log says of the decision that let its event in, or did not. */
+export interface PolicyNote {
+  /** `approved`: it went on once somebody had said yes, or the default had. */
+  readonly outcome: PolicyOutcome | 'approved';
+  readonly version: number;
+  readonly sha256: string;
+  readonly rules: readonly string[];
+  readonly request: PolicyRequest;
+  /** Address of the approval that it waits for, or went on by. */
+  readonly approval?: string;
+}
+
+/** An event that waits, as it reaches the approval that holds it; and as the approval lets it go. */
+export const HELD_EVENT = 'policy.held';
+export const RELEASED_EVENT = 'policy.released';
+
+/** What an approval holds. */
+export interface HeldAction {
+  /** Whom it was for; absent where somebody only asked for a decision. */
+  readonly to?: string;
+  readonly from: string;
+  readonly event?: { readonly type: string };
+  /** SHA-256 over the RFC 8785 form of all that is asked: what an approver signs for. */
+  readonly digest: string;
+  readonly note: PolicyNote;
+  readonly approvers: readonly string[];
+}
+
+export interface HeldEvent extends HeldAction {
+  readonly type: typeof HELD_EVENT;
+  readonly question: string;
+  readonly terms: ApprovalTerms;
+}
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const reason = z.string().min(1).max(2_000);
+
+/** What may be asked of the policy actor. */
+export const policyActionSchema = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('policy.apply'),
+    text: z.string().max(POLICY_CHARS_MAX),
+    /** The version that it takes the place of; 0 where there is none. */
+    base: z.int().min(0),
+    reason,
+    /** The file, as whoever applied it named it. */
+    source: z.string().max(500).optional(),
+  }),
+  /** A decision for whoever has no door of its own; the answer is the node's, and stands in the event. */
+  z.object({
+    type: z.literal('policy.authorize'),
+    request: requestSchema,
+    decision: z.unknown().optional(),
+    held: z.unknown().optional(),
+  }),
+  z.object({ type: z.literal('policy.get') }),
+]);
+export type PolicyActionInput = z.input<typeof policyActionSchema>;
+
+/** What the driver gives back: the version is in force on its node, and written for all. */
+export const installedSchema = z.object({ version: z.int(), sha256 });
+
+export interface PolicyVersion {
+  readonly version: number;
+  readonly text: string;
+  /** Null until it is in force. */
+  readonly sha256: string | null;
+  readonly by: string;
+  readonly at: number;
+  readonly reason: string;
+  readonly source: string | null;
+}
+
+export const POLICY_STATUSES = ['absent', 'applying', 'active'] as const;
+
+/** What the policy actor knows, and tells. */
+export interface PolicyView {
+  readonly status: (typeof POLICY_STATUSES)[number];
+  /** The newest number given; refused versions have one too. */
+  readonly version: number;
+  readonly active: PolicyVersion | null;
+  readonly next: PolicyVersion | null;
+  /** The last that could not be put into force. */
+  readonly refused: { readonly version: number; readonly by: string; readonly error: string } | null;
+}
+
+export type PolicyReply =
+  | { readonly accepted: true; readonly version: number }
+  | { readonly accepted: false; readonly code: string; readonly reason: string };
 
 /** Matches an address against a pattern with stars. */
 export function matchesPattern(text: string, wanted: string): boolean {

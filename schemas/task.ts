@@ -168,6 +168,8 @@ export const TASK_REFUSALS = [
   'bad_action',
   'unknown_task',
   'not_permitted',
+  /** Of the policy: it waits for a person. */
+  'approval_required',
   'not_available',
   'already_claimed',
   'meant_for_another',

@@ -54,7 +54,7 @@ export const coordinatorErrors = errorKinds({
   realm_not_up: { retryable: true, help: 'It is tried again by itself.' },
   approval_refused: {
     retryable: false,
-    help: 'People answer, not who asked, and once: `infrafabric approval list` shows what waits.',
+    help: 'People answer, not who asked, and once: `infrafabric approve list` shows what waits.',
   },
   bad_swarm: { retryable: false, help: 'docs/agents.md shows a template; correct what is named.' },
   no_swarm: { retryable: false, help: '`infrafabric swarm list` names those there are.' },

@@ -72,6 +72,8 @@ export class Subjects {
     readonly tiles: string;
     /** Data keys of subjects, wrapped. */
     readonly privacy: string;
+    /** The policy in force. */
+    readonly policy: string;
   };
 
   constructor(prefix: string, shards: number) {
@@ -88,6 +90,7 @@ export class Subjects {
       witness: `${prefix}_witness`,
       tiles: `${prefix}_tiles`,
       privacy: `${prefix}_privacy`,
+      policy: `${prefix}_policy`,
     };
   }
 

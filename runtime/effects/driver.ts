@@ -2,7 +2,7 @@
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { Senders } from '#runtime/bus/senders';
 import type { Subjects } from '#runtime/bus/subjects';
-import type { Clock, Logger } from '#runtime/shard/ports';
+import type { Clock, Guard, Logger } from '#runtime/shard/ports';
 import type { RetryPolicy } from '#schemas/commit';
 import { FabricError } from '#schemas/fabric-error';
 import { effectErrors } from './errors.ts';
@@ -47,12 +47,18 @@ export interface Driver {
   validate?(input: unknown): void;
   /** Called before the node takes any shard, by a driver that needs the realm itself; what it gives is disposed of last. */
   open?(realm: DriverRealm): Promise<AsyncDisposable>;
+  /** Decides about events from outside before a machine hears them; one driver of a node at most. */
+  readonly guard?: Guard;
 }
 
 /** What a node has that a driver may need. */
 export interface DriverRealm {
   readonly nc: NatsConnection;
   readonly subjects: Subjects;
+  /** True for the kinds of the realm. */
+  readonly isKind: (type: string) => boolean;
+  /** Folder of the config: what it names is relative to it. */
+  readonly baseDir: string;
   /** Data folder of the node. */
   readonly dataDir: string;
   /** Who sent a request. */

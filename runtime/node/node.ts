@@ -294,6 +294,8 @@ export class Node {
       const opened = await driver.open?.({
         nc,
         subjects,
+        isKind: (type) => registry.kind(type) !== undefined,
+        baseDir: this.#options.baseDir,
         dataDir: this.#options.dataDir,
         senders,
         clock: systemClock,
@@ -301,6 +303,7 @@ export class Node {
       });
       if (opened !== undefined) this.#resources.use(opened);
     }
+    const guard = own.find((driver) => driver.guard !== undefined)?.guard;
     const outbox = natsOutbox({ nc, subjects, blobs, logger: log });
     const inboxDeps = { nc, jsm, subjects, clock: systemClock, logger: log, senders };
     const acks = new AckMux(nc);
@@ -356,6 +359,7 @@ export class Node {
         blobs,
         effects: (deliver) => effects.runner(shard, deliver),
         gate: guarded.gate,
+        ...(guard !== undefined && { guard }),
         clock: systemClock,
         logger: log,
         limits: {

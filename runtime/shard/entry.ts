@@ -18,6 +18,7 @@ export function base(work: Work): DraftEntry {
   if (work.parent !== undefined) entry.parent = work.parent;
   if (work.trace !== undefined) entry.trace = work.trace;
   if (work.signed !== undefined) entry.signed = work.signed;
+  if (work.policy !== undefined) entry.policy = work.policy;
   if (blob !== undefined) entry.blob = blob;
   if (work.raw !== undefined) entry.raw = work.raw;
   return entry;
@@ -28,7 +29,7 @@ export function dead(work: Work, error: WireError): Entry {
 }
 
 export function noteOf(work: Work): Entry {
-  return { ...base(work), op: 'note' };
+  return { ...base(work), op: 'note', ...(work.reply !== undefined && { reply: work.reply }) };
 }
 
 /** Longest message of what a machine threw, characters: it is written with each entry and told to the parent. */

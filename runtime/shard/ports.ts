@@ -4,6 +4,7 @@
 import type { EventData } from '#runtime/machine/types';
 import type { EffectRecord, Entry, Mail } from '#schemas/commit';
 import type { WireError } from '#schemas/fabric-error';
+import type { PolicyNote } from '#schemas/policy';
 
 /** Time. `now` is ms since the epoch; handles are opaque. */
 export interface Clock {
@@ -176,6 +177,34 @@ export interface Logger {
 export type GateVerdict =
   | { readonly ok: true; readonly event: EventData; readonly signed?: NonNullable<Entry['signed']> }
   | { readonly ok: false; readonly error: WireError };
+
+/** What becomes of an event that came in. */
+export type GuardVerdict =
+  /** It goes on, as it came or as the guard completes it. */
+  | { readonly go: 'on'; readonly note?: PolicyNote; readonly event?: EventData }
+  | { readonly go: 'out'; readonly note?: PolicyNote; readonly error: WireError }
+  /** Nothing happens to its actor yet: `event` goes to `to`, who has it until somebody decides. */
+  | {
+      readonly go: 'wait';
+      readonly note: PolicyNote;
+      readonly to: string;
+      readonly event: EventData;
+      readonly reply: unknown;
+    };
+
+/** Says whether an event from outside may be heard; at once, from what its node knows. Its word stands in the entry. */
+export interface Guard {
+  /** Undefined where it has nothing to say. Never throws. */
+  check(arrival: {
+    readonly actor: string;
+    readonly event: EventData;
+    readonly from: string | undefined;
+    /** What the actor knows, where it lives. */
+    readonly context: unknown;
+    /** Names this arrival in the realm for ever. */
+    readonly place: () => string;
+  }): GuardVerdict | undefined;
+}
 
 /** Checks envelopes: schema, signature, seq, ttl, addressee. */
 export interface EdgeGate {

@@ -4,11 +4,12 @@ import { checkBody, decodeBody } from '#runtime/bus/codec';
 import type { EventData, Machine } from '#runtime/machine/types';
 import type { Cause, Entry } from '#schemas/commit';
 import { type ErrorKind, FabricError, type WireError } from '#schemas/fabric-error';
+import { HELD_EVENT, RELEASED_EVENT } from '#schemas/policy';
 import { shardErrors } from './errors.ts';
-import type { EdgeGate } from './ports.ts';
+import type { EdgeGate, Guard } from './ports.ts';
 import { acceptSeq, lastSeq } from './settle.ts';
 import type { ShardState } from './state.ts';
-import type { DraftWork, Work } from './work.ts';
+import { type DraftWork, senderOf, type Work } from './work.ts';
 
 export interface Arrival {
   readonly cause: Cause;
@@ -26,7 +27,7 @@ export interface Arrival {
 export function resolveArrival(
   state: ShardState,
   arrival: Arrival,
-  gate: EdgeGate,
+  doors: { readonly gate: EdgeGate; readonly guard?: Guard | undefined; readonly place: () => string },
   limits: { readonly bodyBytesMax: number },
   now: number,
 ): Work {
@@ -61,7 +62,7 @@ export function resolveArrival(
   let signed: Entry['signed'];
   if ('performative' in value || kind.door === 'signed') {
     const last = (from: string): number => lastSeq(state, from, address);
-    const verdict = gate.check(value, { actor: address, now, lastSeq: last });
+    const verdict = doors.gate.check(value, { actor: address, now, lastSeq: last });
     if (!verdict.ok) return deadArrival(arrival, verdict.error);
     ({ event, signed } = verdict);
   } else if (typeof event.type !== 'string' || event.type === '' || event.type.length > EVENT_TYPE_MAX) {
@@ -91,7 +92,38 @@ export function resolveArrival(
     work.machine = machine.ref;
     if (kind.input !== undefined) work.input = kind.input;
   }
-  return work;
+  return doors.guard === undefined ? work : guarded(work, doors.guard, cell?.state.context, doors.place);
+}
+
+/** What the guard makes of it. What it keeps out is dead, and what has to wait is a note: either leaves its actor alone. */
+function guarded(work: DraftWork, guard: Guard, context: unknown, place: () => string): Work {
+  const { actor, event, cause, signed, trace, blob } = work;
+  if (event === undefined) return work;
+  const from = signed?.from ?? senderOf(cause);
+  const verdict = guard.check({ actor, event, from, context, place });
+  if (verdict === undefined) return work;
+  if (verdict.note !== undefined) work.policy = verdict.note;
+  if (verdict.go === 'on') {
+    if (verdict.event !== undefined) work.event = verdict.event;
+    return work;
+  }
+  if (verdict.go === 'out') {
+    work.error = verdict.error;
+    return work;
+  }
+  const { event: held, to: forwardTo, reply, note: policy } = verdict;
+  return {
+    cause,
+    actor,
+    op: 'note',
+    event: held,
+    forwardTo,
+    reply,
+    policy,
+    ...(signed !== undefined && { signed }),
+    ...(trace !== undefined && { trace }),
+    ...(blob !== undefined && { blob }),
+  };
 }
 
 /** An ask that came with others counts with its share of their message; where that may break the bound, with its own body. */
@@ -143,6 +175,7 @@ export function mayBeTaken(state: ShardState, address: string, bytes: number, bo
 }
 
 function isReserved(type: string): boolean {
+  if (type === HELD_EVENT || type === RELEASED_EVENT) return true; // G1 of released.ts.
   return type.startsWith('xstate.') || type.startsWith('child.') || type.startsWith('config.');
 }
 

@@ -10,6 +10,7 @@ import type {
   EdgeGate,
   EffectResult,
   EffectRunner,
+  Guard,
   InboxMessage,
   Logger,
   MailBundle,
@@ -67,6 +68,8 @@ export interface ShardDeps {
   readonly blobs: BlobStore;
   readonly effects: (deliver: (result: EffectResult) => void) => EffectRunner;
   readonly gate: EdgeGate;
+  /** Absent: whoever gets in may do all that the machines let them. */
+  readonly guard?: Guard;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly limits: ShardLimits;

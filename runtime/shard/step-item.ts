@@ -6,6 +6,7 @@ import { bodyHash } from './bodies.ts';
 import type { Draft } from './draft.ts';
 import type { Item } from './gather.ts';
 import type { Ask, InboxMessage } from './ports.ts';
+import { released } from './released.ts';
 import { deadArrival, mayBeTaken, resolveArrival } from './resolve.ts';
 import type { ShardDeps } from './shard-types.ts';
 import type { ShardState } from './state.ts';
@@ -56,7 +57,7 @@ export function stepItem(context: ItemContext, item: Item): boolean {
     case 'mail': {
       const { index, n, mail } = item.local;
       const cause = { kind: 'mail' as const, shard: state.shard, index, n, from: mail.from };
-      step(awaken(state, workOfMail(mail, cause)));
+      step(awaken(state, released(workOfMail(mail, cause))));
       return true;
     }
     case 'bundle':
@@ -105,7 +106,7 @@ function stepBundle(
     if (taken !== undefined && taken.index === index && next.n <= taken.n) continue;
     state.marks.set(source, { index, n: next.n });
     const cause = { kind: 'mail' as const, shard: source, index, n: next.n, from: next.mail.from };
-    step(awaken(state, workOfMail(next.mail, cause)));
+    step(awaken(state, released(workOfMail(next.mail, cause))));
   }
   return true;
 }
@@ -149,7 +150,9 @@ function resolve(
   const dead = refusal ?? message.refusal;
   if (dead !== undefined) return deadArrival(arrival, dead);
   try {
-    return resolveArrival(state, arrival, deps.gate, deps.limits, draft.at);
+    const place = (): string => `${state.shard}-${draft.index}-${draft.entries.length}`;
+    const doors = { gate: deps.gate, guard: deps.guard, place };
+    return resolveArrival(state, arrival, doors, deps.limits, draft.at);
   } catch (thrown) {
     // A fault of ours must not let one message stop the shard each time it comes.
     const error = toWireError(thrown);

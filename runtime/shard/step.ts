@@ -51,7 +51,8 @@ export function applyWork(state: ShardState, draft: Draft, work: Work): Entry {
     estimateBytes(entry.reply) +
     estimateBytes(entry.input) +
     estimateBytes(entry.error) +
-    estimateBytes(entry.log);
+    estimateBytes(entry.log) +
+    estimateBytes(entry.policy);
   return entry;
 }
 

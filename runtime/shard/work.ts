@@ -18,6 +18,9 @@ export interface Work {
   readonly incarnation?: string;
   readonly trace?: string;
   readonly signed?: NonNullable<Entry['signed']>;
+  readonly policy?: NonNullable<Entry['policy']>;
+  /** Of a note: what its asker is told. */
+  readonly reply?: unknown;
   readonly blob?: Entry['blob'];
   readonly raw?: Entry['raw'];
   /** Why it is dead before any machine saw it. */
@@ -40,6 +43,8 @@ export function workOf(entry: Entry, event: unknown = entry.event): Work {
   if (entry.parent !== undefined) work.parent = entry.parent;
   if (entry.trace !== undefined) work.trace = entry.trace;
   if (entry.signed !== undefined) work.signed = entry.signed;
+  if (entry.policy !== undefined) work.policy = entry.policy;
+  if (entry.op === 'note' && entry.reply !== undefined) work.reply = entry.reply;
   if (entry.blob !== undefined) work.blob = entry.blob;
   if (entry.raw !== undefined) work.raw = entry.raw;
   // A step that ended its actor with an error is an event; only a dead one is refused again.

@@ -7,7 +7,7 @@ import { addressOfTail } from '#runtime/bus/subjects';
 import type { Driver } from '#runtime/effects/driver';
 import { Effects } from '#runtime/effects/runner';
 import type { MachineRegistry } from '#runtime/machine/types';
-import type { Ask, Clock, EdgeGate, Logger, Random, ShardLog } from '#runtime/shard/ports';
+import type { Ask, Clock, EdgeGate, Guard, Logger, Random, ShardLog } from '#runtime/shard/ports';
 import { type CrashPoint, Shard, type ShardDeps, type ShardLimits } from '#runtime/shard/shard';
 import type { MemoryBus } from './memory-bus.ts';
 
@@ -23,6 +23,7 @@ export interface MemoryNodeOptions {
   readonly drivers: readonly Driver[];
   readonly limits: ShardLimits;
   readonly gate: EdgeGate;
+  readonly guard?: Guard | undefined;
   readonly logger: Logger;
   /** Return true to kill the node right there. */
   readonly crashAt?: (point: CrashPoint, shard: number) => boolean;
@@ -104,7 +105,7 @@ export class MemoryNode {
   }
 
   #deps(shard: number): ShardDeps {
-    const { bus, registry, gate, limits, name } = this.#options;
+    const { bus, registry, gate, guard, limits, name } = this.#options;
     const inbox = bus.inboxOf(shard);
     const outbox = bus.outbox(shard);
     const blobs = bus.blobStore(shard);
@@ -167,6 +168,7 @@ export class MemoryNode {
         return effects;
       },
       gate,
+      ...(guard !== undefined && { guard }),
       clock,
       logger,
       limits,

@@ -14,7 +14,7 @@ import { edgeGate } from '#runtime/edge/verify';
 import type { Driver, EffectCall } from '#runtime/effects/driver';
 import { createRegistry, type MachineDefinition, type Registry } from '#runtime/machine/registry';
 import type { ActorKind, EventData } from '#runtime/machine/types';
-import type { Ask, DeadLetter, Encoded, Logger } from '#runtime/shard/ports';
+import type { Ask, DeadLetter, Encoded, Guard, Logger } from '#runtime/shard/ports';
 import type { CrashPoint, ShardLimits } from '#runtime/shard/shard';
 import type { Cell } from '#runtime/shard/table';
 import { statusOf } from '#runtime/shard/table';
@@ -54,6 +54,8 @@ export interface TestRealmOptions {
   readonly keys?: readonly KeyRecord[];
   /** Sender types that need no signature. */
   readonly unsignedTypes?: readonly string[];
+  /** Decides about events from outside. */
+  readonly guard?: Guard;
   /** Decides the fate of each write to the bus; see {@link Fate}. */
   readonly fate?: (operation: Operation) => Fate;
   readonly logger?: Logger;
@@ -381,6 +383,7 @@ export class TestRealm {
       drivers: Object.entries({ ...NO_FAKES, ...drivers }).map(([name, driver]) => driverOf(name, driver)),
       limits: { ...defaultLimits(), ...limits },
       gate: edgeGate({ policy: { unsignedTypes }, keyOf: (kid) => byKid.get(kid) }),
+      guard: this.#options.guard,
       logger,
       crashAt: (point, shard) => {
         const plan = this.#crashPlan;

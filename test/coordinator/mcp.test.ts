@@ -208,12 +208,12 @@ test('an agent works with every tool over stdio; what is wrong comes back with a
   t.like(await ok(t, agent, 'check_approval', { id: 'deploy' }), {
     approval: { status: 'pending', verdict: null },
   });
-  const listedApprovals = await place.folder.run(['approval', 'list', ...place.options]);
+  const listedApprovals = await place.folder.run(['approve', 'list', ...place.options]);
   t.regex(listedApprovals.out, /deploy {2}asked by session\/ndi, no in \d+s?/);
-  const own = await place.folder.run(['approval', 'yes', 'deploy', '--as', 'session/ndi', ...place.options]);
+  const own = await place.folder.run(['approve', 'yes', 'deploy', '--as', 'session/ndi', ...place.options]);
   t.is(own.code, 4, own.err);
   const waiting = say(t, agent, 'check_approval', { id: 'deploy', waitMs: 45_000 });
-  const yes = await place.folder.run(['approval', 'yes', 'deploy', '--as', 'operator/ann', ...place.options]);
+  const yes = await place.folder.run(['approve', 'yes', 'deploy', '--as', 'operator/ann', ...place.options]);
   t.is(yes.code, 0, yes.err);
   t.like(await waiting, { approval: { status: 'answered', verdict: 'yes', answeredBy: 'operator/ann' } });
   await ok(t, agent, 'ask_approval', { id: 'late', question: 'Now?', default: 'no', waitMs: 1_000 });

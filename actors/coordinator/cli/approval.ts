@@ -1,4 +1,4 @@
-/** `approval`: questions that wait for a person. */
+/** `approve`: questions, and held actions, that wait for a person. */
 import { type Command, Option } from 'commander';
 import { declare, handle, type Shell } from '#runtime/cli/command';
 import { EXIT, Refused } from '#runtime/cli/exit-codes';
@@ -15,12 +15,12 @@ interface AnswerOptions {
 
 export function approvalCommand(shell: Shell): Command {
   return declare({
-    name: 'approval',
+    name: 'approve',
     summary: 'see what waits for a person, and answer',
     group: 'Work',
     examples: [
-      ['infrafabric approval list', 'questions that wait'],
-      ['infrafabric approval yes deploy-7 --reason "tested on staging"', 'answer one'],
+      ['infrafabric approve list', 'questions and held actions that wait'],
+      ['infrafabric approve yes deploy-7 --reason "tested on staging"', 'answer one'],
     ],
   })
     .addCommand(listCommand(shell))
@@ -33,7 +33,7 @@ function listCommand(shell: Shell): Command {
     name: 'list',
     summary: 'questions that wait for an answer',
     group: 'Work',
-    examples: [['infrafabric approval list --json', 'for other programs']],
+    examples: [['infrafabric approve list --json', 'for other programs']],
   }).option('--all', 'those that have their answer, too');
   return handle<[], { readonly all?: boolean }>(shell, command, async ({ io, out, options }) => {
     await using acting = await actAs(operator(), options, io);
@@ -57,7 +57,7 @@ function answerCommand(shell: Shell, answer: Verdict): Command {
     name: answer,
     summary: `answer ${answer}`,
     group: 'Work',
-    examples: [[`infrafabric approval ${answer} deploy-7`, '']],
+    examples: [[`infrafabric approve ${answer} deploy-7`, '']],
   })
     .argument('<id>', 'of the approval')
     .addOption(new Option('--as <address>', 'who answers (default operator/<user>)').argParser(addressOption))
@@ -65,16 +65,34 @@ function answerCommand(shell: Shell, answer: Verdict): Command {
   return handle<[string], AnswerOptions>(shell, command, async ({ io, out, options }, id) => {
     const { as = operator(), reason } = options;
     await using acting = await actAs(as, options, io);
-    const reply = await answerOf(acting, id, { answer, ...(reason !== undefined && { reason }) });
+    const reply = await answerOf(acting, as, id, { answer, ...(reason !== undefined && { reason }) });
     out.data(reply);
     out.lines([`${out.palette.good('✓')} ${id}: ${answer}, by ${as}`]);
     return EXIT.ok;
   });
 }
 
-async function answerOf({ client }: Acting, id: string, answer: object): Promise<ApprovalReply> {
-  const event = { type: 'approval.answer', ...answer };
-  const reply = (await client.ask(`${APPROVAL_TYPE}/${id}`, event)).reply as ApprovalReply;
+/** What a policy holds is answered under the approver's signature, over the digest of what was looked at. */
+async function answerOf(
+  { client, realm }: Acting,
+  as: string,
+  id: string,
+  answer: object,
+): Promise<ApprovalReply> {
+  const address = `${APPROVAL_TYPE}/${id}`;
+  const looked = (await client.ask(address, { type: 'approval.get' })).reply as ApprovalReply;
+  const held = looked.accepted ? looked.approval.held : null;
+  const reply = (
+    held === null
+      ? await client.ask(address, { type: 'approval.answer', ...answer })
+      : await realm.askDraft({
+          performative: 'inform',
+          from: `if://${as}`,
+          to: [`if://${address}`],
+          conversation: address,
+          content: { action: 'answer', digest: held.digest, ...answer },
+        })
+  ).reply as ApprovalReply;
   if (reply.accepted) return reply;
   throw new Refused(
     new FabricError(coordinatorErrors.approval_refused, reason(reply), { details: { id, code: reply.code } }),
@@ -90,5 +108,6 @@ function linesOf(view: ApprovalView, now: number): string[] {
   if (status !== 'pending')
     return [`${id}  ${verdict ?? ''}  by ${answeredBy ?? 'nobody, in time'}`, `  ${question}`];
   const left = formatDuration(Math.max(0, Math.ceil(((dueAt ?? now) - now) / 1_000) * 1_000));
-  return [`${id}  asked by ${by ?? 'nobody'}, ${view.default} in ${left}`, `  ${question}`];
+  const who = view.held === null ? '' : `, ${view.held.approvers.join(' or ')} may answer`;
+  return [`${id}  asked by ${by ?? 'nobody'}, ${view.default} in ${left}${who}`, `  ${question}`];
 }

@@ -10,5 +10,5 @@ export const coordinatorCommands: CommandTable = {
   mirror: async () => (await import('./mirror.ts')).mirrorCommand,
   mcp: async () => (await import('./mcp.ts')).mcpCommand,
   swarm: async () => (await import('./swarm.ts')).swarmCommand,
-  approval: async () => (await import('./approval.ts')).approvalCommand,
+  approve: async () => (await import('./approval.ts')).approvalCommand,
 };

@@ -8,6 +8,7 @@ const HELP: Readonly<Record<TaskRefusal, string>> = {
   bad_action: 'Correct the arguments; tools/list has their schema.',
   unknown_task: 'list_tasks names the tasks there are.',
   not_permitted: 'Only its worker may, or an operator.',
+  approval_required: 'A person has to say yes first: it then goes on by itself. check_approval tells.',
   not_available: 'get_task says what it waits for; next_task names what you can do now.',
   already_claimed: 'Another worker was first: next_task names what you can do now.',
   meant_for_another: 'Leave it to the session it is meant for; next_task names what you can do now.',

@@ -1,6 +1,7 @@
 /** The benchmarks of the governor, a file each. */
 import type { Suite } from '../suite.ts';
 import { match } from './match.ts';
+import { policyDecisions } from './policy.ts';
 import { reserve } from './reserve.ts';
 
-export const governor: readonly Suite[] = [reserve, match];
+export const governor: readonly Suite[] = [reserve, match, policyDecisions];

@@ -1,0 +1,99 @@
+/** What an event asks for, in the terms of a policy. Pure. */
+import type { EventData } from '#runtime/machine/types';
+import { hazardSchema, type IFMessage } from '#schemas/if-message';
+import { type ActionKind, MICROS_MAX, type PolicyRequest } from '#schemas/policy';
+import { SESSION_TYPE } from '#schemas/session';
+import { kindOf } from './cedar.ts';
+
+/** Stands for whoever gives no name. */
+const NOBODY = 'unknown/unknown';
+const TEXTS_MAX = 500;
+
+/** What a node knows of a session. */
+export interface SessionFacts {
+  readonly capabilities: readonly string[];
+  readonly weight: number;
+  readonly swarm: string | null;
+}
+
+export interface Asked {
+  readonly actor: string;
+  readonly event: EventData;
+  readonly from: string | undefined;
+  /** What the actor knows. */
+  readonly context?: unknown;
+}
+
+/** The names of actions by the events that are them. */
+export function actionsByEvent(actions: Readonly<Record<string, ActionKind>>): ReadonlyMap<string, string> {
+  return new Map(
+    Object.entries(actions).flatMap(([name, { events }]) => events.map((event) => [event, name] as const)),
+  );
+}
+
+/** `task.claim`, whether it comes as a plain event or as the content of an IFMessage. */
+export function eventName({ actor, event }: Pick<Asked, 'actor' | 'event'>): string {
+  const message = event['message'] as IFMessage | undefined;
+  if (message === undefined || !event.type.startsWith('if.')) return event.type;
+  const { content } = message;
+  const action = fieldsOf(content)['action'];
+  return typeof action === 'string' ? `${kindOf(actor)}.${action}` : event.type;
+}
+
+export function requestOf(action: string, asked: Asked, facts: SessionFacts | undefined): PolicyRequest {
+  const { actor, event, from, context } = asked;
+  const message = event['message'] as IFMessage | undefined;
+  const said = message === undefined ? event : fieldsOf(message.content);
+  const known = fieldsOf(context);
+  const address = from === undefined || from === '' ? NOBODY : from.slice(0, 240);
+  const costMicros = costOf(said, known);
+  const hazard = hazardSchema
+    .pick({ type: true, severity: true })
+    .safeParse(message?.hazard ?? fieldsOf(said)['hazard']);
+  const worker = known['worker'];
+  const taskKind = known['kind'];
+  return {
+    action,
+    who: {
+      address,
+      ...(kindOf(address) === SESSION_TYPE && { session: address.slice(SESSION_TYPE.length + 1) }),
+      ...(facts?.swarm != null && { swarm: facts.swarm }),
+      capabilities: [...(facts?.capabilities ?? [])].slice(0, TEXTS_MAX),
+      ...(facts !== undefined && { weight: facts.weight }),
+      tags: [],
+    },
+    on: {
+      address: actor,
+      requires: textsOf(known['requires']),
+      ...(typeof taskKind === 'string' && { taskKind: taskKind.slice(0, 100) }),
+      ...(typeof worker === 'string' && worker !== '' && { worker: worker.slice(0, 240) }),
+    },
+    ...(costMicros !== undefined && { costMicros }),
+    ...(hazard.success && { hazard: hazard.data }),
+  };
+}
+
+/** What is asked for itself; else the budget of the template or the task; else what the task was estimated at. */
+function costOf(said: Fields, known: Fields): number | undefined {
+  const estimate = fieldsOf(known['estimate'])['cost'];
+  const found = [
+    said['costMicros'],
+    fieldsOf(said['amount'])['micros'],
+    fieldsOf(said['extra'])['micros'],
+    fieldsOf(fieldsOf(said['template'])['budget'])['costMicros'],
+    fieldsOf(known['budget'])['costMicros'],
+    typeof estimate === 'number' ? Math.round(estimate * 1e6) : undefined,
+  ].find((value) => typeof value === 'number' && value >= 0);
+  return typeof found === 'number' && found <= MICROS_MAX ? Math.round(found) : undefined;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsOf(value: unknown): Fields {
+  return typeof value === 'object' && value !== null ? (value as Fields) : {};
+}
+
+function textsOf(value: unknown): string[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter((one): one is string => typeof one === 'string').slice(0, TEXTS_MAX);
+}
