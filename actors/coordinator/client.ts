@@ -3,14 +3,13 @@
 import { Subjects } from '#runtime/bus/subjects';
 import { systemClock, systemRandom } from '#runtime/bus/system';
 import { askedLeases } from '#runtime/claims/asked-leases';
-import type { Lease } from '#runtime/claims/lease';
 import type { LeaseKeys } from '#runtime/claims/lease-store';
 import { natsLeases } from '#runtime/claims/nats-leases';
 import { patientKeys } from '#runtime/claims/patient-keys';
 import type { Client } from '#runtime/client/client';
 import { isActorId, isActorType } from '#schemas/address';
 import { BOARD_DEFAULT, BOARD_TYPE, type BoardReply } from '#schemas/board';
-import { FabricError } from '#schemas/fabric-error';
+import { FabricError, toWireError } from '#schemas/fabric-error';
 import { ROUND_TYPE, type RoundAction, type RoundView } from '#schemas/round';
 import {
   SESSION_TYPE,
@@ -149,16 +148,16 @@ class Coordinator implements CoordinatorClient {
     const outcome = reply.accepted && reply.checking === true ? await this.#checked(id) : reply;
     if (!outcome.accepted) return { won: false, code: outcome.code, reason: outcome.reason };
     const { token } = outcome;
-    let lease: Lease | undefined;
-    try {
-      lease = await this.#leases.begin(taskAddress(id), nonce, () => this.#isOurs(id, token));
-    } catch (thrown) {
-      // Where this fails too, the task is free again once it has waited for the key.
-      await this.#task(id, { action: 'release', token }).catch(() => undefined);
-      throw thrown;
-    }
-    if (lease !== undefined) return { won: true, claim: this.#hold(id, token, lease.lost) };
-    return { won: false, code: 'not_yours', reason: 'the claim ended before it had begun' };
+    // The task has decided, and waits one lease time for the key: the worker need not wait for it, too.
+    const lost = this.#leases
+      .begin(taskAddress(id), nonce, () => this.#isOurs(id, token))
+      .then((lease) => lease?.lost ?? 'the claim ended before its key was written')
+      .catch(async (thrown: unknown) => {
+        // Where this fails too, the task is free again once it has waited.
+        await this.#task(id, { action: 'release', token }).catch(() => undefined);
+        return `its key could not be written: ${toWireError(thrown).message}`;
+      });
+    return { won: true, claim: this.#hold(id, token, lost) };
   }
 
   /** What the governor says of our claim. */
@@ -178,7 +177,7 @@ class Coordinator implements CoordinatorClient {
   }
 
   async renew(id: string): Promise<boolean> {
-    return (await this.#leases.held(taskAddress(id))?.renew()) === true;
+    return (await (await this.#leases.held(taskAddress(id)))?.renew()) === true;
   }
 
   async release(id: string, reason?: string): Promise<TaskReply> {
@@ -186,7 +185,7 @@ class Coordinator implements CoordinatorClient {
   }
 
   async transfer(id: string, to: string): Promise<TaskReply> {
-    const lease = this.#leases.held(taskAddress(id));
+    const lease = await this.#leases.held(taskAddress(id));
     const held = this.#claims.get(id);
     const token = this.#token(id);
     // That our claim has ended may be told before the answer comes: the key must not be let go of for it.
@@ -311,7 +310,7 @@ class Coordinator implements CoordinatorClient {
   }
 
   async heartbeat(): Promise<boolean> {
-    return (await this.#leases.held(this.as)?.renew()) === true;
+    return (await (await this.#leases.held(this.as))?.renew()) === true;
   }
 
   async closeSession(): Promise<void> {

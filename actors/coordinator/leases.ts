@@ -27,12 +27,15 @@ export interface ClaimsOptions {
 export class Leases implements AsyncDisposable {
   readonly #options: ClaimsOptions;
   readonly #held = new Map<string, Lease>();
+  /** Keys that are being written; what is done with a lease meanwhile waits for it. */
+  readonly #beginning = new Map<string, Promise<unknown>>();
 
   constructor(options: ClaimsOptions) {
     this.#options = options;
   }
 
-  held(actor: string): Lease | undefined {
+  async held(actor: string): Promise<Lease | undefined> {
+    await this.#beginning.get(actor);
     return this.#held.get(actor);
   }
 
@@ -45,16 +48,15 @@ export class Leases implements AsyncDisposable {
    * Writes the key of a claim that the task has confirmed under `nonce` (C1), also where that of an earlier claim still
    * stands; undefined where the claim is over by now. `isStillOurs` is C2.
    */
-  async begin(actor: string, nonce: string, isStillOurs: () => Promise<boolean>): Promise<Lease | undefined> {
-    const options = this.#lease(actor, isStillOurs);
-    for (;;) {
-      const lease = await acquireLease(options, nonce);
-      if (lease !== undefined) return this.#keep(actor, lease);
-      if (!(await isStillOurs())) return undefined;
-      const row = await options.store.get(options.key);
-      const adopted = row === undefined ? undefined : await adoptLease(options, row, nonce);
-      if (adopted !== undefined) return this.#keep(actor, adopted);
-    }
+  begin(actor: string, nonce: string, isStillOurs: () => Promise<boolean>): Promise<Lease | undefined> {
+    const begun = this.#begin(actor, nonce, isStillOurs);
+    const settled = begun
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.#beginning.get(actor) === settled) this.#beginning.delete(actor);
+      });
+    this.#beginning.set(actor, settled);
+    return begun;
   }
 
   /** Goes on with a lease whose row names us; undefined where there is none. */
@@ -68,21 +70,38 @@ export class Leases implements AsyncDisposable {
   }
 
   async release(actor: string): Promise<void> {
-    const lease = this.#held.get(actor);
+    const lease = await this.held(actor);
     this.#held.delete(actor);
     await lease?.release();
   }
 
   async transfer(actor: string, to: string): Promise<boolean> {
-    const lease = this.#held.get(actor);
+    const lease = await this.held(actor);
     this.#held.delete(actor);
     return (await lease?.transfer(to, '')) === true;
   }
 
   /** Stops renewing; the leases stay until they expire, for who comes back. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#beginning.values());
     for (const lease of this.#held.values()) lease.leave();
     this.#held.clear();
+  }
+
+  async #begin(
+    actor: string,
+    nonce: string,
+    isStillOurs: () => Promise<boolean>,
+  ): Promise<Lease | undefined> {
+    const options = this.#lease(actor, isStillOurs);
+    for (;;) {
+      const lease = await acquireLease(options, nonce);
+      if (lease !== undefined) return this.#keep(actor, lease);
+      if (!(await isStillOurs())) return undefined;
+      const row = await options.store.get(options.key);
+      const adopted = row === undefined ? undefined : await adoptLease(options, row, nonce);
+      if (adopted !== undefined) return this.#keep(actor, adopted);
+    }
   }
 
   #lease(actor: string, isStillOurs: () => Promise<boolean>): LeaseOptions {
