@@ -4,7 +4,7 @@ import { faceOf, type LedgerRefusal, type LedgerReply, type Shortage } from '#sc
 import type { Account, LedgerContext } from './context.ts';
 import { accountView } from './context.ts';
 import { levelOf } from './room.ts';
-import { rowOf, withRow } from './table.ts';
+import { withRows } from './table.ts';
 
 export interface Who {
   /** Address, where it is one. */
@@ -40,17 +40,16 @@ export function withAccounts(
   why: News,
   options: { readonly isAnew?: boolean; readonly usedUp?: string } = {},
 ): { readonly accounts: LedgerContext['accounts']; readonly mail: Mail } {
-  let { accounts } = context;
+  const moved: Account[] = [];
   const mail: Mail[number][] = [];
   for (const account of changed) {
     const reached = account.id === options.usedUp ? 100 : levelOf(account);
     const level = options.isAnew === true || reached > account.level ? reached : account.level;
     const next = level === account.level ? account : { ...account, level };
-    const before = rowOf(accounts, account.id)?.level;
-    if (before !== level || options.isAnew === true) mail.push(newsOf(context, next, why));
-    accounts = withRow(accounts, next);
+    if (level !== account.level || options.isAnew === true) mail.push(newsOf(context, next, why));
+    moved.push(next);
   }
-  return { accounts, mail };
+  return { accounts: withRows(context.accounts, moved), mail };
 }
 
 /** What a face hears. */

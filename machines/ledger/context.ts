@@ -35,6 +35,8 @@ export interface Reservation extends ReservationView {
 
 export interface Settled extends SettledView {
   readonly by: string;
+  /** Which end it was, from 1. */
+  readonly n: number;
 }
 
 /** The edges of one sort of period in one zone, as the driver `calendar` knows them. */
@@ -53,6 +55,8 @@ export interface LedgerContext {
   readonly accountCount: number;
   readonly reservations: Table<Reservation>;
   readonly reservationCount: number;
+  /** Reservations that came to their end, ever. */
+  readonly ends: number;
   /** The newest that came to their end. */
   readonly settled: Table<Settled>;
   /** The newest that expired: their work may still be paid for. */
@@ -77,6 +81,7 @@ export function initialLedger(_input: unknown, self: string): LedgerContext {
     accountCount: 0,
     reservations: emptyTable(),
     reservationCount: 0,
+    ends: 0,
     settled: emptyTable(),
     expired: emptyTable(),
     calendars: {},

@@ -85,8 +85,8 @@ function then(
   first: Change,
   second: (next: LedgerContext) => Change,
 ): Outcome<LedgerContext> {
+  if (first.patch === undefined) return answered(second(context));
   const change = second({ ...context, ...first.patch });
-  if (first.patch === undefined) return answered(change);
   return answered({
     ...change,
     patch: { ...first.patch, ...change.patch },

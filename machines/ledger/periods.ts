@@ -39,7 +39,7 @@ export function periodAt(
 }
 
 /** Accounts whose period is over, in their next one: nothing is spent in it yet; what is held stays held. */
-export function turned(
+function turned(
   calendars: LedgerContext['calendars'],
   accounts: readonly Account[],
   at: number,
@@ -54,8 +54,8 @@ export function turned(
 
 /** B7: before anything is decided, periods that are over have ended. */
 export function turn(context: LedgerContext, accounts: readonly Account[], at: number): Change {
+  if (!accounts.some(({ until }) => until !== null && until <= at)) return {};
   const over = turned(context.calendars, accounts, at);
-  if (over.length === 0) return {};
   const change = withAccounts(context, over, 'turned', { isAnew: true });
   return { patch: { accounts: change.accounts }, mail: change.mail };
 }

@@ -17,14 +17,14 @@ import {
   type Reservation,
   type Settled,
 } from './context.ts';
-import { booked, held, loadOf, shortageOf } from './room.ts';
-import { rowOf, rowsOf, withoutRow, withRow } from './table.ts';
+import { booked, held, isFilled, shortageOf } from './room.ts';
+import { rowOf, rowsOf, withNewest, withoutRow, withRows } from './table.ts';
 
 export const LEASE = 'lease';
-/** Ends that are remembered, in each of the 64 parts of the table: some hundred, for repeated asks. */
+/** Ends that are remembered, in each of the 16 parts of the table: a hundred, for repeated asks. */
 const SETTLED_PART_MAX = 8;
 /** Those that expired are fewer, and their work may come late. */
-const EXPIRED_PART_MAX = 16;
+const EXPIRED_PART_MAX = 64;
 
 type Of<Name extends LedgerAction['action']> = Extract<LedgerAction, { action: Name }>;
 
@@ -44,15 +44,13 @@ export function reserve(context: LedgerContext, action: Of<'reserve'>, who: Who)
   if (short !== undefined) return refused(context, path, short, action, who);
   const reservation: Reservation = { id, account, amount, by: who.by, expiresAt: who.at + leaseMs };
   const holding = path.map((one) => held(one, amount));
-  const { accounts, mail } = withAccounts(context, holding, 'alert');
-  const patch = {
-    accounts,
-    reservations: withRow(context.reservations, reservation),
-    reservationCount: context.reservationCount + 1,
-  };
   return {
-    patch: { ...patch, ...dueBy(context, reservation.expiresAt) },
-    mail,
+    patch: {
+      accounts: withRows(context.accounts, holding),
+      reservations: withRows(context.reservations, [reservation]),
+      reservationCount: context.reservationCount + 1,
+      ...dueBy(context, reservation.expiresAt),
+    },
     ...timerBy(context, reservation.expiresAt, who.at),
     answer: granted(reservation, degradeOf(holding)),
   };
@@ -78,7 +76,7 @@ export function extend(context: LedgerContext, action: Of<'extend'>, who: Who): 
   if (open === undefined || wrong !== undefined) return wrong ?? gone(context, action.id);
   const reservation = { ...open, expiresAt: Math.max(open.expiresAt, who.at + action.leaseMs) };
   return {
-    patch: { reservations: withRow(context.reservations, reservation) },
+    patch: { reservations: withRows(context.reservations, [reservation]) },
     answer: granted(reservation, null),
   };
 }
@@ -109,7 +107,14 @@ export function commit(context: LedgerContext, action: Of<'commit'>, who: Who): 
   });
   const isWithin = amount.micros <= reserved.micros && amount.tokens <= reserved.tokens;
   const { accounts, mail } = withAccounts(context, books, 'alert');
-  const settled: Settled = { id, account: held.account, how: 'committed', amount, by: held.by };
+  const settled: Settled = {
+    id,
+    account: held.account,
+    how: 'committed',
+    amount,
+    by: held.by,
+    n: context.ends + 1,
+  };
   const outcome = isWithin ? 'within' : isOver ? 'over' : 'more';
   return {
     patch: {
@@ -152,7 +157,14 @@ export function refund(context: LedgerContext, action: Of<'refund'>, who: Who): 
   }
   const wrong = notIts(open, who);
   if (wrong !== undefined) return wrong;
-  const settled: Settled = { id, account: open.account, how: 'refunded', amount: open.amount, by: open.by };
+  const settled: Settled = {
+    id,
+    account: open.account,
+    how: 'refunded',
+    amount: open.amount,
+    by: open.by,
+    n: context.ends + 1,
+  };
   return {
     patch: { ...released(context, [open], who.at), ...closing(context, open, settled) },
     answer: { accepted: true, settled: viewOf(settled) },
@@ -163,11 +175,16 @@ export function refund(context: LedgerContext, action: Of<'refund'>, who: Who): 
 export function expire(context: LedgerContext, at: number): Change {
   const all = rowsOf(context.reservations);
   const due = all.filter(({ expiresAt }) => expiresAt <= at);
-  let { reservations, expired } = context;
+  let { reservations, expired, ends } = context;
   for (const open of due) {
     reservations = withoutRow(reservations, open.id);
     const { id, account, amount, by } = open;
-    expired = withRow(expired, { id, account, amount, by, how: 'expired' } as const, EXPIRED_PART_MAX);
+    ends += 1;
+    expired = withNewest(
+      expired,
+      { id, account, amount, by, how: 'expired', n: ends } as const,
+      EXPIRED_PART_MAX,
+    );
   }
   const next = all.reduce<number | null>(
     (soonest, { expiresAt }) =>
@@ -179,6 +196,7 @@ export function expire(context: LedgerContext, at: number): Change {
       ...released(context, due, at),
       reservations,
       reservationCount: context.reservationCount - due.length,
+      ends,
       expired,
       leaseDue: next,
     },
@@ -204,15 +222,19 @@ function released(
 ): Pick<LedgerContext, 'accounts'> {
   let { accounts } = context;
   for (const { account, amount } of reservations) {
-    for (const one of pathOf({ ...context, accounts }, account) ?? [])
-      accounts = withRow(accounts, booked(one, amount, NOTHING, at));
+    const path = pathOf({ ...context, accounts }, account) ?? [];
+    accounts = withRows(
+      accounts,
+      path.map((one) => booked(one, amount, NOTHING, at)),
+    );
   }
   return { accounts };
 }
 
 function closing(context: LedgerContext, open: Reservation | undefined, settled: Settled) {
   return {
-    settled: withRow(context.settled, settled, SETTLED_PART_MAX),
+    ends: settled.n,
+    settled: withNewest(context.settled, settled, SETTLED_PART_MAX),
     ...(open !== undefined && {
       reservations: withoutRow(context.reservations, open.id),
       reservationCount: context.reservationCount - 1,
@@ -263,7 +285,7 @@ function text({ micros, tokens }: Amounts, { currency }: LedgerContext): string 
 /** The advice of the lowest account that is full enough to give one. */
 function degradeOf(path: readonly Account[]): Degrade | null {
   return (
-    path.find((account) => account.degrade !== null && loadOf(account) >= account.degrade.at)?.degrade ?? null
+    path.find((account) => account.degrade !== null && isFilled(account, account.degrade.at))?.degrade ?? null
   );
 }
 
@@ -271,7 +293,7 @@ function granted({ by: _, ...reservation }: Reservation, degrade: Degrade | null
   return { accepted: true, reservation, degrade };
 }
 
-function viewOf({ by: _, ...settled }: Settled) {
+function viewOf({ by: _, n: __, ...settled }: Settled) {
   return settled;
 }
 

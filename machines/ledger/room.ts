@@ -63,61 +63,65 @@ export function held(account: Account, amounts: Amounts): Account {
  * there is, and the rest is `over`.
  */
 export function booked(account: Account, reserved: Amounts, spent: Amounts, at: number): Account {
-  const freed: Account = { ...account, reserved: minus(account.reserved, reserved) };
-  const within = least(reserved, spent);
-  const beyond = minus(spent, within);
-  const kept: Account = { ...freed, spent: plus(freed.spent, within) };
-  const fits: Amounts = {
-    micros: Math.min(beyond.micros, roomOf(kept, 'micros')),
-    tokens: Math.min(beyond.tokens, roomOf(kept, 'tokens')),
-  };
-  const total = plus(kept.total, spent);
+  const micros = split(account, 'micros', reserved.micros, spent.micros);
+  const tokens = split(account, 'tokens', reserved.tokens, spent.tokens);
+  const total = plus(account.total, spent);
   return {
-    ...kept,
-    spent: plus(kept.spent, fits),
-    over: plus(kept.over, minus(beyond, fits)),
+    ...account,
+    reserved: minus(account.reserved, reserved),
+    spent: plus(account.spent, { micros: micros.fits, tokens: tokens.fits }),
+    over: plus(account.over, { micros: micros.over, tokens: tokens.over }),
     total,
-    marks: marked(account, at),
+    marks: total === account.total ? account.marks : marked(account, at),
   };
 }
 
-/** Percent of the limit that is spent, of the fuller measure; 0 without a limit. */
-export function percentOf(account: Account): number {
-  return Math.max(
-    ...MEASURES.map((measure) => {
-      const bound = allowed(account, measure);
-      if (bound === null) return 0;
-      const used = account.spent[measure] + account.over[measure];
-      // Nothing is allowed: all of it is used.
-      return bound === 0 ? 100 : Math.min(100, Math.floor((used * 100) / bound));
-    }),
-  );
+/** What of it has its place or finds room, and what does not. */
+function split(
+  account: Account,
+  measure: Measure,
+  reserved: number,
+  spent: number,
+): { readonly fits: number; readonly over: number } {
+  if (spent <= reserved) return { fits: spent, over: 0 };
+  // What it takes beyond its own reservation, it takes from what nobody holds.
+  const fits = reserved + Math.min(spent - reserved, roomOf(account, measure));
+  return { fits, over: spent - fits };
+}
+
+/** The alert that an account has come to by what is spent. */
+export function levelOf(account: Account): 0 | Alert {
+  return ALERTS.findLast((alert) => hasReached(account, alert, 0)) ?? 0;
+}
+
+/** Whether so much of the limit, of the fuller measure, is spent or held. */
+export function isFilled(account: Account, percent: number): boolean {
+  return hasReached(account, percent, 1);
+}
+
+function hasReached(account: Account, percent: number, heldShare: 0 | 1): boolean {
+  for (const measure of MEASURES) {
+    const bound = allowed(account, measure);
+    if (bound === null) continue;
+    const used = account.spent[measure] + account.over[measure] + heldShare * account.reserved[measure];
+    if (reaches(used, bound, percent)) return true;
+  }
+  return false;
 }
 
 function reaches(used: number, limit: number, percent: number): boolean {
   return used * 100 >= limit * percent;
 }
 
-/** Percent that is spent or held. */
-export function loadOf(account: Account): number {
-  return percentOf({ ...account, spent: plus(account.spent, account.reserved) });
-}
-
-export function levelOf(account: Account): 0 | Alert {
-  const percent = percentOf(account);
-  return ALERTS.findLast((alert) => percent >= alert) ?? 0;
-}
-
+/** The same where nothing is added: what did not change is not looked at again. */
 export function plus(a: Amounts, b: Amounts): Amounts {
+  if (b.micros === 0 && b.tokens === 0) return a;
   return { micros: a.micros + b.micros, tokens: a.tokens + b.tokens };
 }
 
-export function minus(a: Amounts, b: Amounts): Amounts {
+function minus(a: Amounts, b: Amounts): Amounts {
+  if (b.micros === 0 && b.tokens === 0) return a;
   return { micros: a.micros - b.micros, tokens: a.tokens - b.tokens };
-}
-
-function least(a: Amounts, b: Amounts): Amounts {
-  return { micros: Math.min(a.micros, b.micros), tokens: Math.min(a.tokens, b.tokens) };
 }
 
 function marked({ marks, total }: Account, at: number): Account['marks'] {

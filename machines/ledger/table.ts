@@ -1,6 +1,6 @@
 /**
- * Rows by id as plain data, of which a step copies one part in sixty-four: a state with a thousand rows changes as fast as
- * one with twenty, and what did not change is not looked at again.
+ * Rows by id as plain data, of which a step copies one part in sixteen: a state with a thousand rows changes as fast as one
+ * with fifty. Rows keep their places, so that what did not change is known by that and not looked at again.
  */
 
 export interface Identified {
@@ -9,7 +9,7 @@ export interface Identified {
 
 export type Table<Row extends Identified> = readonly (readonly Row[])[];
 
-const PARTS = 64;
+const PARTS = 16;
 
 export function emptyTable(): Table<never> {
   return Array.from({ length: PARTS }, () => []);
@@ -19,25 +19,41 @@ export function rowOf<Row extends Identified>(table: Table<Row>, id: string): Ro
   return table[partOf(id)]?.find((row) => row.id === id);
 }
 
-/** With a row put in or replaced. `partMax` drops the oldest rows of a part that has more. */
-export function withRow<Row extends Identified>(
+/** With rows put in or replaced. */
+export function withRows<Row extends Identified>(table: Table<Row>, rows: readonly Row[]): Table<Row> {
+  const parts = [...table];
+  for (const row of rows) {
+    const at = partOf(row.id);
+    const part = parts[at] ?? [];
+    const index = part.findIndex(({ id }) => id === row.id);
+    parts[at] = index < 0 ? [...part, row] : part.with(index, row);
+  }
+  return parts;
+}
+
+/** With a row put in; the oldest of a full part gives its place. */
+export function withNewest<Row extends Identified & { readonly n: number }>(
   table: Table<Row>,
   row: Row,
-  partMax = Number.POSITIVE_INFINITY,
+  partMax: number,
 ): Table<Row> {
   const at = partOf(row.id);
   const part = table[at] ?? [];
-  const index = part.findIndex(({ id }) => id === row.id);
-  const next = index < 0 ? [...part, row] : part.with(index, row);
-  return table.with(at, next.length > partMax ? next.slice(next.length - partMax) : next);
+  if (part.length < partMax) return table.with(at, [...part, row]);
+  let oldest = 0;
+  for (const [index, { n }] of part.entries()) if (n < (part[oldest]?.n ?? 0)) oldest = index;
+  return table.with(at, part.with(oldest, row));
 }
 
+/** The last row of its part takes the place of the one that goes. */
 export function withoutRow<Row extends Identified>(table: Table<Row>, id: string): Table<Row> {
   const at = partOf(id);
-  return table.with(
-    at,
-    (table[at] ?? []).filter((row) => row.id !== id),
-  );
+  const part = table[at] ?? [];
+  const index = part.findIndex((row) => row.id === id);
+  const last = part.at(-1);
+  if (index < 0 || last === undefined) return table;
+  const kept = part.slice(0, -1);
+  return table.with(at, index < kept.length ? kept.with(index, last) : kept);
 }
 
 export function rowsOf<Row extends Identified>(table: Table<Row>): readonly Row[] {
