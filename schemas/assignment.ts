@@ -25,6 +25,10 @@ export const assignmentRulesSchema = z
       .default(FAIR_EVERY_DEFAULT)
       .describe('Each so-manieth task goes to the candidate idle longest; 0: none does.'),
     maxWorkersPerTask: z.int().min(1).max(20).default(WORKERS_PER_TASK_DEFAULT),
+    breakers: z
+      .boolean()
+      .default(false)
+      .describe('Results are reported to `breaker/session:<worker>`, which opens and closes by them.'),
     factors: z
       .strictObject({ match: factor, reputation: factor, bloom: factor, cost: factor, load: factor })
       .prefault({})

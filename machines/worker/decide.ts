@@ -11,6 +11,7 @@ import { z } from 'zod';
 import type { Heard, Outcome } from '#machines/decided';
 import { evaluate, unregistered } from '#machines/registry/evaluate';
 import { afterResult, firstReputation } from '#machines/registry/reputation';
+import { BREAKER_TYPE } from '#schemas/breaker';
 import { FabricError } from '#schemas/fabric-error';
 import { type WorkerAction, workerActionSchema } from '#schemas/worker';
 import { figuresOf, type HeldWork, type WorkerContext, workerView } from './context.ts';
@@ -86,6 +87,8 @@ function permit(
     ...changed(context, { last: verdict, tasks, ...(permitted && { idleSince: null }) }, at),
     mail: [
       { to: `task/${need.task}`, event: { type: 'task.permit', worker: context.id, permitted, verdict } },
+      // What becomes of this one is the probe.
+      ...(permitted && context.breaker === 'half-open' ? toBreaker(context, { type: 'breaker.may' }) : []),
     ],
     log: { severity: 'INFO', message: { type: 'assignment', task: need.task, permitted, ...verdict } },
   };
@@ -111,6 +114,11 @@ function heardTask(context: WorkerContext, event: Heard['event'], at: number): O
   const [is, was] = [reputation.value, context.reputation.value];
   return {
     ...changed(context, { ...freed, ...count, reputation }, at),
+    mail: toBreaker(context, {
+      type: 'breaker.report',
+      ok: isSuccess,
+      reason: `${event.type.replace('.', ' ')}: ${task}`,
+    }),
     log: {
       severity: 'INFO',
       message: { type: 'reputation', worker: context.id, was, is, task, because: event.type },
@@ -134,6 +142,14 @@ function changed(
 ): Outcome<WorkerContext> {
   const moved = { ...patch, changedAt: at };
   return { patch: moved, tell: [{ type, worker: workerView({ ...context, ...moved }) }] };
+}
+
+/** Nobody, where the rules name no breakers. */
+function toBreaker(
+  { id, rules }: WorkerContext,
+  event: { readonly type: string; readonly [field: string]: unknown },
+): NonNullable<Outcome<WorkerContext>['mail']> {
+  return rules.breakers ? [{ to: `${BREAKER_TYPE}/session:${id}`, event }] : [];
 }
 
 function without(tasks: readonly HeldWork[], task: string): readonly HeldWork[] {

@@ -1,11 +1,13 @@
 /** How work is given to workers: the best score, fair turns, and that nobody and nothing starves. */
 import test from 'ava';
 import fc from 'fast-check';
+import { gangOf } from '#actors/coordinator/gang';
 import { assign, type WaitingTask } from '#actors/governor/assignment/assign';
 import { AGE_STEP_MS, byUrgency, choose, isFairTurn } from '#actors/governor/assignment/choose';
 import { WorkerIndex } from '#actors/governor/registry/worker-index';
 import { firstReputation } from '#machines/registry/reputation';
 import { assignmentRulesSchema } from '#schemas/assignment';
+import type { SessionView } from '#schemas/session';
 import { type WorkerView, workerProfileSchema } from '#schemas/worker';
 
 const NOW = Date.parse('2026-01-05T00:00:00Z');
@@ -149,6 +151,24 @@ test('no task starves: one that somebody can do is done, however many more impor
     ),
   );
   t.pass();
+});
+
+test('a gang is the best who are there, and never more than have a place beside those who are at it', (t) => {
+  const workers = new WorkerIndex();
+  const sessions = new Map<string, SessionView>();
+  const statuses = ['idle', 'working', 'blocked', 'idle', 'idle', 'away', 'gone'] as const;
+  for (const [n, status] of statuses.entries()) {
+    workers.set(workerOf(`w${n}`, (n + 1) * 1e6, 2));
+    sessions.set(`w${n}`, { id: `w${n}`, status } as SessionView);
+  }
+  sessions.set('stranger', { id: 'stranger', status: 'idle' } as SessionView);
+  const { need } = taskOf('stuck');
+  const gang = (present: readonly string[], maxWorkersPerTask = 4): string[] =>
+    gangOf(need, { workers, sessions, rules: { ...RULES, maxWorkersPerTask } }, new Set(present), NOW);
+  t.deepEqual(gang(['session/w0']), ['session/w1', 'session/w2', 'session/w3']);
+  t.deepEqual(gang(['session/w0', 'session/w2', 'session/w3']), ['session/w1']);
+  t.deepEqual(gang(['session/w0'], 20), ['session/w1', 'session/w2', 'session/w3', 'session/w4']);
+  t.deepEqual(gang(['session/w0'], 1), []);
 });
 
 test('urgency grows by a level an hour, and order is total', (t) => {
