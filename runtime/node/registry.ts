@@ -15,11 +15,24 @@ export interface RegistryOptions {
   readonly baseDir: string;
 }
 
-/** Throws `bad_machine`, `unknown_machine` or `machine_module`. */
+/**
+ * A machine of the config's files comes before one of the same name that the package brings along: what a later release adds
+ * must not break a realm that had the name first. The kernel's own names are not to be had.
+ *
+ * Throws `bad_machine`, `unknown_machine` or `machine_module`.
+ */
 export async function buildRegistry(options: RegistryOptions): Promise<Registry> {
   const { config, machines, driverNames, baseDir } = options;
   const registry = createRegistry(driverNames);
-  for (const definition of machines) registry.define(definition);
+  const kernel = machines.filter(({ name }) => KERNEL_TYPES.includes(name));
+  for (const definition of kernel) registry.define(definition);
+  const own = new Set<string>();
+  for (const { machine } of Object.values(config.kinds)) {
+    if (!isFile(machine)) continue;
+    for (const definition of await loadMachineModule(machine, baseDir))
+      own.add(registry.define(definition).name);
+  }
+  for (const definition of machines) if (!own.has(definition.name)) registry.define(definition);
   for (const type of KERNEL_TYPES) {
     // Each has a machine of its own name; a node without the others is a node of a test.
     if (type !== SUPERVISOR_TYPE && !machines.some(({ name }) => name === type)) continue;
@@ -62,10 +75,15 @@ async function machineOf(
   baseDir: string,
 ): Promise<{ machine: string; version: number }> {
   let name = source;
-  if (/^(?:\.{1,2}\/|\/)/.test(source)) {
+  if (isFile(source)) {
     const definitions = await loadMachineModule(source, baseDir);
     for (const definition of definitions) name = registry.define(definition).name;
   }
   const found = registry.machine(name, version);
   return { machine: found.name, version: found.version };
+}
+
+/** A file and an export, not a name. */
+function isFile(source: string): boolean {
+  return /^(?:\.{1,2}\/|\/)/.test(source);
 }
