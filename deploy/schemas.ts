@@ -11,6 +11,7 @@ import { submissionSchema } from '#schemas/completion';
 import { realmConfigSchema } from '#schemas/config';
 import { costRecordSchema, costsActionSchema } from '#schemas/cost';
 import { ifMessageSchema } from '#schemas/if-message';
+import { meterSchema } from '#schemas/meter';
 import { policyActionSchema, policyFileSchema, requestSchema } from '#schemas/policy';
 import { priceActionSchema } from '#schemas/price';
 import { sessionActionSchema, sessionInputSchema, sessionViewSchema } from '#schemas/session';
@@ -48,6 +49,7 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'cost-record': costRecordSchema,
   'costs-action': costsActionSchema,
   'price-table': priceFileSchema,
+  meter: meterSchema,
   'price-action': priceActionSchema,
   policy: policyFileSchema,
   'policy-cases': casesSchema,

@@ -16,4 +16,21 @@ export const costErrors = errorKinds({
     retryable: false,
     help: 'Ask for a shorter time: sums beyond 9,000 million units of a currency are not exact.',
   },
+  bad_meter: {
+    retryable: false,
+    help: 'Mend the places named as file:line:column; docs/meter.md shows a config.',
+  },
+  meter_token_bad: {
+    retryable: false,
+    help: 'Remove the token file: the meter makes a new one; or put 16 characters or more into it.',
+  },
+  meter_port_busy: { retryable: false, help: 'Take another with --port, or none for a free one.' },
+  provider_key_missing: {
+    retryable: false,
+    help: 'Set the variable or write the file that the config names; only its owner may be able to read the file.',
+  },
+  provider_silent: {
+    retryable: true,
+    help: 'Raise `limits.silence` of the meter where a model thinks for longer.',
+  },
 });

@@ -149,7 +149,7 @@ function configOf({ durability, shards, limits = {}, config = [] }: RealmOptions
     'kinds:',
     '  counter: { machine: counter, spawnOnMessage: true, door: open }',
     `  relay: { machine: "${MACHINES}#relay", spawnOnMessage: true, door: open }`,
-    ...['board', 'budget', 'ledger', 'session', 'task'].map(
+    ...['board', 'budget', 'costs', 'ledger', 'prices', 'session', 'task'].map(
       (kind) => `  ${kind}: { machine: ${kind}, spawnOnMessage: true, door: open }`,
     ),
     `  alarm: { machine: "${MACHINES}#alarm", spawnOnMessage: true, door: open }`,

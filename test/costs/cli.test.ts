@@ -1,9 +1,11 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import anyTest, { type TestFn } from 'ava';
+import OpenAI from 'openai';
 import { openCosts } from '#actors/costs/client';
 import { CliFolder } from '../rig/cli.ts';
 import { TestRealm } from '../rig/realm.ts';
+import { StandInProvider } from './stand-in-provider.ts';
 
 const open = (machine: string) => ({ machine, spawnOnMessage: true, door: 'open' });
 const KINDS = {
@@ -125,4 +127,45 @@ test.serial('who watches sees each record as it is spent', async (t) => {
   const { out, code } = await watching.ended;
   t.like(JSON.parse(out.split('\n')[0] ?? ''), { record: { session: 'a', amountMicros: 2_500 } });
   t.is(code, 130);
+});
+
+test.serial('`meter` serves agents on loopback, with a token that it makes, and counts', async (t) => {
+  const { realm, folder } = t.context;
+  await using provider = await StandInProvider.open();
+  const config = `providers:\n  openai: { wire: openai, url: "${provider.url}", keyEnv: PROVIDER_KEY }\n`;
+  writeFileSync(join(folder.path, 'meter.yaml'), config);
+  const missing = await folder.run(['meter', 'meter.yaml', '--data', realm.dataDir]);
+  t.is(missing.code, 1);
+  t.regex(missing.err, /provider_key_missing[\s\S]*PROVIDER_KEY is not set/);
+  const key = 'PROVIDER_KEY=sk-secret';
+  const meter = folder.startShell(
+    `${key} exec infrafabric meter meter.yaml --no-budget --data '${realm.dataDir}'`,
+  );
+  await meter.until(/as the key/);
+  const [, baseURL = ''] = /OPENAI_BASE_URL=(\S+)/.exec(meter.out) ?? [];
+  const [, file = ''] = /token in (\S+)/.exec(meter.out) ?? [];
+  t.is(statSync(file).mode & 0o077, 0);
+  const openai = new OpenAI({
+    baseURL,
+    apiKey: readFileSync(file, 'utf8').trim(),
+    defaultHeaders: { 'if-session': 'm' },
+  });
+  await openai.chat.completions.create({ model: 'm', messages: [{ role: 'user', content: 'x' }] });
+  // 1,200 at 2.50 and 50 at 10 for a million.
+  await meter.until(/m {2}openai\/m {2}1 200 in, 50 out {2}0\.0035 USD/);
+  t.is(provider.seen[0]?.headers.authorization, 'Bearer sk-secret');
+  meter.process.kill('SIGINT');
+  const { out, err } = await meter.ended;
+  t.false(`${out}${err}`.includes('sk-secret'));
+  const report = await folder.run([
+    'cost',
+    'report',
+    '--session',
+    'm',
+    '--by',
+    'source',
+    '--data',
+    realm.dataDir,
+  ]);
+  t.regex(report.out, /meter +1 +1 000 +200 +50 +0\.0035 USD/);
 });

@@ -96,7 +96,7 @@ function furnish(folder: string): void {
   const modules = join(folder, 'node_modules');
   mkdirSync(join(modules, '@nats-io'), { recursive: true });
   symlinkSync(resolve('.'), join(modules, 'infrafabric'));
-  for (const name of ['xstate', 'ava', '@nats-io/transport-node']) {
+  for (const name of ['xstate', 'ava', 'openai', '@nats-io/transport-node']) {
     symlinkSync(resolve('node_modules', name), join(modules, name));
   }
 }

@@ -1,0 +1,188 @@
+/**
+ * One call: read, held, forwarded, counted, charged.
+ *
+ * X1  Chunks go on as they come, and no faster than the caller takes them. Only events of which the end is still under way are
+ *     held, and only where one of them may have to be hidden.
+ * X2  A caller that goes away mid-stream ends the call at the provider, and pays for what was made until then. One that goes
+ *     away from an answer in one piece pays what the provider says: it makes it anyway.
+ * X3  A call to which the provider answered nothing, or an error, costs nothing.
+ */
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { FabricError } from '#schemas/fabric-error';
+import { EventSplitter } from './events.ts';
+import { forwarded, RECORD_HEADER, returned } from './headers.ts';
+import type { Wanted } from './request.ts';
+import { Tally } from './tally.ts';
+import type { Held, Till } from './till.ts';
+import type { Upstream } from './upstream.ts';
+import type { Endpoint, Refusal } from './wire.ts';
+
+/** Of an answer in one piece, what is kept to read its usage; it goes on whole whatever its size. */
+const ANSWER_BYTES_MAX = 64 * 2 ** 20;
+
+export interface Exchange {
+  readonly till: Till;
+  readonly upstream: Upstream;
+  readonly endpoint: Endpoint;
+  readonly wanted: Wanted;
+  readonly held: Held;
+  readonly path: string;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/** Resolves once the caller has its answer, or went away; gives a refusal where there is nothing to pass on. */
+export async function exchange(one: Exchange): Promise<Refusal | undefined> {
+  const { till, upstream, wanted, held, path, request, response } = one;
+  const gone = new AbortController();
+  const onClose = (): void => gone.abort();
+  response.once('close', onClose);
+  try {
+    const headers = forwarded(request.headers, upstream);
+    headers['traceparent'] = held.call.traceparent;
+    // X2: what is made in one piece is made anyway.
+    const signal = wanted.isStream ? gone.signal : undefined;
+    const answer = await upstream.send('POST', path, headers, Buffer.from(wanted.body), signal);
+    return await answered(one, answer, gone.signal);
+  } catch (thrown) {
+    till.giveBack(held, 'nothing came of it');
+    if (gone.signal.aborted) return undefined;
+    return refusalOf(thrown);
+  } finally {
+    response.off('close', onClose);
+  }
+}
+
+async function answered(
+  one: Exchange,
+  answer: IncomingMessage,
+  gone: AbortSignal,
+): Promise<Refusal | undefined> {
+  const { till, held, response } = one;
+  const status = answer.statusCode ?? 502;
+  response.writeHead(status, { ...returned(answer.headers), [RECORD_HEADER]: held.call.id });
+  const isGood = status >= 200 && status < 300;
+  if (!isGood) {
+    // X3.
+    await passOn(answer, response, gone);
+    till.giveBack(held, `the provider answered ${status}`);
+    return undefined;
+  }
+  response.flushHeaders();
+  const isEvents = /^text\/event-stream\b/i.test(answer.headers['content-type'] ?? '');
+  const isWhole = isEvents ? await streamed(one, answer, gone) : await inOnePiece(one, answer, gone);
+  if (!isWhole && !response.destroyed) response.destroy();
+  return undefined;
+}
+
+/** True where it came to its end. */
+async function streamed(
+  { till, held, endpoint, wanted, response }: Exchange,
+  answer: IncomingMessage,
+  gone: AbortSignal,
+): Promise<boolean> {
+  const tally = new Tally();
+  const splitter = new EventSplitter();
+  const count = (events: ReturnType<EventSplitter['push']>): Buffer[] =>
+    events.flatMap(({ bytes, data }) => {
+      const parsed = data === undefined || data === '[DONE]' ? undefined : parse(data);
+      if (parsed === undefined) return [bytes];
+      tally.add(endpoint.event(parsed));
+      return wanted.isUsageHidden && endpoint.isUsageOnly?.(parsed) === true ? [] : [bytes];
+    });
+  let isWhole = false;
+  try {
+    for await (const chunk of answer as AsyncIterable<Buffer>) {
+      const shown = count(splitter.push(chunk));
+      // X1.
+      await write(response, wanted.isUsageHidden ? shown : [chunk], gone);
+      if (gone.aborted) break;
+    }
+    const last = count(splitter.end());
+    isWhole = answer.complete && !gone.aborted;
+    if (isWhole) {
+      if (wanted.isUsageHidden) await write(response, last, gone);
+      response.end();
+    }
+  } catch {
+    // The provider broke off: what was made is charged below, and the caller sees a stream that breaks off.
+  } finally {
+    answer.destroy();
+    const outcome = isWhole ? 'complete' : gone.aborted ? 'aborted' : 'failed';
+    till.charge(held, { ...tally.result(held.call.bodyBytes), outcome });
+  }
+  return isWhole;
+}
+
+async function inOnePiece(
+  { till, held, endpoint, response }: Exchange,
+  answer: IncomingMessage,
+  gone: AbortSignal,
+): Promise<boolean> {
+  const tally = new Tally();
+  const kept: Buffer[] = [];
+  let bytes = 0;
+  let isWhole = false;
+  try {
+    for await (const chunk of answer as AsyncIterable<Buffer>) {
+      bytes += chunk.byteLength;
+      if (bytes <= ANSWER_BYTES_MAX) kept.push(chunk);
+      if (!gone.aborted) await write(response, [chunk], gone);
+    }
+    isWhole = answer.complete;
+    if (isWhole) response.end();
+  } catch {
+    // As with a stream.
+  } finally {
+    const body = bytes <= ANSWER_BYTES_MAX ? parse(Buffer.concat(kept).toString('utf8')) : undefined;
+    // Where the provider told nothing, what came is all there is to go by.
+    tally.add(body === undefined ? { made: Buffer.concat(kept).toString('latin1') } : endpoint.answer(body));
+    const outcome = !isWhole ? 'failed' : gone.aborted ? 'aborted' : 'complete';
+    till.charge(held, { ...tally.result(held.call.bodyBytes), outcome });
+  }
+  return isWhole;
+}
+
+/** An answer that nobody counts. */
+export async function passOn(
+  answer: IncomingMessage,
+  response: ServerResponse,
+  gone: AbortSignal,
+): Promise<void> {
+  try {
+    for await (const chunk of answer as AsyncIterable<Buffer>) {
+      await write(response, [chunk], gone);
+      if (gone.aborted) break;
+    }
+    if (answer.complete) response.end();
+    else response.destroy();
+  } catch {
+    response.destroy();
+  }
+}
+
+/** Waits while the caller does not take what is written. */
+async function write(response: ServerResponse, chunks: readonly Buffer[], gone: AbortSignal): Promise<void> {
+  let isFull = false;
+  for (const chunk of chunks) isFull = !response.write(chunk);
+  if (!isFull || gone.aborted) return;
+  await once(response, 'drain', { signal: gone }).catch(() => undefined);
+}
+
+export function refusalOf(thrown: unknown): Refusal {
+  if (thrown instanceof FabricError)
+    return {
+      kind: thrown.code === 'provider_silent' ? 'provider_silent' : 'provider_away',
+      message: thrown.message,
+    };
+  return { kind: 'provider_away', message: 'The provider cannot be reached.' };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

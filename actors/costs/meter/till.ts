@@ -1,0 +1,249 @@
+/**
+ * Where calls are paid: held before they are forwarded, charged when it is known what they took.
+ *
+ * V1  Nothing is forwarded for which nothing is held, unless the config says that no budget is wanted.
+ * V2  What is held is no less than the call can cost: its size in bytes as tokens of the dearest way in, and all the output it may
+ *     have.
+ * V3  Every call that was forwarded is settled once: charged what it took, or given back where it took nothing. That is tried until
+ *     it is done; a meter that closes waits for it.
+ */
+import type { Budgets, Granted } from '#actors/governor/budgets';
+import { amountMicros, boundMicros, dearestInput, tokensOf } from '#machines/costs/amount';
+import type { Degrade } from '#schemas/budget';
+import type { CostRecord, Tokens } from '#schemas/cost';
+import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
+import type { PriceRow } from '#schemas/price';
+import type { CostsClient } from '../client.ts';
+import type { PriceList } from '../price-list.ts';
+import type { Payer } from './route.ts';
+import type { Refusal } from './wire.ts';
+
+/** An account that is there stays, mostly; one that is not may be opened at any moment. */
+const ACCOUNT_KNOWN_MS = 60_000;
+const ACCOUNT_ABSENT_MS = 2_000;
+const ACCOUNTS_MAX = 10_000;
+const AGAIN_MS = [500, 2_000, 5_000, 10_000, 30_000];
+const NO_TOKENS: Tokens = { input: 0, cachedInput: 0, cacheWrite: 0, cacheWriteLong: 0, output: 0 };
+
+export interface TillParts {
+  readonly costs: CostsClient;
+  readonly prices: PriceList;
+  /** Undefined where no budget is wanted. */
+  readonly budgets: Budgets | undefined;
+  readonly isUnpricedForwarded: boolean;
+  /** How long a call may be under way. */
+  readonly leaseMs: number;
+  readonly bytesPerToken: number;
+  readonly outputMax: number;
+  readonly told: (news: TillNews) => void;
+}
+
+/** What became of a call. */
+export type TillNews =
+  | { readonly event: 'charged'; readonly record: CostRecord }
+  | {
+      readonly event: 'uncharged';
+      readonly id: string;
+      readonly error: WireError;
+      readonly willTry: boolean;
+    };
+
+/** A call, before it is forwarded. */
+export interface Call {
+  readonly id: string;
+  /** As the price table knows it. */
+  readonly provider: string;
+  readonly model: string;
+  readonly payer: Payer;
+  readonly bodyBytes: number;
+  readonly outputMax: number | undefined;
+  readonly choices: number;
+  /** False where an answer holds no tokens of its own. */
+  readonly hasOutput: boolean;
+  readonly traceparent: string;
+}
+
+export interface Held {
+  readonly call: Call;
+  readonly row: PriceRow | undefined;
+  /** Undefined where nothing is held. */
+  readonly reservation: string | undefined;
+  readonly degrade: Degrade | null;
+}
+
+export interface Used {
+  readonly tokens: Tokens;
+  readonly counted: CostRecord['counted'];
+  readonly outcome: CostRecord['outcome'];
+}
+
+export class Till implements AsyncDisposable {
+  readonly #parts: TillParts;
+  readonly #accounts = new Map<string, { readonly currency: string | undefined; readonly until: number }>();
+  readonly #settling = new Set<Promise<void>>();
+  readonly #closing = new AbortController();
+
+  constructor(parts: TillParts) {
+    this.#parts = parts;
+  }
+
+  /** V1, V2. */
+  async hold(
+    call: Call,
+  ): Promise<{ readonly ok: true; readonly held: Held } | { readonly ok: false; readonly refusal: Refusal }> {
+    const { prices, budgets, isUnpricedForwarded, leaseMs } = this.#parts;
+    const quoted = await prices.quote(call.provider, call.model, Date.now());
+    if (!quoted.found && !isUnpricedForwarded)
+      return no('unknown_model', `The meter forwards nothing without a price: ${quoted.reason}.`);
+    const row = quoted.found ? quoted.row : undefined;
+    if (budgets === undefined || row === undefined)
+      return { ok: true, held: { call, row, reservation: undefined, degrade: null } };
+    const payer = await this.#payingAccount(budgets, call.payer);
+    if (payer === undefined)
+      return no(
+        'no_budget',
+        `No budget pays for this: there is no account ${accountsOf(call.payer).join(', ')}.`,
+      );
+    if (payer.currency !== row.currency)
+      return no(
+        'no_budget',
+        `Budget ${payer.account} is in ${payer.currency}, the price of ${call.model} in ${row.currency}.`,
+      );
+    const bound = this.#bound(call, row);
+    const micros = boundMicros(bound, row.perMillion);
+    if (micros === undefined) return no('no_budget', 'No budget holds as much as this call might cost.');
+    const amount = { micros, tokens: tokensOf(bound) };
+    let granted: Granted;
+    try {
+      const answer = await budgets.reserve(payer.account, amount, { id: call.id, leaseMs });
+      if (!answer.granted) return no('no_budget', `Budget exhausted: ${answer.error.message}`);
+      granted = answer;
+    } catch (thrown) {
+      if (thrown instanceof FabricError && thrown.code === 'unknown_account')
+        this.#accounts.delete(payer.account);
+      throw thrown;
+    }
+    return { ok: true, held: { call, row, reservation: call.id, degrade: granted.degrade } };
+  }
+
+  /** V3. Returns at once. */
+  charge(held: Held, used: Used): void {
+    const { costs, budgets, told } = this.#parts;
+    const { call, row, reservation } = held;
+    const { session, task, swarm } = call.payer;
+    const micros = row === undefined ? 0 : (amountMicros(used.tokens, row.perMillion) ?? 0);
+    const at = Date.now();
+    this.#settle(call.id, async () => {
+      const [{ record }] = await Promise.all([
+        costs.record({
+          ...used,
+          id: call.id,
+          at,
+          provider: call.provider,
+          model: call.model,
+          source: 'meter',
+          trace: call.traceparent,
+          ...(session !== null && { session }),
+          ...(task !== null && { task }),
+          ...(swarm !== null && { swarm }),
+          ...(row !== undefined && { row }),
+        }),
+        reservation === undefined
+          ? undefined
+          : budgets?.commit(reservation, { micros, tokens: tokensOf(used.tokens) }),
+      ]);
+      told({ event: 'charged', record });
+    });
+  }
+
+  /** V3: it took nothing. */
+  giveBack({ call, reservation }: Held, reason: string): void {
+    const { budgets } = this.#parts;
+    if (reservation === undefined) return;
+    this.#settle(call.id, async () => void (await budgets?.refund(reservation, reason)));
+  }
+
+  /** Once all is settled, or what is left was tried once more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
+    await Promise.all(this.#settling);
+  }
+
+  #settle(id: string, work: () => Promise<void>): void {
+    const settling = this.#untilDone(id, work).finally(() => this.#settling.delete(settling));
+    this.#settling.add(settling);
+  }
+
+  async #untilDone(id: string, work: () => Promise<void>): Promise<void> {
+    const { signal } = this.#closing;
+    for (let attempt = 0; ; attempt += 1) {
+      const isLast = signal.aborted;
+      try {
+        await work();
+        return;
+      } catch (thrown) {
+        const isFinal =
+          isLast || (thrown instanceof FabricError && !thrown.retryable && thrown.code !== 'ask_timeout');
+        this.#parts.told({ event: 'uncharged', id, error: toWireError(thrown), willTry: !isFinal });
+        if (isFinal) return;
+        await rest(AGAIN_MS[Math.min(attempt, AGAIN_MS.length - 1)] ?? 0, signal);
+      }
+    }
+  }
+
+  #bound({ bodyBytes, outputMax, choices, hasOutput }: Call, row: PriceRow): Tokens {
+    const { bytesPerToken, outputMax: byDefault } = this.#parts;
+    const output = hasOutput ? (outputMax ?? row.outputMax ?? byDefault) * choices : 0;
+    return { ...NO_TOKENS, [dearestInput(row.perMillion)]: Math.ceil(bodyBytes / bytesPerToken), output };
+  }
+
+  /** The nearest account there is: of the token, the task, the session, the swarm, the realm. */
+  async #payingAccount(
+    budgets: Budgets,
+    payer: Payer,
+  ): Promise<{ readonly account: string; readonly currency: string } | undefined> {
+    for (const account of accountsOf(payer)) {
+      const currency = await this.#currencyOf(budgets, account);
+      if (currency !== undefined) return { account, currency };
+    }
+    return undefined;
+  }
+
+  async #currencyOf(budgets: Budgets, account: string): Promise<string | undefined> {
+    const known = this.#accounts.get(account);
+    if (known !== undefined && known.until > Date.now()) return known.currency;
+    const currency = (await budgets.account(account))?.account.currency;
+    if (this.#accounts.size >= ACCOUNTS_MAX) this.#accounts.clear();
+    const forMs = currency === undefined ? ACCOUNT_ABSENT_MS : ACCOUNT_KNOWN_MS;
+    this.#accounts.set(account, { currency, until: Date.now() + forMs });
+    return currency;
+  }
+}
+
+/** What the token names alone, or what session, swarm and task are called by convention. */
+export function accountsOf({ account, session, swarm, task }: Payer): string[] {
+  if (account !== undefined) return [account];
+  return [
+    ...(task === null ? [] : [`task:${task}`]),
+    ...(session === null ? [] : [`session:${session}`]),
+    ...(swarm === null ? [] : [`swarm:${swarm}`]),
+    'realm',
+  ];
+}
+
+function no(kind: Refusal['kind'], message: string): { readonly ok: false; readonly refusal: Refusal } {
+  return { ok: false, refusal: { kind, message } };
+}
+
+function rest(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const timer = setTimeout(done, ms);
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    }
+    signal.addEventListener('abort', done, { once: true });
+  });
+}
