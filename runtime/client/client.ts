@@ -9,7 +9,7 @@ import { stampMessage } from '#runtime/edge/stamp';
 import { fromWireError, type NodeStatus, nodeStatuses } from '#runtime/node/api';
 import { FabricError, type WireError } from '#schemas/fabric-error';
 import type { IFMessage } from '#schemas/if-message';
-import { type Outcome, type Request, RequestDesk } from './desk.ts';
+import { type Outcome, type Request, RequestDesk, type Ways } from './desk.ts';
 import { clientErrors } from './errors.ts';
 import type { ActorHandle, EventsOf } from './handle.ts';
 import { memorySequences } from './sequence.ts';
@@ -53,7 +53,7 @@ const ROUTES_MAX = 10_000;
 
 /** Where asks of one actor go. */
 interface Route {
-  readonly subject: (attempt: number) => string;
+  readonly subjects: Ways;
   /** Undefined while the shards are not known. */
   readonly batchSubject: string | undefined;
   /** The actor as a batch names it, `<type>.<id>`. */
@@ -131,7 +131,7 @@ export class Client {
   ask<E extends EventLike>(address: string, event: E | IFMessage, options: AskOptions = {}): Promise<Answer> {
     return attempt(() => {
       const route = this.#route(address);
-      return this.#desk.request<Answer>(this.#request(route.subject, route, event, options, readAnswer));
+      return this.#desk.request<Answer>(this.#request(route.subjects, route, event, options, readAnswer));
     });
   }
 
@@ -147,8 +147,9 @@ export class Client {
     return attempt(() => {
       const id = options.id ?? this.#newId();
       const subject = this.#subjects.inbox(address);
+      const subjects = { straight: subject, anyNode: subject };
       const read = (body: unknown): Outcome<Receipt> => readReceipt(body as PubAck, id);
-      return this.#desk.request(this.#request(() => subject, undefined, event, { ...options, id }, read));
+      return this.#desk.request(this.#request(subjects, undefined, event, { ...options, id }, read));
     });
   }
 
@@ -221,7 +222,7 @@ export class Client {
     await this.close();
   }
 
-  /** Where asks of an actor go. Where the owner does not answer, any node may know better. */
+  /** Where asks of an actor go. */
   #route(address: string): Route {
     const known = this.#routes.get(address);
     if (known !== undefined) return known;
@@ -234,10 +235,12 @@ export class Client {
   #newRoute(address: string): Route {
     const short = this.#subjects.ask(address);
     const target = this.#subjects.target(address);
-    if (this.#shards === undefined) return { subject: () => short, batchSubject: undefined, target };
+    if (this.#shards === undefined) {
+      return { subjects: { straight: short, anyNode: short }, batchSubject: undefined, target };
+    }
     const long = this.#subjects.askShard(address, this.#shards);
     return {
-      subject: (attempt) => (attempt % 2 === 0 ? long : short),
+      subjects: { straight: long, anyNode: short },
       batchSubject: this.#subjects.askBatch(address, this.#shards),
       target,
     };
@@ -248,7 +251,7 @@ export class Client {
   }
 
   #request<T>(
-    subject: (attempt: number) => string,
+    subjects: Ways,
     route: Route | undefined,
     event: EventLike | IFMessage,
     options: AskOptions,
@@ -258,7 +261,7 @@ export class Client {
     const { traceparent } = options;
     const body = encodeBody(event, this.#encoding);
     return {
-      subject,
+      subjects,
       message: () => ({ body: encodeText(body), headers: headersOf(this.#head, id, traceparent) }),
       batch: this.#batch(route, body, id, traceparent),
       timeoutMs: options.timeoutMs ?? ASK_TIMEOUT_MS,

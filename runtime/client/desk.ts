@@ -7,6 +7,8 @@
  * D2  Every request ends: with an answer, an error, or at its deadline.
  * D3  The number of open requests is bounded.
  * D4  What is sent again is sent a few at a time: who is slow is not buried under what he has already.
+ * D5  Who meets nobody asks through any node next, now and then: it may know better, or say why nobody is there. From
+ *     there it goes straight again soon: what a node hands on to one who has gone is lost without a word.
  */
 import { errors, type Msg, type MsgHdrs, type NatsConnection, type Subscription } from '@nats-io/nats-core';
 import { ownInbox } from '#runtime/bus/own-inbox';
@@ -21,6 +23,9 @@ const TICK_MS = 10;
 /** D4: attempts after the first in one tick. */
 const AGAIN_PER_TICK_MAX = 64;
 const NO_RESPONDERS = 503;
+/** D5. Of the attempts that meet nobody, and how long such an answer is waited for. */
+const ANY_NODE_EVERY = 8;
+const ANY_NODE_MS_MAX = 250;
 /** Begins the token of a batch; those of single requests are numbers in lower case. */
 const BATCH_MARK = 'B';
 
@@ -28,9 +33,16 @@ export type Outcome<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly error: FabricError };
 
+/** The subjects that a request may take. */
+export interface Ways {
+  /** To whom it is for. */
+  readonly straight: string;
+  /** Through any node: one that knows better who it is for, or says why nobody takes it. */
+  readonly anyNode: string;
+}
+
 export interface Request<T> {
-  /** Subject of an attempt, counted from 0. */
-  readonly subject: (attempt: number) => string;
+  readonly subjects: Ways;
   /** The message of an attempt that goes alone. May throw: the request then fails with it. */
   readonly message: () => { readonly body: Uint8Array; readonly headers: MsgHdrs };
   /** Where and as what its first attempt may go with others; `row` is JSON text. */
@@ -52,6 +64,10 @@ interface Open {
   /** When the next attempt is due. */
   attemptAt: number;
   attempts: number;
+  /** Which way the last attempt took. */
+  way: keyof Ways;
+  /** The last attempt met nobody. */
+  isUnheard: boolean;
   lastError: FabricError | undefined;
   /** Attempts that met nobody: what nobody heard was not done. */
   unheard: number;
@@ -145,6 +161,8 @@ export class RequestDesk {
         deadline: now + request.timeoutMs,
         attemptAt: now + this.#retryTime.afterMs(1),
         attempts: 1,
+        way: 'straight',
+        isUnheard: false,
         lastError: undefined,
         unheard: 0,
         onAbort: undefined,
@@ -176,12 +194,12 @@ export class RequestDesk {
   /** The first attempt, in company where there is some. */
   #first(open: Open): void {
     const { batch } = open.request;
-    if (batch === undefined || !this.#mayBatch) this.#attempt(open, 0);
+    if (batch === undefined || !this.#mayBatch) this.#attempt(open);
     else if (batch.row.length <= ROW_CHARS_MAX) this.#batches.add(batch.subject, batch.row, open);
     else {
       // Requests to one actor leave in the order they were made.
       this.#batches.flush(batch.subject);
-      this.#attempt(open, 0);
+      this.#attempt(open);
     }
   }
 
@@ -189,7 +207,7 @@ export class RequestDesk {
     const [first] = opens;
     if (first === undefined || this.#closed) return;
     if (opens.length === 1) {
-      this.#attempt(first, 0);
+      this.#attempt(first);
       return;
     }
     const token = `${BATCH_MARK}${(this.#next++).toString(36)}`;
@@ -200,7 +218,7 @@ export class RequestDesk {
       });
     } catch {
       // More than the server takes in one message: each goes alone then, or says why it cannot.
-      for (const open of opens) if (this.#open.has(open.token)) this.#attempt(open, 0);
+      for (const open of opens) if (this.#open.has(open.token)) this.#attempt(open);
       return;
     }
     this.#track(token, opens);
@@ -277,7 +295,8 @@ export class RequestDesk {
     }
     open.lastError = outcome.error;
     const { code } = outcome.error;
-    if (code === clientErrors.nobody_answers.code) open.unheard += 1;
+    open.isUnheard = code === clientErrors.nobody_answers.code;
+    if (open.isUnheard) open.unheard += 1;
     open.attemptAt = performance.now() + backoffMs(code, open.attempts, Math.random());
   }
 
@@ -298,11 +317,11 @@ export class RequestDesk {
     if (open.onAbort !== undefined) open.request.signal?.removeEventListener('abort', open.onAbort);
   }
 
-  #attempt(open: Open, attempt: number): void {
-    const { request, token } = open;
+  #attempt(open: Open): void {
+    const { request, token, way } = open;
     try {
       const { body, headers } = request.message();
-      this.#nc.publish(request.subject(attempt), body, { reply: `${this.#inbox}.${token}`, headers });
+      this.#nc.publish(request.subjects[way], body, { reply: `${this.#inbox}.${token}`, headers });
     } catch (cause) {
       this.#fail(open, cause instanceof FabricError ? cause : this.#unpublished(cause));
     }
@@ -324,25 +343,41 @@ export class RequestDesk {
     }, TICK_MS);
   }
 
+  #again(open: Open, now: number): void {
+    open.way = nextWay(open);
+    open.isUnheard = false;
+    open.attempts += 1;
+    const waitMs = this.#retryTime.afterMs(open.attempts);
+    open.attemptAt = now + (open.way === 'anyNode' ? Math.min(waitMs, ANY_NODE_MS_MAX) : waitMs);
+    this.#attempt(open);
+  }
+
   #tick(now: number): void {
     let again = 0;
     for (const open of this.#open.values()) {
       if (now >= open.deadline) this.#fail(open, timedOut(open, now));
       else if (now >= open.attemptAt && again < AGAIN_PER_TICK_MAX) {
         again += 1;
-        open.attempts += 1;
-        open.attemptAt = now + this.#retryTime.afterMs(open.attempts);
-        this.#attempt(open, open.attempts - 1);
+        this.#again(open, now);
       }
     }
   }
 }
 
+/** D5: which way the next attempt takes. */
+function nextWay({ way, isUnheard, unheard }: Open): keyof Ways {
+  return isUnheard && way === 'straight' && unheard % ANY_NODE_EVERY === 1 ? 'anyNode' : 'straight';
+}
+
 function readMessage<T>(request: Request<T>, message: Msg): Outcome<T> {
   if (isUnheard(message)) {
-    const error = new FabricError(clientErrors.nobody_answers, `Nobody answers on ${request.subject(0)}`, {
-      details: { subject: request.subject(0) },
-    });
+    const error = new FabricError(
+      clientErrors.nobody_answers,
+      `Nobody answers on ${request.subjects.straight}`,
+      {
+        details: { subject: request.subjects.straight },
+      },
+    );
     return { ok: false, error };
   }
   let body: unknown;
@@ -363,7 +398,7 @@ function readBody<T>(request: Request<T>, body: unknown): Outcome<T> {
 }
 
 function badAnswer<T>(request: Request<T>, cause: unknown): Outcome<T> {
-  const message = `${request.subject(0)} was answered with something else`;
+  const message = `${request.subjects.straight} was answered with something else`;
   return { ok: false, error: new FabricError(clientErrors.bad_answer, message, { cause }) };
 }
 

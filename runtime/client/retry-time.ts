@@ -3,6 +3,7 @@
  * spread (RFC 6298, as TCP does it), so that an answer that was lost with a connection or a node is missed soon.
  */
 
+import { memberErrors } from '#runtime/members/errors';
 import { shardErrors } from '#runtime/shard/errors';
 import { clientErrors } from './errors.ts';
 
@@ -10,9 +11,11 @@ const BACKOFF_FIRST_MS = 20;
 const BACKOFF_MS_MAX = 1_000;
 /** Where nobody is overloaded asking costs nobody much, and who takes over should not be waited for longer than needed. */
 const OUTAGE_BACKOFF_MS_MAX = 200;
-/** Nobody is there, or the servers choose a leader of the log. */
+/** Nobody is there yet, or the servers choose a leader of the log. */
 const OUTAGES: ReadonlySet<string> = new Set([
   clientErrors.nobody_answers.code,
+  memberErrors.shard_unowned.code,
+  shardErrors.shard_moved.code,
   shardErrors.log_unavailable.code,
 ]);
 

@@ -437,7 +437,7 @@ test('of a batch whose askers gave up nothing is kept, whatever their patience w
     const caller = new AbortController();
     const asked = [1, 2].map((n) =>
       desk.request({
-        subject: () => 'alone',
+        subjects: { straight: 'unused', anyNode: 'unused' },
         message: () => ({ body: new Uint8Array(), headers: headers() }),
         batch: { subject: 'together', row: `["counter.a","${turn}.${n}",{}]`, headers: headers() },
         timeoutMs: 3_600_000,

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { headers, type NatsConnection, type Status } from '@nats-io/nats-core';
+import { headers, type Msg, type NatsConnection, type Status } from '@nats-io/nats-core';
 import test from 'ava';
 import { soonest } from '#runtime/bus/soonest';
 import { RequestDesk } from '#runtime/client/desk';
@@ -22,13 +22,16 @@ test('who is overloaded is left alone for longer and longer; who is away is aske
   t.is(backoffMs('overloaded', 1, 0.5), 20);
   t.is(backoffMs('overloaded', 4, 0.5), 160);
   t.is(backoffMs('overloaded', 20, 0.5), 1_000);
-  for (const code of ['nobody_answers', 'log_unavailable']) t.is(backoffMs(code, 20, 0.5), 200);
+  for (const code of ['nobody_answers', 'shard_unowned', 'shard_moved', 'log_unavailable'])
+    t.is(backoffMs(code, 20, 0.5), 200);
   t.is(backoffMs('overloaded', 1, 0), 10);
 });
 
 /** A connection that notes what is published and tells what it is told to. */
 function connection() {
   const published: string[] = [];
+  let lastReply = '';
+  let deliver: (error: null, message: Msg) => void = () => undefined;
   let tell: (status: Status) => void = () => undefined;
   const told = new ReadableStream<Status>({
     start: (controller) => {
@@ -36,12 +39,23 @@ function connection() {
     },
   });
   const nc = {
-    subscribe: () => ({ unsubscribe() {} }),
-    publish: (subject: string) => void published.push(subject),
+    subscribe(_: string, { callback }: { callback: typeof deliver }) {
+      deliver = callback;
+      return { unsubscribe() {} };
+    },
+    publish(subject: string, _: unknown, { reply }: { reply: string }) {
+      published.push(subject);
+      lastReply = reply;
+    },
     status: () => told,
     isClosed: () => false,
   } as unknown as NatsConnection;
-  return { nc, published, tell: (status: Status) => tell(status) };
+  /** Nobody listens where the last message went. */
+  const nobody = (): void => {
+    const message = { subject: lastReply, data: new Uint8Array(), headers: { code: 503 } };
+    deliver(null, message as unknown as Msg);
+  };
+  return { nc, published, tell: (status: Status) => tell(status), nobody };
 }
 
 test('D4: what was under way when the connection was lost is sent again on the next one, a few at a time', async (t) => {
@@ -50,7 +64,7 @@ test('D4: what was under way when the connection was lost is sent again on the n
   const desk = new RequestDesk(nc, { outstandingMax: 1_000, attemptMs: 60_000, batching: false });
   const asked = Array.from({ length: 200 }, (_, n) =>
     desk.request({
-      subject: (attempt) => `${n}.${attempt}`,
+      subjects: { straight: `${n}`, anyNode: 'never' },
       message: () => ({ body: new Uint8Array(), headers: headers() }),
       batch: undefined,
       timeoutMs: 3_600_000,
@@ -66,13 +80,35 @@ test('D4: what was under way when the connection was lost is sent again on the n
     await pause(1);
   }
   t.true(sizes.has(64), 'not all in one tick');
-  t.deepEqual(
-    published.slice(200).sort(),
-    Array.from({ length: 200 }, (_, n) => `${n}.1`).sort(),
-    'each once',
-  );
+  t.deepEqual(published.slice(200).sort(), Array.from({ length: 200 }, (_, n) => `${n}`).sort(), 'each once');
   caller.abort();
   await Promise.allSettled(asked);
+  await desk[Symbol.asyncDispose]();
+});
+
+test('D5: who meets nobody asks through any node, and goes straight again before an answer would be due', async (t) => {
+  const { nc, published, nobody } = connection();
+  const caller = new AbortController();
+  const desk = new RequestDesk(nc, { outstandingMax: 1, attemptMs: 3_600_000, batching: false });
+  const asked = desk.request({
+    subjects: { straight: 'owner', anyNode: 'any' },
+    message: () => ({ body: new Uint8Array(), headers: headers() }),
+    batch: undefined,
+    timeoutMs: 3_600_000,
+    signal: caller.signal,
+    read: () => ({ ok: true, value: undefined }),
+  });
+  const sent = async (count: number): Promise<void> => {
+    while (published.length < count) await pause(1);
+  };
+  nobody();
+  await sent(2);
+  t.deepEqual(published, ['owner', 'any']);
+  // Handed on to one who has gone: nobody says so.
+  await sent(3);
+  t.deepEqual(published, ['owner', 'any', 'owner'], 'not after the hour that an answer may take');
+  caller.abort();
+  await t.throwsAsync(asked);
   await desk[Symbol.asyncDispose]();
 });
 
