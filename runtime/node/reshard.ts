@@ -255,7 +255,7 @@ async function fence(
 
 function empty(shard: number, registry: Registry, subjects: Subjects): ShardState {
   const shardOf = (address: string): number => subjects.shardOf(address);
-  return emptyState({ shard, registry, shardOf, dedupeWindow: 1, dedupeSeed: 0 });
+  return emptyState({ shard, registry, shardOf, dedupeWindow: 0, dedupeSeed: 0 });
 }
 
 async function readShard(

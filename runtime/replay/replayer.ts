@@ -37,7 +37,7 @@ export interface ReplayerOptions {
 export type BlobReader = Pick<BlobStore, 'get' | 'list'>;
 
 /** Ids of messages mean nothing here. */
-const NO_IDS = { dedupeWindow: 2, dedupeSeed: 0 };
+const NO_IDS = { dedupeWindow: 0, dedupeSeed: 0 };
 /** Without a snapshot every actor is in memory. */
 const NOTHING_COLD: Sources['hydrator'] = { hydrate: async () => undefined };
 

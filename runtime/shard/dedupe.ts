@@ -17,8 +17,9 @@ export class Dedupe {
   #youngFrom = 0;
   #oldFrom = 0;
 
+  /** A window of 0 remembers nothing. */
   constructor(window: number, seed: number) {
-    this.#generationMax = Math.max(1, Math.ceil(window / 2));
+    this.#generationMax = Math.ceil(window / 2);
     this.#seed = seed;
   }
 
@@ -31,7 +32,12 @@ export class Dedupe {
     return this.#young.get(key) ?? this.#old.get(key);
   }
 
+  get isOff(): boolean {
+    return this.#generationMax === 0;
+  }
+
   add(key: number, seq: number): void {
+    if (this.isOff) return;
     if (this.#young.size >= this.#generationMax) {
       this.#old = this.#young;
       this.#oldFrom = this.#youngFrom;

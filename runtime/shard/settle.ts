@@ -26,6 +26,7 @@ export function settle(state: ShardState, commit: Commit, hash: Uint8Array, seq:
 
 /** Remembers the ids of a commit at recovery; live the doors do, who have the keys at hand. */
 export function rememberIds(state: ShardState, commit: Commit, seq: number): void {
+  if (state.dedupe.isOff) return;
   for (const [from, actor, id, answeredAt] of state.idsOfLog.in(commit, seq)) {
     state.dedupe.add(state.dedupe.key(from ?? undefined, actor, id), answeredAt);
   }
