@@ -14,6 +14,8 @@ import { ifMessageSchema } from '#schemas/if-message';
 import { meterSchema } from '#schemas/meter';
 import { policyActionSchema, policyFileSchema, requestSchema } from '#schemas/policy';
 import { priceActionSchema } from '#schemas/price';
+import { sandboxActionSchema } from '#schemas/sandbox';
+import { componentActionSchema, serviceContractSchema } from '#schemas/service-contract';
 import { sessionActionSchema, sessionInputSchema, sessionViewSchema } from '#schemas/session';
 import { planSchema, supervisorSpecSchema } from '#schemas/supervisor';
 import { swarmActionSchema, swarmTemplateSchema } from '#schemas/swarm';
@@ -63,6 +65,9 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'worker-action': workerActionSchema,
   'worker-view': workerViewSchema,
   'registry-action': registryActionSchema,
+  'service-contract': serviceContractSchema,
+  'component-action': componentActionSchema,
+  'sandbox-action': sandboxActionSchema,
 };
 
 mkdirSync('docs/schemas', { recursive: true });

@@ -2,12 +2,14 @@
  * The registry: which taxonomy is in force, and the door by which workers are registered. It reads their capabilities and
  * gives each profile to an actor of its own, `worker/<id>`: what becomes of a worker is its own business.
  *
- * G1  Only who steers registers workers: a session must not write what it is paid, trusted or able to do.
+ * G1  Only who steers registers workers: a session must not write what it is paid, trusted or able to do. A component
+ *     registers itself, by the contract that who steers has published.
  * G2  A taxonomy only moves on: its version is above that of the one before, and both stand in the log.
  */
 import type { AnyEventObject } from 'xstate';
 import { type AssignmentRules, assignmentRulesSchema } from '#schemas/assignment';
 import type { Taxonomy } from '#schemas/capability';
+import { COMPONENT_TYPE } from '#schemas/service-contract';
 import {
   type RegistryAction,
   type RegistryReply,
@@ -58,7 +60,9 @@ function decide(context: RegistryContext, { event, from }: Heard): Outcome<Regis
   if (action.action === 'get') return { reply: viewOf(context) };
   const by = from ?? '';
   // G1.
-  if (!STEERING.has(by.slice(0, by.indexOf('/')))) return refuse('not_permitted', `${by} may not`);
+  const isItself = action.action === 'register' && by === `${COMPONENT_TYPE}/${action.profile.id}`;
+  if (!isItself && !STEERING.has(by.slice(0, by.indexOf('/'))))
+    return refuse('not_permitted', `${by} may not`);
   switch (action.action) {
     case 'taxonomy':
       return enact(context, action.taxonomy);

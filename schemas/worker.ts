@@ -123,6 +123,11 @@ export interface RegistryView {
   readonly registrations: number;
 }
 
+export const reputationSchema = z
+  .strictObject({ value: z.number(), at: z.int().describe('When it last moved; it decays since.') })
+  .describe('0–1, as it was at its last move.');
+export type Reputation = z.infer<typeof reputationSchema>;
+
 /** What may be said to a worker's entry. */
 export const workerActionSchema = z.discriminatedUnion('action', [
   z.object({ action: z.literal('get') }),
@@ -143,15 +148,12 @@ export const workerActionSchema = z.discriminatedUnion('action', [
   }),
   /** Of a budget. */
   z.object({ action: z.literal('budget'), leftMicros: z.int().nullable() }),
+  /** Of the component that it is: what its runs showed. */
+  z.object({ action: z.literal('reputation'), reputation: reputationSchema }),
   /** Nothing is given to it any more, until it is registered again. */
   z.object({ action: z.literal('retire'), reason: z.string().max(2_000).optional() }),
 ]);
 export type WorkerAction = z.infer<typeof workerActionSchema>;
-
-export const reputationSchema = z
-  .strictObject({ value: z.number(), at: z.int().describe('When it last moved; it decays since.') })
-  .describe('0–1, as it was at its last move.');
-export type Reputation = z.infer<typeof reputationSchema>;
 
 /** `absent`: named by a task, and never registered. */
 export const WORKER_STATUSES = ['absent', 'registered', 'retired'] as const;

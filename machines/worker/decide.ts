@@ -4,7 +4,8 @@
  * K1  One place decides for one worker: its slots are counted here, so that tasks which ask at the same moment never get
  *     more of it than `maxConcurrent`. A permitted slot is held until the task says what became of it.
  * K2  Every permit and every refusal is an entry with all factors.
- * K3  Its reputation moves by what tasks say, and by nothing else; who works cannot write to it.
+ * K3  Its reputation moves by what tasks say, and by nothing else; who works cannot write to it. A component that is
+ *     registered as a worker is judged by its runs instead, and its actor by its own alone.
  * K4  The end of an earlier claim says nothing of the one that counts now.
  */
 import { z } from 'zod';
@@ -13,6 +14,7 @@ import { evaluate, unregistered } from '#machines/registry/evaluate';
 import { afterResult, firstReputation } from '#machines/registry/reputation';
 import { BREAKER_TYPE } from '#schemas/breaker';
 import { FabricError } from '#schemas/fabric-error';
+import { COMPONENT_TYPE } from '#schemas/service-contract';
 import { type WorkerAction, workerActionSchema } from '#schemas/worker';
 import { figuresOf, type HeldWork, type WorkerContext, workerView } from './context.ts';
 import { workerErrors } from './errors.ts';
@@ -25,6 +27,7 @@ const SPEAKERS: Readonly<Record<Exclude<WorkerAction['action'], 'get'>, Readonly
   permit: new Set(['task']),
   breaker: new Set(['breaker', 'governor', 'operator', 'person']),
   budget: new Set(['budget', 'governor']),
+  reputation: new Set([COMPONENT_TYPE]),
   retire: new Set(['operator', 'person', 'supervisor', 'governor']),
 };
 
@@ -41,7 +44,8 @@ export function decideWorker(context: WorkerContext, heard: Heard): Outcome<Work
       throw new FabricError(workerErrors.unknown_worker, `Nobody registered worker ${context.id}`);
     return { reply: workerView(context) };
   }
-  if (!SPEAKERS[action.action].has(speaker)) return refused('not_permitted', `${from} may not`);
+  const isForeign = action.action === 'reputation' && from !== `${COMPONENT_TYPE}/${context.id}`; // K3.
+  if (isForeign || !SPEAKERS[action.action].has(speaker)) return refused('not_permitted', `${from} may not`);
   if (action.action === 'permit') return permit(context, action.need, at);
   return { ...steered(context, action, at), reply: { accepted: true } };
 }
@@ -63,6 +67,8 @@ function steered(
       return changed(context, { status: 'retired' }, at, 'worker.retired');
     case 'breaker':
       return changed(context, { breaker: action.state }, at);
+    case 'reputation':
+      return changed(context, { reputation: action.reputation }, at);
     case 'budget':
       return changed(context, { budgetLeftMicros: action.leftMicros }, at);
   }
