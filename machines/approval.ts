@@ -5,6 +5,7 @@
  * A2  Who asked cannot answer, nor can anybody but operators, persons and guardians, or whom the policy names.
  * A3  Over what a policy holds only a signed answer counts, and only one that names what is held by its digest.
  * A4  What is held goes on once, with the verdict yes, in the name of who asked for it; with a no it never does.
+ * A5  Names of held actions can be guessed: nobody else puts a question under one, for its verdict would be taken for theirs.
  */
 import {
   APPROVAL_STATUSES,
@@ -14,8 +15,8 @@ import {
   approvalActionSchema,
 } from '#schemas/approval';
 import { errorKinds, FabricError } from '#schemas/fabric-error';
-import type { IFMessage } from '#schemas/if-message';
-import { HELD_EVENT, type HeldEvent, matchesPattern, RELEASED_EVENT } from '#schemas/policy';
+import { type IFMessage, messageOf } from '#schemas/if-message';
+import { HELD_EVENT, HELD_ID_PREFIX, type HeldEvent, matchesPattern, RELEASED_EVENT } from '#schemas/policy';
 import { decidedMachine, type Heard, type Outcome, TIMER_EVENT } from './decided.ts';
 
 export const approvalErrors = errorKinds({
@@ -34,6 +35,10 @@ export const approvalErrors = errorKinds({
   approval_stale: {
     retryable: false,
     help: 'It has its verdict, or is about something else: look again with `infrafabric approve list`.',
+  },
+  approval_reserved: {
+    retryable: false,
+    help: 'Take another name: those that begin with held- belong to what a policy holds.',
   },
 });
 
@@ -68,11 +73,12 @@ export const approval = {
 function decide(context: ApprovalView, heard: Heard): Outcome<ApprovalView> {
   const { event, from, at } = heard;
   if (event.type === `${TIMER_EVENT}${PATIENCE}`) {
+    if (context.status !== 'pending') return {}; // A1
     const patch = { verdict: context.default, reason: 'nobody answered in time' };
     return decided(context, { ...patch, status: 'timed_out' }, heard.self);
   }
   if (event.type === HELD_EVENT) return hold(context, event as unknown as HeldEvent, at);
-  const message = event['message'] as IFMessage | undefined;
+  const message = messageOf(event);
   const parsed = approvalActionSchema.safeParse(message === undefined ? event : actionIn(message));
   if (!parsed.success) return refused('bad_action', 'this is not an action of an approval');
   const action = parsed.data;
@@ -84,6 +90,12 @@ function decide(context: ApprovalView, heard: Heard): Outcome<ApprovalView> {
       return { reply: accepted(context) };
     case 'approval.request': {
       if (context.status !== 'absent') return { reply: accepted(context) }; // A1
+      if (context.id.startsWith(HELD_ID_PREFIX))
+        // A5
+        throw new FabricError(
+          approvalErrors.approval_reserved,
+          `${context.id} is a name for what a policy holds`,
+        );
       const { question, default: fallback, waitMs, task } = action;
       const asked = { question, default: fallback, task: task ?? null, by: from ?? null, dueAt: at + waitMs };
       const timers = [{ id: PATIENCE, delayMs: waitMs }];

@@ -87,6 +87,14 @@ export interface IFEvent {
   readonly message: IFMessage;
 }
 
+/**
+ * The message that an event is. Only events of these names come from a gate: a `message` in any other is what somebody wrote there,
+ * and proves nothing.
+ */
+export function messageOf(event: { readonly type: string; readonly [field: string]: unknown }) {
+  return event.type.startsWith('if.') ? (event['message'] as IFMessage | undefined) : undefined;
+}
+
 /** The event of a message: `if.request` for a request. */
 export function toEvent(message: IFMessage): IFEvent {
   return { type: `if.${message.performative}`, message };

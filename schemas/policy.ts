@@ -223,6 +223,9 @@ export interface PolicyNote {
 export const HELD_EVENT = 'policy.held';
 export const RELEASED_EVENT = 'policy.released';
 
+/** Ids of approvals that hold something begin so. */
+export const HELD_ID_PREFIX = 'held-';
+
 /** What an approval holds. */
 export interface HeldAction {
   /** Whom it was for; absent where somebody only asked for a decision. */

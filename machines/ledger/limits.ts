@@ -12,7 +12,8 @@ const NO_LIMIT: Limit = { micros: null, tokens: null };
 
 export function set(context: LedgerContext, action: Of<'set'>, who: Who): Change {
   // A swarm opens and changes the account of its own name, and no other.
-  if (!steers(who.by) && who.by.replace('/', ':') !== action.account)
+  const isOwn = who.by.startsWith('swarm/') && who.by.replace('/', ':') === action.account;
+  if (!steers(who.by) && !isOwn)
     return refuse('budget_not_permitted', `${who.by} may not set budget ${action.account}`);
   const known = rowOf(context.accounts, action.account);
   const wrong = known === undefined ? whyNotNew(context, action) : whyNotChanged(context, known, action);

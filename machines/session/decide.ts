@@ -8,7 +8,7 @@
 import { z } from 'zod';
 import type { Heard, Outcome } from '#machines/decided';
 import { FabricError } from '#schemas/fabric-error';
-import type { IFMessage } from '#schemas/if-message';
+import { type IFMessage, messageOf } from '#schemas/if-message';
 import { type SessionAction, sessionActionSchema } from '#schemas/session';
 import { busyness, isHere, type Question, type SessionContext, sessionView } from './context.ts';
 import { sessionErrors } from './errors.ts';
@@ -42,8 +42,8 @@ export function decideSession(context: SessionContext, heard: Heard): Outcome<Se
   }
   if ((TASK_MAIL as readonly string[]).includes(event.type))
     return from?.startsWith('task/') === true ? heardTask(context, event, at) : {};
-  const message = event['message'] as IFMessage | undefined;
-  return message === undefined ? plain(context, heard) : heardMessage(context, message, at);
+  const message = messageOf(event);
+  return message === undefined ? plain(context, heard) : heardMessage(context, message, heard);
 }
 
 function plain(context: SessionContext, { event, at, self, from }: Heard): Outcome<SessionContext> {
@@ -188,7 +188,11 @@ function offered(context: SessionContext, output: unknown, at: number): Outcome<
 }
 
 /** Messages of others; the action of one from itself counts like an event. */
-function heardMessage(context: SessionContext, message: IFMessage, at: number): Outcome<SessionContext> {
+function heardMessage(
+  context: SessionContext,
+  message: IFMessage,
+  { at, from: by }: Heard,
+): Outcome<SessionContext> {
   const { from, conversation, performative, content } = message;
   const question: Question = { from, conversation, content: content ?? null };
   const heard: Partial<SessionContext> = {
@@ -200,7 +204,8 @@ function heardMessage(context: SessionContext, message: IFMessage, at: number): 
   };
   const reply = { accepted: true };
   const parsed = sessionActionSchema.safeParse(content);
-  const isItself = from.replace(/^if:\/\//, '') === `session/${context.id}`;
+  // An unsigned message may name anybody.
+  const isItself = (by ?? from.replace(/^if:\/\//, '')) === `session/${context.id}`;
   if (!parsed.success || !isItself || parsed.data.action === 'get') return { patch: heard, reply };
   const outcome = steered(context, parsed.data, at);
   return { ...outcome, patch: { ...heard, ...outcome.patch }, reply };

@@ -11,7 +11,7 @@
  */
 import { type Heard, type Outcome, TIMER_EVENT } from '#machines/decided';
 import { FabricError } from '#schemas/fabric-error';
-import type { IFMessage } from '#schemas/if-message';
+import { type IFMessage, messageOf } from '#schemas/if-message';
 import { type TaskAction, type TaskReply, taskActionSchema } from '#schemas/task';
 import { type Change, type Refused, refuse, type Verdict, type Who } from './change.ts';
 import { check, judged } from './check.ts';
@@ -50,8 +50,9 @@ export function decideTask(context: TaskContext, heard: Heard): Outcome<TaskCont
 }
 
 function said(context: TaskContext, { event, at, from }: Heard): Outcome<TaskContext> {
-  const message = event['message'] as IFMessage | undefined;
-  const who: Who = { by: message === undefined ? (from ?? '') : message.from.replace(/^if:\/\//, ''), at };
+  const message = messageOf(event);
+  // Whom the kernel knows as the sender; what an unsigned message says of itself counts only where nobody is known.
+  const who: Who = { by: from ?? message?.from.replace(/^if:\/\//, '') ?? '', at };
   const parsed = taskActionSchema.safeParse(
     message === undefined ? plainAction(event) : messageAction(message),
   );

@@ -174,9 +174,12 @@ export function mayBeTaken(state: ShardState, address: string, bytes: number, bo
   return kind !== undefined && kind.door !== 'closed' && bytes <= bodyBytesMax;
 }
 
+const RESERVED = ['xstate.', 'child.', 'config.', 'if.'];
+
 function isReserved(type: string): boolean {
   if (type === HELD_EVENT || type === RELEASED_EVENT) return true; // G1 of released.ts.
-  return type.startsWith('xstate.') || type.startsWith('child.') || type.startsWith('config.');
+  // An IFMessage comes as itself, through the gate: who writes the event of one could name any sender.
+  return RESERVED.some((prefix) => type.startsWith(prefix));
 }
 
 const matchers = new WeakMap<Machine, (type: string) => boolean>();

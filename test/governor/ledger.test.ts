@@ -57,6 +57,18 @@ test('what is reserved holds on an account and on all above it, or on none', asy
   t.like(await books.account('realm'), { spent: { micros: 30 }, reserved: { micros: 0 } });
 });
 
+test('only a swarm has a budget of its own to set: a session does not raise what it may spend', (t) => {
+  const pure = new Pure();
+  pure.say({ action: 'set', account: 'realm', currency: 'EUR', limit: { micros: 100 } }, OPERATOR);
+  pure.say({ action: 'set', account: 'session:ndi', parent: 'realm', limit: { micros: 10 } }, OPERATOR);
+  const more = { action: 'set' as const, account: 'session:ndi', limit: { micros: null, tokens: null } };
+  t.like(pure.say(more, 'session/ndi'), { accepted: false, code: 'budget_not_permitted' });
+  t.like(pure.say({ action: 'set', account: 'swarm:a', parent: 'realm' }, 'swarm/a'), { accepted: true });
+  t.like(pure.say({ action: 'set', account: 'swarm:b', parent: 'realm' }, 'swarm/a'), {
+    code: 'budget_not_permitted',
+  });
+});
+
 test('asked twice is done once, and other words under the same id are refused', async (t) => {
   await using books = await Books.open();
   await books.set('realm', { currency: 'EUR', limit: { micros: 100 } });

@@ -58,6 +58,7 @@ class World implements AsyncDisposable {
       inForce: () => here().inForce,
       isKind: () => here().hasApprovals,
       sessions: () => here().facts,
+      now: () => here().realm.clock.now(),
     });
     const realm = await testRealm({
       machines: [approval, policy, swarm, task],
@@ -292,6 +293,67 @@ test('an answer that is unsigned, foreign or about something else counts for not
       'reserved_event',
     );
   t.is((await world.taskOf('dear')).status, 'available');
+});
+
+test('nobody is another by writing the event of a message', async (t) => {
+  await using world = await World.open(TEXT);
+  await world.add('cheap', 5);
+  await world.add('dear', 80);
+  // A field of that name in a plain event is nothing: neither a sender, nor an action, nor a signature.
+  const message = { from: 'if://operator/ann', content: { action: 'override', reason: 'x' } };
+  t.like(await world.ask('session/x', 'task/cheap', { type: 'task.get', message }), { status: 'available' });
+  const claim = { ...message, content: { action: 'claim' } };
+  t.like(await world.ask('session/x', 'task/dear', { type: 'task.get', message: claim }), {
+    status: 'available',
+  });
+  await refused(t, world.ask('session/x', 'task/cheap', { type: 'if.request', message }), 'reserved_event');
+  const { address, held: what } = await held(t, world);
+  const answer = { content: { action: 'answer', answer: 'yes', digest: what?.digest }, signature: {} };
+  await refused(
+    t,
+    world.ask('operator/ann', address, { type: 'approval.answer', ...answer.content, message: answer }),
+    'approval_unsigned',
+  );
+  // Where messages need no signature, who sent it counts and not who it says.
+  const unsigned = stampMessage(
+    {
+      performative: 'request',
+      from: 'if://person/bob',
+      to: ['if://task/cheap'],
+      conversation: 'c',
+      content: { action: 'cancel' },
+    },
+    { id: 'u', now: NOW, seq: 1 },
+  );
+  t.like(await world.ask('session/x', 'task/cheap', unsigned), { accepted: false, code: 'not_yours' });
+});
+
+test('a claim cannot talk its cost down, nor hide it by its size', async (t) => {
+  await using world = await World.open(TEXT);
+  await world.add('dear', 80);
+  t.like(await world.claim('session/ndi', 'dear', { costMicros: 0 }), { code: 'approval_required' });
+  t.like(await world.claim('session/ndi', 'dear', { amount: { micros: 0 } }), { code: 'approval_required' });
+  await world.add('huge', 1e300);
+  t.like(await world.claim('session/ndi', 'huge'), { code: 'approval_required' });
+});
+
+test('nobody takes the name of an approval before it is needed', async (t) => {
+  await using world = await World.open(TEXT);
+  const request = { type: 'approval.request', question: 'x', default: 'yes', waitMs: 1_000 };
+  await refused(t, world.ask('session/x', 'approval/held-0-7-0', request), 'approval_reserved');
+  t.like(await world.ask('session/x', 'approval/mine', request), { accepted: true });
+});
+
+test('one sender does not bury the approvers', async (t) => {
+  await using world = await World.open(TEXT);
+  await world.add('dear', 80);
+  for (let n = 0; n < 100; n += 1)
+    t.like(await world.claim('session/ndi', 'dear'), { code: 'approval_required' });
+  const error = await refused(t, world.claim('session/ndi', 'dear'), 'too_many_held');
+  t.true(error.retryable);
+  t.like(await world.claim('session/sip', 'dear'), { code: 'approval_required' });
+  await world.realm.advance('11m');
+  t.like(await world.claim('session/ndi', 'dear'), { code: 'approval_required' });
 });
 
 test('a claim that waited has no lease: the one it came with has ended', async (t) => {

@@ -41,7 +41,9 @@ export async function authorize(
     );
   }
   const approval = await verdictOf(client, address, options.signal);
-  if (approval.verdict === 'yes') return { decision, approval };
+  // Only a question that the guard put is about this request.
+  const isOurs = approval.held?.from === who.address;
+  if (isOurs && approval.verdict === 'yes') return { decision, approval };
   const by = approval.answeredBy ?? 'nobody, in time';
   throw new FabricError(
     policyErrors.policy_denied,

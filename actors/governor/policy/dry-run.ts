@@ -2,7 +2,7 @@
 import type { Entry } from '#schemas/commit';
 import type { Decision, PolicyNote, PolicyRequest } from '#schemas/policy';
 import type { Policy } from './policy.ts';
-import { actionsByEvent, eventName, requestOf, type SessionFacts } from './request.ts';
+import { actionOf, actionsByEvent, requestOf, type SessionFacts } from './request.ts';
 
 /** What is known of actors now, where the log does not say what was known then. */
 export interface KnownNow {
@@ -28,7 +28,7 @@ export function compare(policy: Policy, entry: Entry, now: KnownNow): Compared |
   // What was refused for other reasons would have been.
   if (entry.op === 'dead') return undefined;
   const asked = askedOf(entry, now);
-  const action = asked === undefined ? undefined : actionsByEvent(policy.actions).get(eventName(asked));
+  const action = asked === undefined ? undefined : actionOf(actionsByEvent(policy.actions), asked);
   if (asked === undefined || action === undefined) return undefined;
   const { from = '' } = asked;
   const facts = from.startsWith('session/') ? now.session(from.slice('session/'.length)) : undefined;

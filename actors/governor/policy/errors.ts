@@ -22,5 +22,9 @@ export const policyErrors = errorKinds({
     retryable: false,
     help: 'Give the realm the kind: `kinds: { policy: { machine: policy, door: open, spawnOnMessage: true } }`.',
   },
+  too_many_held: {
+    retryable: true,
+    help: 'Have those that wait answered first: `infrafabric approve list` shows them.',
+  },
   policy_refused: { retryable: false, help: 'The version before stays in force; mend what is named.' },
 });

@@ -9,6 +9,7 @@
  * N2  What cannot be decided is not let in: a policy that cannot be read, facts that are not here yet, an approval that
  *     nobody could give because the realm has no approvals.
  * N3  A node may apply a policy always: whoever writes its config and its files has the realm anyway.
+ * N4  Nobody buries the approvers: of one sender only so many actions are held at a time, by each node.
  */
 import type { GuardVerdict } from '#runtime/shard/ports';
 import { APPROVAL_TYPE } from '#schemas/approval';
@@ -18,6 +19,7 @@ import {
   ACTIONS,
   type Decision,
   HELD_EVENT,
+  HELD_ID_PREFIX,
   type HeldEvent,
   POLICY_ACTOR,
   type PolicyNote,
@@ -29,10 +31,14 @@ import { digestOf } from '../../coordinator/digest-driver.ts';
 import { kindOf } from './cedar.ts';
 import { policyErrors } from './errors.ts';
 import type { Policy } from './policy.ts';
-import { type Asked, actionsByEvent, eventName, requestOf, type SessionFacts } from './request.ts';
+import { type Asked, actionOf, actionsByEvent, requestOf, type SessionFacts } from './request.ts';
 
 /** Held events lie in the state of their approval. */
 const HELD_CHARS_MAX = 32_768;
+/** N4: an action counts as held until its time is up, answered or not. */
+const HELD_PER_SENDER_MAX = 100;
+/** Senders that are counted; the one that was first to hold something goes when there are more. */
+const SENDERS_MAX = 10_000;
 /** Who puts a first policy into force. */
 const FIRST_APPLIERS: ReadonlySet<string> = new Set(['operator', 'person', 'governor', 'council', NODE_TYPE]);
 /** Whose word about others counts: components of the realm, and who runs it. Workers ask for themselves. */
@@ -50,6 +56,8 @@ export interface GuardOptions {
   readonly isKind: (type: string) => boolean;
   /** Undefined where nothing is known yet. */
   readonly sessions: () => { get(id: string): SessionFacts | undefined } | undefined;
+  /** ms since the epoch. */
+  readonly now?: () => number;
 }
 
 export type Arrival = Asked & { readonly place: () => string };
@@ -60,6 +68,9 @@ export class PolicyGuard {
     of: undefined,
     byName: actionsByEvent(ACTIONS),
   };
+
+  /** By sender: when what is held of them is over, by approval. */
+  readonly #heldOf = new Map<string, Map<string, number>>();
 
   constructor(options: GuardOptions) {
     this.#options = options;
@@ -88,7 +99,7 @@ export class PolicyGuard {
   #actionOf(policy: Policy | undefined, arrival: Arrival): string | undefined {
     if (this.#events.of !== policy)
       this.#events = { of: policy, byName: actionsByEvent(policy?.actions ?? ACTIONS) };
-    return this.#events.byName.get(eventName(arrival));
+    return actionOf(this.#events.byName, arrival);
   }
 
   #decide(
@@ -144,8 +155,12 @@ export class PolicyGuard {
       const why = `an approval is needed, and an event of more than ${HELD_CHARS_MAX} characters cannot wait`;
       return denied(why, { action: request.action });
     }
-    const approval = `${APPROVAL_TYPE}/held-${place()}`;
+    const approval = `${APPROVAL_TYPE}/${HELD_ID_PREFIX}${place()}`;
     const from = request.who.address;
+    if (!this.#mayHold(from, approval, terms.waitMs)) {
+      const why = `${HELD_PER_SENDER_MAX} actions of ${from} wait for an approval already`;
+      return new FabricError(policyErrors.too_many_held, why, { details: { action: request.action, from } });
+    }
     const asked = { ...action, from, request, approval, sha256: decision.sha256 };
     const target = action.to ?? request.on?.address;
     return {
@@ -161,6 +176,21 @@ export class PolicyGuard {
         note: { ...noteOf(decision, request), approval },
       },
     };
+  }
+
+  /** N4. The same place again is the same action, stepped anew. */
+  #mayHold(from: string, approval: string, waitMs: number): boolean {
+    const now = (this.#options.now ?? Date.now)();
+    const held = this.#heldOf.get(from) ?? new Map<string, number>();
+    for (const [known, until] of held) if (until <= now) held.delete(known);
+    if (held.size >= HELD_PER_SENDER_MAX && !held.has(approval)) return false;
+    held.set(approval, now + waitMs);
+    if (!this.#heldOf.has(from) && this.#heldOf.size >= SENDERS_MAX) {
+      const [first = ''] = this.#heldOf.keys();
+      this.#heldOf.delete(first);
+    }
+    this.#heldOf.set(from, held);
+    return true;
   }
 
   /** A question of its own: the decision goes into the event, and so into the log. */

@@ -1,6 +1,6 @@
 /** What an event asks for, in the terms of a policy. Pure. */
 import type { EventData } from '#runtime/machine/types';
-import { hazardSchema, type IFMessage } from '#schemas/if-message';
+import { hazardSchema, messageOf } from '#schemas/if-message';
 import { type ActionKind, MICROS_MAX, type PolicyRequest } from '#schemas/policy';
 import { SESSION_TYPE } from '#schemas/session';
 import { kindOf } from './cedar.ts';
@@ -31,18 +31,22 @@ export function actionsByEvent(actions: Readonly<Record<string, ActionKind>>): R
   );
 }
 
-/** `task.claim`, whether it comes as a plain event or as the content of an IFMessage. */
-export function eventName({ actor, event }: Pick<Asked, 'actor' | 'event'>): string {
-  const message = event['message'] as IFMessage | undefined;
-  if (message === undefined || !event.type.startsWith('if.')) return event.type;
-  const { content } = message;
-  const action = fieldsOf(content)['action'];
-  return typeof action === 'string' ? `${kindOf(actor)}.${action}` : event.type;
+/**
+ * The action that an event is: `task.claim` is the same as a plain event and as the content of an IFMessage. A message whose
+ * content names an action that no policy knows is still a message.
+ */
+export function actionOf(
+  byEvent: ReadonlyMap<string, string>,
+  { actor, event }: Pick<Asked, 'actor' | 'event'>,
+): string | undefined {
+  const action = fieldsOf(messageOf(event)?.content)['action'];
+  const named = typeof action === 'string' ? byEvent.get(`${kindOf(actor)}.${action}`) : undefined;
+  return named ?? byEvent.get(event.type);
 }
 
 export function requestOf(action: string, asked: Asked, facts: SessionFacts | undefined): PolicyRequest {
   const { actor, event, from, context } = asked;
-  const message = event['message'] as IFMessage | undefined;
+  const message = messageOf(event);
   const said = message === undefined ? event : fieldsOf(message.content);
   const known = fieldsOf(context);
   const address = from === undefined || from === '' ? NOBODY : from.slice(0, 240);
@@ -73,18 +77,26 @@ export function requestOf(action: string, asked: Asked, facts: SessionFacts | un
   };
 }
 
-/** What is asked for itself; else the budget of the template or the task; else what the task was estimated at. */
+/**
+ * The dearest of what the event names (amount, budget of a template) and what its actor knows (the task's budget, else its
+ * estimate): who asks can name more than is known, and never talk it down.
+ */
 function costOf(said: Fields, known: Fields): number | undefined {
   const estimate = fieldsOf(known['estimate'])['cost'];
   const found = [
-    said['costMicros'],
-    fieldsOf(said['amount'])['micros'],
-    fieldsOf(said['extra'])['micros'],
-    fieldsOf(fieldsOf(said['template'])['budget'])['costMicros'],
-    fieldsOf(known['budget'])['costMicros'],
-    typeof estimate === 'number' ? Math.round(estimate * 1e6) : undefined,
-  ].find((value) => typeof value === 'number' && value >= 0);
-  return typeof found === 'number' && found <= MICROS_MAX ? Math.round(found) : undefined;
+    [said['costMicros']],
+    [fieldsOf(said['amount'])['micros']],
+    [fieldsOf(said['extra'])['micros']],
+    [fieldsOf(said['limit'])['micros']],
+    [fieldsOf(fieldsOf(said['template'])['budget'])['costMicros']],
+    [fieldsOf(known['budget'])['costMicros'], typeof estimate === 'number' ? estimate * 1e6 : undefined],
+  ].flatMap((ofOne) => ofOne.find(isAmount) ?? []);
+  // Beyond what is exact it is dear all the same.
+  return found.length === 0 ? undefined : Math.min(MICROS_MAX, Math.round(Math.max(...found)));
+}
+
+function isAmount(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
