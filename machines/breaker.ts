@@ -5,8 +5,8 @@
  * K2  After the cool-down one probe at a time is let through. Its success closes; its failure or its silence opens again,
  *     for twice as long.
  * K3  An exhausted budget opens it for good: only who steers closes it, with a reason, and only once the budget itself has
- *     said that it goes on.
- * K4  Whom it guards cannot reset it.
+ *     said that it goes on, or was closed.
+ * K4  Whom it guards cannot reset it: neither by order, nor by a word about itself.
  * K5  Every change is an entry with its reason; opening and closing are told to the worker and to who is named.
  */
 import {
@@ -89,9 +89,9 @@ function act(
     case 'get':
       return { reply: accepted(context) };
     case 'may':
-      return may(context, heard);
+      return isOwn(context, from) ? noWord(context, from) : may(context, heard);
     case 'report':
-      return reported(context, action, heard);
+      return isOwn(context, from) ? noWord(context, from) : reported(context, action, heard);
     case 'guard':
       return guards(context, action.budget, from);
   }
@@ -107,6 +107,15 @@ function act(
   return reset(context, action.reason, heard);
 }
 
+/** K4. */
+function isOwn({ id }: BreakerContext, from: string): boolean {
+  return from.replace('/', ':') === id;
+}
+
+function noWord(context: BreakerContext, from: string): Outcome<BreakerContext> {
+  return refused(context, 'breaker_not_permitted', `${from} has no word about itself`);
+}
+
 /** K2. */
 function may(
   context: BreakerContext,
@@ -114,12 +123,12 @@ function may(
 ): Outcome<BreakerContext> {
   const { status, probe, rules, retryAt, reason } = context;
   if (status === 'closed') return { reply: accepted(context) };
-  if (status === 'half_open' && (probe === null || probe === from)) {
+  if (status === 'half_open' && probe === null) {
     const patch = { probe: from };
     return {
       patch,
       reply: { ...accepted({ ...context, ...patch }), probe: true },
-      ...(probe === null && { timers: [{ id: PROBE, delayMs: rules.probeMs }] }),
+      timers: [{ id: PROBE, delayMs: rules.probeMs }],
     };
   }
   const when =
@@ -164,11 +173,14 @@ function guards(context: BreakerContext, budget: string, from: string): Outcome<
   return { ...answered(context, { patch }), mail: [{ to: budget, event: { type: 'budget.follow' } }] };
 }
 
+/** A budget that was closed has nothing to wait for: it may be reset, and is followed on for when it is opened anew. */
+const BUDGET_NEWS: ReadonlySet<string> = new Set(['budget.exhausted', 'budget.resumed', 'budget.closed']);
+
 /** K3. */
 function budgetSaid(context: BreakerContext, heard: Heard): Outcome<BreakerContext> {
   const { event, from } = heard;
   if (context.budgets.every(({ budget }) => budget !== from)) return {};
-  if (event.type !== 'budget.exhausted' && event.type !== 'budget.resumed') return {};
+  if (!BUDGET_NEWS.has(event.type)) return {};
   const exhausted = event.type === 'budget.exhausted';
   const budgets = context.budgets.map((one) => (one.budget === from ? { ...one, exhausted } : one));
   if (!exhausted) return { patch: { budgets } };
@@ -262,7 +274,7 @@ function changed(
 /** No work is offered or given to it while it is open; half open, the governor gives it one task. */
 function keptFromWork(worker: string, status: BreakerView['status'], reason: string | null) {
   const state = status === 'half_open' ? 'half-open' : status;
-  const why = reason === null ? {} : { reason: reason.slice(0, 2_000) };
+  const why = reason === null ? {} : { reason: reason.slice(0, 2_000).toWellFormed() };
   const presence = status === 'open' ? 'away' : 'here';
   return [
     { to: `session/${worker}`, event: { type: 'session.presence', status: presence } },

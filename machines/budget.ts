@@ -4,9 +4,11 @@
  *
  * F1  Only the ledger of its tree says how an account stands.
  * F2  An alert is raised once: a level that was reached is not told again before another limit or period.
- * F3  Whoever follows an exhausted budget hears so at once, and again when it goes on.
+ * F3  Whoever follows an exhausted budget hears so at once, and again when it goes on: also when it was closed and is opened
+ *     anew. A breaker hears that it is closed: nothing that is gone holds it open.
  */
 import { z } from 'zod';
+import { BREAKER_TYPE } from '#schemas/breaker';
 import {
   type AccountView,
   ALERTS,
@@ -77,7 +79,7 @@ function decide(context: BudgetContext, { event, from, at, self }: Heard): Outco
   if (event.type === 'budget.level' || event.type === 'budget.closed') {
     if (from !== `${LEDGER_TYPE}/${context.tree}`)
       return refused('not_permitted', `${from} is not its ledger`);
-    if (event.type === 'budget.closed') return { patch: { status: 'absent', account: null } };
+    if (event.type === 'budget.closed') return closed(context, self);
     const parsed = levelSchema.safeParse(event);
     return parsed.success ? moved(context, parsed.data, at, self) : {};
   }
@@ -101,13 +103,22 @@ function decide(context: BudgetContext, { event, from, at, self }: Heard): Outco
 function followed(context: BudgetContext, by: string, self: string): Outcome<BudgetContext> {
   if (!by.includes('/')) return refused('not_permitted', 'only an actor can follow a budget');
   const others = context.followers.filter((one) => one !== by);
-  if (others.length >= FOLLOWERS_MAX)
+  // Readers do not take the places of what has to stop.
+  if (others.filter((one) => isMachinery(one) === isMachinery(by)).length >= FOLLOWERS_MAX)
     return refused('too_many_followers', `${FOLLOWERS_MAX} follow it already`);
   return {
     patch: { followers: [...others, by] },
     reply: { accepted: true, status: context.status },
     // F3.
     ...(context.status === 'exhausted' && { mail: [{ to: by, event: exhausted(context, self) }] }),
+  };
+}
+
+function closed(context: BudgetContext, self: string): Outcome<BudgetContext> {
+  const breakers = context.followers.filter((one) => one.startsWith(`${BREAKER_TYPE}/`));
+  return {
+    patch: { status: 'absent', account: null },
+    mail: breakers.map((to) => ({ to, event: { type: 'budget.closed', budget: self } })),
   };
 }
 
@@ -134,7 +145,9 @@ function moved(
     };
   }
   const isOver = level === 100;
-  const wasOver = context.status === 'exhausted';
+  // Opened anew, it says how it stands whatever was heard of it before.
+  const wasOver =
+    context.status === 'absent' ? !isOver && context.followers.length > 0 : context.status === 'exhausted';
   const news = isOver === wasOver ? undefined : isOver ? exhausted(next, self) : resumed(next, self);
   return {
     patch,

@@ -121,7 +121,7 @@ function record(book: Book, one: CostRecord, at: number): Outcome<Book> {
   const total = plus(book.total, one);
   const spent = plus(book.current.spent, one);
   if (total === undefined || spent === undefined)
-    return refused('book_full', 'the sum would no longer be exact');
+    return refused('book_full', 'a sum would no longer be exact, or be one currency too many');
   const isPriced = one.price !== null;
   const unpriced = isPriced ? 0 : 1;
   const { current } = book;

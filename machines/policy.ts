@@ -106,7 +106,7 @@ function notInstalled(context: PolicyView, error: unknown): Outcome<PolicyView> 
   const { next, active } = context;
   if (next === null) return {};
   const { message = 'unknown' } = (error ?? {}) as { message?: string };
-  const refused = { version: next.version, by: next.by, error: message.slice(0, 4_000) };
+  const refused = { version: next.version, by: next.by, error: message.slice(0, 4_000).toWellFormed() };
   return {
     patch: { status: active === null ? 'absent' : 'active', next: null, refused },
     tell: [{ type: 'policy.refused', ...refused }],

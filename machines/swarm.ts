@@ -90,7 +90,8 @@ function act(context: SwarmContext, action: SwarmAction, at: number): Outcome<Sw
     case 'left':
       return changed(context, { sessions: context.sessions.filter((id) => id !== action.session) });
     case 'spent': {
-      const spentMicros = context.spentMicros + action.costMicros;
+      // Beyond what is exact nobody counts on.
+      const spentMicros = Math.min(Number.MAX_SAFE_INTEGER, context.spentMicros + action.costMicros);
       const status = context.status === 'running' ? statusOf(context.template, spentMicros) : context.status;
       const change = changed(context, { spentMicros, status });
       if (status !== 'exhausted' || context.status === 'exhausted') return change;

@@ -15,7 +15,7 @@ export const PROBE_MS_DEFAULT = 300_000;
 const address = z.string().regex(/^[a-z][a-z0-9-]{0,30}\/[A-Za-z0-9][A-Za-z0-9._@+=~:-]{0,199}$/, {
   error: 'expected an address type/id',
 });
-const reason = z.string().min(1).max(2_000);
+const reason = z.string().trim().min(1).max(2_000);
 
 /** Input of the kind. */
 export const breakerInputSchema = z

@@ -18,7 +18,7 @@ export const DEPTH_MAX = 8;
 export const ACCOUNTS_MAX = 2_000;
 /** Reservations that are open at a time in one tree. */
 export const RESERVATIONS_MAX = 10_000;
-/** A thousand million units: sums stay far below 2^53. */
+/** A thousand million units in one amount; what sums of them come to is bounded by the numbers that are exact. */
 export const AMOUNT_MAX = 1e15;
 /** A model answers within minutes; who needs longer says so, or extends. */
 export const RESERVATION_MS_DEFAULT = 300_000;
@@ -36,7 +36,7 @@ export const accountName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@+=~:-]{0,1
 });
 const reservationId = z.string().min(1).max(200);
 const amount = z.int().min(0).max(AMOUNT_MAX);
-const reason = z.string().min(1).max(2_000);
+const reason = z.string().trim().min(1).max(2_000);
 
 /** Whole millionths of the tree's currency, and tokens of a model. */
 export const amountsSchema = z.strictObject({ micros: amount.default(0), tokens: amount.default(0) });
@@ -166,6 +166,10 @@ export const ledgerErrors = errorKinds({
   too_many_accounts: {
     retryable: false,
     help: 'Close accounts of what is done, or keep them in another tree.',
+  },
+  sum_too_big: {
+    retryable: false,
+    help: 'Sums are exact up to 9,007,199,254 units of money; beyond that a figure is a mistake, or the books belong into another tree.',
   },
   reservation_differs: { retryable: false, help: 'Take an id of its own for each reservation.' },
   reservation_settled: { retryable: false, help: 'It has come to its end: reserve under another id.' },

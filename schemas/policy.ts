@@ -245,7 +245,7 @@ export interface HeldEvent extends HeldAction {
 }
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const reason = z.string().min(1).max(2_000);
+const reason = z.string().trim().min(1).max(2_000);
 
 /** What may be asked of the policy actor. */
 export const policyActionSchema = z.discriminatedUnion('type', [

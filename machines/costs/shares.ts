@@ -8,7 +8,7 @@ export const NONE = '(none)';
 /** Where names go that a map has no room for. */
 export const OTHERS = '(others)';
 
-/** Undefined where a sum leaves the numbers that are exact. */
+/** Undefined where a sum leaves the numbers that are exact, or there are too many of them. */
 export function plus(share: Share, record: CostRecord): Share | undefined {
   const amounts = plusAmount(share.amounts, record);
   const tokens = share.tokens + tokensOf(record.tokens);
@@ -31,8 +31,13 @@ export function plusTo(
   return { ...shares, [key]: after };
 }
 
+/** More is nobody's real money: a book keeps a sum of each. */
+const CURRENCIES_MAX = 16;
+
 function plusAmount(amounts: Amounts, { price, amountMicros }: CostRecord): Amounts | undefined {
   if (price === null || amountMicros === null) return amounts;
-  const sum = (Object.hasOwn(amounts, price.currency) ? (amounts[price.currency] ?? 0) : 0) + amountMicros;
+  const isKnown = Object.hasOwn(amounts, price.currency);
+  if (!isKnown && Object.keys(amounts).length >= CURRENCIES_MAX) return undefined;
+  const sum = (isKnown ? (amounts[price.currency] ?? 0) : 0) + amountMicros;
   return Number.isSafeInteger(sum) ? { ...amounts, [price.currency]: sum } : undefined;
 }

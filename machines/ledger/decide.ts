@@ -15,6 +15,7 @@
  * B7  A period ends at an edge that the log names. What is spent counts in the period of its commit; what is held stays
  *     held over the edge.
  * B8  The books of an account are the sum of its own commits and those of the accounts below it, to the millionth.
+ * B9  Sums are exact or refused: nothing is added that would carry one past 2^53 − 1.
  */
 import type { Heard, Outcome } from '#machines/decided';
 import { TIMER_EVENT } from '#machines/decided';

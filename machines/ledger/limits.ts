@@ -3,8 +3,8 @@ import { ACCOUNTS_MAX, DEPTH_MAX, type LedgerAction, type Limit } from '#schemas
 import { type Change, refuse, steers, type Who, withAccounts } from './change.ts';
 import { type Account, accountView, type LedgerContext, NO_ZONE, NOTHING, pathOf } from './context.ts';
 import { awaited, periodAt } from './periods.ts';
-import { plus } from './room.ts';
-import { rowOf, rowsOf, withoutRow } from './table.ts';
+import { isExact, plus } from './room.ts';
+import { rowOf, rowsOf, withoutRow, withRows } from './table.ts';
 
 type Of<Name extends LedgerAction['action']> = Extract<LedgerAction, { action: Name }>;
 
@@ -76,6 +76,7 @@ export function override(context: LedgerContext, action: Of<'override'>, who: Wh
   const known = rowOf(context.accounts, name);
   if (known === undefined) return refuse('unknown_account', `there is no account ${name} in ${context.tree}`);
   const account = { ...known, extra: plus(known.extra, extra) };
+  if (!isExact(account)) return refuse('sum_too_big', `${name} would have more extra than is exact`);
   const { accounts, mail } = withAccounts(context, [account], 'given', { isAnew: true });
   return {
     patch: { accounts },
@@ -94,18 +95,28 @@ export function close(context: LedgerContext, { account: name, reason }: Of<'clo
   const known = rowOf(context.accounts, name);
   if (known === undefined) return refuse('unknown_account', `there is no account ${name} in ${context.tree}`);
   const below = rowsOf(context.accounts).filter(({ parent }) => parent === name);
-  const { micros, tokens } = known.reserved;
-  if (below.length > 0 || micros > 0 || tokens > 0 || known.parent === null) {
+  // One of nothing is open too: what is spent under it has to find its account.
+  const isHeld = rowsOf(context.reservations).some(({ account }) => account === name);
+  const { parent } = known;
+  if (below.length > 0 || isHeld || parent === null) {
     const why =
-      known.parent === null
+      parent === null
         ? 'it is the top of its tree'
         : below.length > 0
           ? `${below.length} accounts are below it`
           : 'reservations of it are open';
     return refuse('account_in_use', `${name} cannot be closed: ${why}`);
   }
+  // B5: what comes late for it counts in the account above.
+  const late = rowsOf(context.expired).flatMap((row) =>
+    row.account === name ? [{ ...row, account: parent }] : [],
+  );
   return {
-    patch: { accounts: withoutRow(context.accounts, name), accountCount: context.accountCount - 1 },
+    patch: {
+      accounts: withoutRow(context.accounts, name),
+      accountCount: context.accountCount - 1,
+      expired: withRows(context.expired, late),
+    },
     mail: [{ to: `budget/${context.tree}:${name}`, event: { type: 'budget.closed', by: who.by } }],
     answer: { accepted: true, closed: name },
     log: {

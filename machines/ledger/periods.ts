@@ -103,7 +103,11 @@ function needsMore(calendar: Calendar | undefined, at: number): boolean {
 export function learnt(context: LedgerContext, output: unknown, at: number): Change {
   const parsed = answerSchema.safeParse(output);
   if (!parsed.success) return unanswered(context);
-  const calendars = { ...context.calendars, ...parsed.data.calendars };
+  // What no account needs any more is let go.
+  const needed = new Set(rowsOf(context.accounts).map(calendarKey));
+  const calendars = Object.fromEntries(
+    Object.entries({ ...context.calendars, ...parsed.data.calendars }).filter(([key]) => needed.has(key)),
+  );
   const problems = Object.entries(parsed.data.calendars).filter(([, { problem }]) => problem !== null);
   // Whose first period was not known is in it now, with all it spent so far.
   const begun = rowsOf(context.accounts).flatMap((account) => {

@@ -17,14 +17,17 @@ import {
   type Reservation,
   type Settled,
 } from './context.ts';
-import { booked, held, isFilled, shortageOf } from './room.ts';
+import { booked, held, isExact, isFilled, shortageOf } from './room.ts';
 import { rowOf, rowsOf, withNewest, withoutRow, withRows } from './table.ts';
 
 export const LEASE = 'lease';
 /** Ends that are remembered, in each of the 16 parts of the table: a hundred, for repeated asks. */
 const SETTLED_PART_MAX = 8;
-/** Those that expired are fewer, and their work may come late. */
-const EXPIRED_PART_MAX = 64;
+/** Those that expired may be paid for late: even if all that can be open expire at once, none is forgotten (B5). */
+const EXPIRED_PART_MAX = 1_000;
+/** From so many open reservations on, who holds a share of the places gets no more: one holder does not keep out all others. */
+const SHARED_FROM = RESERVATIONS_MAX / 2;
+const SHARE_MAX = RESERVATIONS_MAX / 8;
 
 type Of<Name extends LedgerAction['action']> = Extract<LedgerAction, { action: Name }>;
 
@@ -40,10 +43,16 @@ export function reserve(context: LedgerContext, action: Of<'reserve'>, who: Who)
     return refuse('unknown_account', `there is no account ${account} in ${context.tree}`);
   if (context.reservationCount >= RESERVATIONS_MAX)
     return refuse('too_many_reservations', `${RESERVATIONS_MAX} reservations are open`);
+  if (context.reservationCount >= SHARED_FROM && heldBy(context, who.by) >= SHARE_MAX)
+    return refuse(
+      'too_many_reservations',
+      `${context.reservationCount} reservations are open, ${SHARE_MAX} of ${who.by}`,
+    );
   const short = shortageOf(path, amount, context.currency);
   if (short !== undefined) return refused(context, path, short, action, who);
   const reservation: Reservation = { id, account, amount, by: who.by, expiresAt: who.at + leaseMs };
   const holding = path.map((one) => held(one, amount));
+  if (!holding.every(isExact)) return tooBig(id);
   return {
     patch: {
       accounts: withRows(context.accounts, holding),
@@ -97,10 +106,11 @@ export function commit(context: LedgerContext, action: Of<'commit'>, who: Who): 
   const wrong = notIts(held, who);
   if (wrong !== undefined) return wrong;
   const path = pathOf(context, held.account);
-  // An account closes only when nothing of it is open; what expired may outlive it.
+  // An account closes only when nothing of it is open, and what expired moves up.
   if (path === undefined) return refuse('unknown_account', `the account ${held.account} was closed`);
   const reserved = open === undefined ? NOTHING : open.amount;
   const books = path.map((account) => booked(account, reserved, amount, who.at));
+  if (!books.every(isExact)) return tooBig(id);
   const isOver = books.some((account, n) => {
     const before = path[n]?.over ?? NOTHING;
     return account.over.micros > before.micros || account.over.tokens > before.tokens;
@@ -229,6 +239,15 @@ function released(
     );
   }
   return { accounts };
+}
+
+function heldBy({ reservations }: LedgerContext, by: string): number {
+  return rowsOf(reservations).filter((open) => open.by === by).length;
+}
+
+/** B9. */
+function tooBig(id: string): Change {
+  return refuse('sum_too_big', `with ${id} the sums of its accounts would no longer be exact`);
 }
 
 function closing(context: LedgerContext, open: Reservation | undefined, settled: Settled) {

@@ -8,6 +8,8 @@ export type Measure = (typeof MEASURES)[number];
 /** Totals are kept at most this often, and for an hour: what a forecast looks back on. */
 const MARK_EVERY_MS = 300_000;
 const MARKS_MAX = 13;
+/** A hundred times as much is still exact. */
+const EXACT_PERCENT_MAX = Math.floor(Number.MAX_SAFE_INTEGER / 100);
 /** From this percentage on a request that finds no room means that the budget is used up. */
 const NEARLY = 95;
 
@@ -89,6 +91,14 @@ function split(
   return { fits, over: spent - fits };
 }
 
+/** Whether all its sums are still numbers that are exact. */
+export function isExact({ spent, over, reserved, total, limit, extra }: Account): boolean {
+  return MEASURES.every((measure) => {
+    const used = spent[measure] + over[measure] + reserved[measure];
+    return [used, total[measure], (limit[measure] ?? 0) + extra[measure]].every(Number.isSafeInteger);
+  });
+}
+
 /** The alert that an account has come to by what is spent. */
 export function levelOf(account: Account): 0 | Alert {
   return ALERTS.findLast((alert) => hasReached(account, alert, 0)) ?? 0;
@@ -110,7 +120,8 @@ function hasReached(account: Account, percent: number, heldShare: 0 | 1): boolea
 }
 
 function reaches(used: number, limit: number, percent: number): boolean {
-  return used * 100 >= limit * percent;
+  if (used <= EXACT_PERCENT_MAX && limit <= EXACT_PERCENT_MAX) return used * 100 >= limit * percent;
+  return BigInt(used) * 100n >= BigInt(limit) * BigInt(percent);
 }
 
 /** The same where nothing is added: what did not change is not looked at again. */

@@ -48,6 +48,23 @@ test('sessions record for themselves, meters and operators for anyone', async (t
   await t.throwsAsync(realm.ask('costs/other', { type: 'costs.get' }), { code: 'unknown_costs' });
 });
 
+test('a book sums so many currencies, and no more', async (t) => {
+  await using realm = await testRealm({ machines: [costs], now: NOW });
+  const price = recordOf('x').price;
+  if (price === null) throw new Error('it has one');
+  const code = (n: number) => `A${String.fromCharCode(65 + n)}A`;
+  for (let n = 0; n < 16; n += 1)
+    t.true(
+      (await add(realm, recordOf(`r${n}`, { price: { ...price, currency: code(n) } }), 'session/a')).accepted,
+    );
+  t.like(await add(realm, recordOf('one', { price: { ...price, currency: code(17) } }), 'session/a'), {
+    code: 'book_full',
+  });
+  t.true(
+    (await add(realm, recordOf('two', { price: { ...price, currency: code(3) } }), 'session/a')).accepted,
+  );
+});
+
 test('what has no price is counted as such, and told', async (t) => {
   await using realm = await testRealm({ machines: [costs], now: NOW });
   t.like(await add(realm, recordOf('r1', { price: null, amountMicros: null })), {

@@ -53,6 +53,7 @@ test('after the cool-down one probe at a time goes through; its end decides', as
   await realm.advance('60s');
   t.like(await say(realm, 'may'), { accepted: true, probe: true });
   t.like(await say(realm, 'may', {}, 'meter/other'), { accepted: false, code: 'breaker_open' });
+  t.like(await say(realm, 'may'), { accepted: false, code: 'breaker_open' }, 'one at a time, whoever asks');
   t.like(await fails(realm, 'meter/other'), { breaker: { status: 'half_open' } }, 'only the probe counts');
   t.like(await fails(realm), { breaker: { status: 'open' } });
   await realm.advance('60s');
@@ -102,6 +103,43 @@ test('an exhausted budget opens it for good: it takes a new budget, a reason, an
   t.like(await say(realm, 'reset', reset, OPERATOR), { code: 'breaker_closed' });
 });
 
+test('a budget that is closed holds nothing open, and says how it stands when it is opened anew', async (t) => {
+  await using realm = await open();
+  const ask = async (event: object) => {
+    await realm.ask('ledger/main', event, { from: OPERATOR });
+    await realm.idle();
+  };
+  const set = (micros: number) =>
+    ask({ type: 'ledger.set', account: 'a', parent: 'realm', limit: { micros } });
+  await ask({ type: 'ledger.set', account: 'realm', currency: 'EUR' });
+  await set(100);
+  await say(realm, 'guard', { budget: 'budget/main:a' }, OPERATOR);
+  await ask({ type: 'ledger.reserve', id: 'r', account: 'a', amount: { micros: 100 } });
+  await ask({ type: 'ledger.commit', id: 'r', amount: { micros: 100 } });
+  const reset = { reason: 'another budget' };
+  t.like(await say(realm, 'reset', reset, OPERATOR), { code: 'budget_still_exhausted' });
+  await ask({ type: 'ledger.close', account: 'a' });
+  t.like(await say(realm, 'get'), { breaker: { status: 'open' } }, 'it does not close by itself');
+  t.like(await say(realm, 'reset', reset, OPERATOR), { breaker: { status: 'closed' } });
+  await set(0);
+  t.like(await say(realm, 'get'), { breaker: { status: 'open', cause: 'budget' } });
+  await ask({ type: 'ledger.close', account: 'a' });
+  await set(50);
+  t.like(await say(realm, 'get'), { breaker: { budgets: [{ budget: 'budget/main:a', exhausted: false }] } });
+});
+
+test('whom it guards has no word about itself', async (t) => {
+  await using realm = await open();
+  await fails(realm);
+  await fails(realm);
+  t.like(await say(realm, 'report', { ok: true }, 'session/ndi'), { code: 'breaker_not_permitted' });
+  await fails(realm);
+  await realm.advance('60s');
+  t.like(await say(realm, 'may', {}, 'session/ndi'), { code: 'breaker_not_permitted' });
+  t.like(await say(realm, 'get'), { breaker: { status: 'half_open', probe: null } });
+  t.like(await say(realm, 'reset', { reason: '  ' }, OPERATOR), { code: 'bad_breaker_action' });
+});
+
 test('opening and closing are told to the worker, its session and the council', async (t) => {
   await using realm = await open();
   const ndi = async () =>
@@ -136,7 +174,7 @@ test('whatever is reported and asked: never two probes, never closed by itself o
         const before = await view();
         if (what === 'may') {
           const { accepted } = await say(realm, 'may', {}, by);
-          const mayProbe = before.status === 'half_open' && (before.probe === null || before.probe === by);
+          const mayProbe = before.status === 'half_open' && before.probe === null;
           t.is(accepted, before.status === 'closed' || mayProbe);
         } else if (what === 'ok' || what === 'fail') {
           const { status } = (await say(realm, 'report', { ok: what === 'ok' }, by)).breaker;

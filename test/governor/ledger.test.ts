@@ -69,6 +69,82 @@ test('only a swarm has a budget of its own to set: a session does not raise what
   });
 });
 
+test('sums are exact or refused', (t) => {
+  const pure = new Pure();
+  const big = { micros: 1e15 };
+  pure.say({ action: 'set', account: 'realm', currency: 'EUR' }, OPERATOR);
+  for (let n = 0; n < 9; n += 1)
+    t.true(pure.say({ action: 'reserve', id: `r${n}`, account: 'realm', amount: big }).accepted);
+  const more = { action: 'reserve' as const, id: 'r9', account: 'realm', amount: big };
+  t.like(pure.say(more), { accepted: false, code: 'sum_too_big' });
+  pure.say({ action: 'commit', id: 'r0', amount: { micros: 1 } });
+  t.true(pure.say(more).accepted);
+  t.like(pure.say({ action: 'commit', id: 'r1', amount: { micros: 1e15 } }), { accepted: true });
+  t.like(
+    pure.say({ action: 'reserve', id: 'small', account: 'realm', amount: { micros: 7_000_000_000_000 } }),
+    {
+      accepted: true,
+    },
+  );
+  t.like(pure.say({ action: 'commit', id: 'small', amount: { micros: 7_199_254_740_991 } }), {
+    code: 'sum_too_big',
+  });
+  t.is(pure.rows()[0]?.spent.micros, 1e15 + 1);
+  // An override adds up, too.
+  pure.say({ action: 'set', account: 'a', parent: 'realm', limit: { micros: 9e14 } }, OPERATOR);
+  const override = { action: 'override' as const, account: 'a', extra: big, reason: 'more' };
+  for (let n = 0; n < 8; n += 1) t.true(pure.say(override, OPERATOR).accepted);
+  t.like(pure.say(override, OPERATOR), { code: 'sum_too_big' });
+  t.like(pure.say({ ...override, extra: { micros: 1 }, reason: ' ' }, OPERATOR), {
+    code: 'bad_ledger_action',
+  });
+});
+
+test('no account closes over what is open, be it nothing; what comes late for it counts above it', (t) => {
+  const pure = new Pure();
+  pure.say({ action: 'set', account: 'realm', currency: 'EUR' }, OPERATOR);
+  pure.say({ action: 'set', account: 'a', parent: 'realm' }, OPERATOR);
+  pure.say({ action: 'reserve', id: 'nothing', account: 'a', amount: {} });
+  pure.say({ action: 'reserve', id: 'late', account: 'a', amount: { micros: 5 }, leaseMs: 1_000 });
+  pure.at += 1_000;
+  pure.hear({ type: 'xstate.timer.lease' });
+  t.like(pure.say({ action: 'close', account: 'a' }, OPERATOR), { code: 'account_in_use' });
+  t.true(pure.say({ action: 'commit', id: 'nothing', amount: { micros: 2 } }).accepted);
+  t.true(pure.say({ action: 'close', account: 'a' }, OPERATOR).accepted);
+  t.like(pure.say({ action: 'commit', id: 'late', amount: { micros: 4 } }), { accepted: true, late: true });
+  t.like(pure.rows(), [{ id: 'realm', total: { micros: 6 } }]);
+});
+
+test('nobody is forgotten who comes late, and one holder does not keep out all others', (t) => {
+  const pure = new Pure();
+  pure.say({ action: 'set', account: 'realm', currency: 'EUR' }, OPERATOR);
+  const reserve = (id: string, by: string) =>
+    pure.say({ action: 'reserve', id, account: 'realm', amount: { micros: 1 }, leaseMs: 1_000 }, by);
+  for (let n = 0; n < 5_000; n += 1) reserve(`r${n}`, 'session/greedy');
+  t.like(reserve('more', 'session/greedy'), { code: 'too_many_reservations' });
+  t.true(reserve('other', 'session/modest').accepted);
+  pure.at += 1_000;
+  pure.hear({ type: 'xstate.timer.lease' });
+  let late = 0;
+  for (let n = 0; n < 5_000; n += 1)
+    if (pure.say({ action: 'commit', id: `r${n}`, amount: { micros: 1 } }, 'session/greedy').accepted)
+      late += 1;
+  t.is(late, 5_000);
+  t.like(pure.rows(), [{ total: { micros: 5_000 }, reserved: { micros: 0 } }]);
+});
+
+test('calendars that no account needs any more are let go', (t) => {
+  const pure = new Pure();
+  pure.say({ action: 'set', account: 'realm', currency: 'EUR', period: 'day', zone: 'UTC' }, OPERATOR);
+  for (let n = 0; n < 5; n += 1) {
+    const zone = `Test/Zone${n}`;
+    pure.say({ action: 'set', account: 'realm', period: 'day', zone }, OPERATOR);
+    const calendars = { [`day ${zone}`]: { edges: [NOW - 1, NOW + 86_400_000], problem: null } };
+    pure.hear({ type: 'xstate.done.actor.calendar', output: { calendars } } as never);
+  }
+  t.deepEqual(Object.keys(pure.context.calendars), ['day Test/Zone4']);
+});
+
 test('asked twice is done once, and other words under the same id are refused', async (t) => {
   await using books = await Books.open();
   await books.set('realm', { currency: 'EUR', limit: { micros: 100 } });
