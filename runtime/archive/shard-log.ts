@@ -19,7 +19,7 @@ export interface ArchivedParts {
 export function withArchive(log: ShardLog, { shard, first, whole, logger }: ArchivedParts): ShardLog {
   return {
     bytesMax: log.bytesMax,
-    head: () => log.head(),
+    head: (until) => log.head(until),
     append: (bytes, expectedSeq) => log.append(bytes, expectedSeq),
     get: (seq) => log.get(seq),
 

@@ -11,7 +11,7 @@ import {
 import { ownInbox } from './own-inbox.ts';
 
 /** Late answers are noticed this much after their time. */
-const SWEEP_MS = 250;
+const SWEEP_MS = 50;
 
 interface Waiting {
   readonly until: number;

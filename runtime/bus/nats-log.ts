@@ -5,13 +5,14 @@ import { headers, type NatsConnection } from '@nats-io/nats-core';
 import type { AppendResult, ShardLog, StoredCommit } from '#runtime/shard/ports';
 import type { AckMux } from './ack-mux.ts';
 import { readAheadBytes } from './read-ahead.ts';
+import { RetryTime } from './retry-time.ts';
 import { soonest } from './soonest.ts';
 import type { Subjects } from './subjects.ts';
 import { tidyJetStream } from './tidy-jetstream.ts';
 
 /**
  * A leader that steps down drops what it was sent without a word. An answer that is only late costs a read and a publish
- * that is refused; one that never comes would cost all who wait as long as this.
+ * that is refused; one that never comes would cost all who wait as long as this, where no answers before it say better.
  */
 const APPEND_TIMEOUT_MS = 1_000;
 /** And so much more for each byte: a busy disk takes a large commit slowly. */
@@ -19,6 +20,8 @@ const APPEND_TIMEOUT_MS_PER_BYTE = 2_000 / (1024 * 1024);
 /** While a stream has no leader nobody hears who reads there: it is read again so often, whatever the answers take. */
 const HEAD_EVERY_MS = 100;
 const HEAD_READS = 5;
+/** For longer than a cluster takes to choose one. */
+const HEAD_READS_PATIENT = 100;
 const HEAD_TIMEOUT_MS = 1_000;
 /** Room for headers and subject in the largest message. */
 const HEADER_ROOM_BYTES = 4_096;
@@ -41,7 +44,7 @@ export interface LogDeps {
   readonly jsm: JetStreamManager;
   readonly acks: AckMux;
   readonly subjects: Subjects;
-  /** How long an answer is waited for, ms; 1,000 when absent. */
+  /** How long an answer is waited for at most, ms; 1,000 when absent. */
   readonly appendTimeoutMs?: number;
 }
 
@@ -54,17 +57,21 @@ export function natsLog(
   const bytesMax = Math.min((nc.info?.max_payload ?? 1024 * 1024) - HEADER_ROOM_BYTES, COMMIT_BYTES_MAX);
 
   let leader: Promise<JetStreamManager> | undefined;
+  const retryTime = new RetryTime(appendTimeoutMs);
+  /** Appends in a row without an answer. */
+  let silences = 0;
 
   return {
     bytesMax,
 
-    async head() {
+    async head(until) {
       leader ??= jetstreamManager(nc, { checkAPI: false, timeout: HEAD_TIMEOUT_MS });
       const { streams } = await leader;
       const last = await soonest(
         () => streams.getMessage(stream, { last_by_subj: subject }),
         HEAD_EVERY_MS,
-        HEAD_READS,
+        until === undefined ? HEAD_READS : HEAD_READS_PATIENT,
+        until,
       );
       return last === null ? undefined : { seq: last.seq, bytes: last.data };
     },
@@ -72,8 +79,11 @@ export function natsLog(
     async append(bytes, expectedSeq) {
       const hdrs = headers();
       hdrs.set('Nats-Expected-Last-Subject-Sequence', String(expectedSeq));
-      const timeoutMs = appendTimeoutMs + bytes.byteLength * APPEND_TIMEOUT_MS_PER_BYTE;
+      const timeoutMs = retryTime.afterMs(silences + 1) + bytes.byteLength * APPEND_TIMEOUT_MS_PER_BYTE;
+      const sentAt = performance.now();
       const reply = await acks.request(subject, bytes, hdrs, timeoutMs);
+      if (reply.kind === 'answer') retryTime.observe(performance.now() - sentAt);
+      silences = reply.kind === 'silence' ? silences + 1 : 0;
       if (reply.kind === 'silence') return { kind: 'unclear', reason: reply.reason };
       if (reply.kind === 'unsendable') return refused(reply.reason);
       return resultOf(parseAck(reply.data));

@@ -12,10 +12,11 @@
  */
 import { errors, type Msg, type MsgHdrs, type NatsConnection, type Subscription } from '@nats-io/nats-core';
 import { ownInbox } from '#runtime/bus/own-inbox';
+import { RetryTime } from '#runtime/bus/retry-time';
 import { FabricError } from '#schemas/fabric-error';
+import { backoffMs } from './backoff.ts';
 import { Batches, ROW_CHARS_MAX } from './batches.ts';
 import { clientErrors } from './errors.ts';
-import { backoffMs, RetryTime } from './retry-time.ts';
 import { decodeBody, encodeText } from './wire.ts';
 
 /** Precision of deadlines and retries. */

@@ -25,7 +25,7 @@ export class Appender {
   readonly #log: ShardLog;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  #closed = false;
+  readonly #closing = new AbortController();
   #wake: () => void = () => {};
 
   constructor(log: ShardLog, clock: Clock, logger: Logger) {
@@ -34,9 +34,13 @@ export class Appender {
     this.#logger = logger;
   }
 
+  get #isClosed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
   /** Lets an append under way end as `abandoned` where its end is not clear yet. */
   close(): void {
-    this.#closed = true;
+    this.#closing.abort();
     this.#wake();
   }
 
@@ -58,16 +62,16 @@ export class Appender {
         'append_retry',
       );
       await this.#pause(attempt);
-      if (this.#closed) return { kind: 'abandoned' };
+      if (this.#isClosed) return { kind: 'abandoned' };
     }
   }
 
   /** The last commit, asked for until the leader answers. */
   async #head(): Promise<StoredCommit | undefined | 'abandoned'> {
     for (let attempt = 0; ; attempt++) {
-      if (this.#closed && attempt > 0) return 'abandoned';
+      if (this.#isClosed && attempt > 0) return 'abandoned';
       try {
-        return await this.#log.head();
+        return await this.#log.head(this.#closing.signal);
       } catch (thrown) {
         this.#logger.warn({ attempt, error: toWireError(thrown) }, 'head_unreadable');
         await this.#pause(attempt);

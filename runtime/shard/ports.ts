@@ -37,8 +37,8 @@ export interface StoredCommit {
 
 /** The log of one shard. */
 export interface ShardLog {
-  /** The last commit, read at the stream's leader. */
-  head(): Promise<StoredCommit | undefined>;
+  /** The last commit, read at the stream's leader; with `until` waited for while one is chosen, but not after that. */
+  head(until?: AbortSignal): Promise<StoredCommit | undefined>;
   /** Appends when the shard's last message still has sequence `expectedSeq` (0: none). Never throws for an outcome. */
   append(bytes: Uint8Array, expectedSeq: number): Promise<AppendResult>;
   /** Commits after `afterSeq` up to and including `throughSeq`, in order. */

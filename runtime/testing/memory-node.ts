@@ -185,7 +185,7 @@ export class MemoryNode {
     const live = <T>(call: () => Promise<T>): Promise<T> => this.#live(call);
     return {
       bytesMax: log.bytesMax,
-      head: () => live(() => log.head()),
+      head: (until) => live(() => log.head(until)),
       append: (bytes, expectedSeq) => live(() => log.append(bytes, expectedSeq)),
       async *read(afterSeq, throughSeq) {
         for await (const commit of log.read(afterSeq, throughSeq)) yield await live(async () => commit);

@@ -1,9 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { headers, type Msg, type NatsConnection, type Status } from '@nats-io/nats-core';
 import test from 'ava';
+import { RetryTime } from '#runtime/bus/retry-time';
 import { soonest } from '#runtime/bus/soonest';
+import { backoffMs } from '#runtime/client/backoff';
 import { RequestDesk } from '#runtime/client/desk';
-import { backoffMs, RetryTime } from '#runtime/client/retry-time';
 
 test('an answer is waited for as long as answers take, never so short as to ask a node twice that only stands still', (t) => {
   const time = new RetryTime(2_000);
@@ -117,6 +118,12 @@ test('a reading that nobody hears is made again before it is given up, and the f
   const unheard = new Promise<never>(() => undefined);
   t.is(await soonest(() => (++asked < 3 ? unheard : Promise.resolve('leader')), 5, 5), 'leader');
   t.is(asked, 3);
+  const enough = AbortSignal.abort();
+  await t.throwsAsync(
+    soonest(() => Promise.reject(new Error('away')), 3_600_000, 2, enough),
+    { message: 'away' },
+    'not asked again, nor waited for',
+  );
   const refusals = [new Error('first'), new Error('second')];
   const error = await t.throwsAsync(() =>
     soonest(() => Promise.reject(refusals.shift() ?? new Error()), 1, 2),
