@@ -1,0 +1,194 @@
+/**
+ * Control groups for the processes of a jail, below the group that the node itself is in; version 1 or 2, as the
+ * machine has it.
+ *
+ * K1  A process is in its group before it runs a line of ours, so everything it starts is in it.
+ * K2  Groups go with their processes; what a killed node left behind goes when the next one opens.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { isProcessAlive } from '#runtime/bus/pid';
+
+const PREFIX = 'infrafabric-jail-';
+/** Threads of one Node process and bubblewrap's two processes, with room. */
+const TASKS_MAX = 64;
+/** A group that was just emptied may be busy for a moment. */
+const REMOVE_TRIES = 20;
+const REMOVE_PAUSE_MS = 25;
+
+/** The files of each version, for the same things. */
+const FILES = {
+  1: {
+    memory: ['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes'],
+    kills: 'memory.oom_control',
+    share: 'cpu.shares',
+    shares: { usual: '1024', low: '2' },
+  },
+  2: {
+    memory: ['memory.max'],
+    kills: 'memory.events',
+    share: 'cpu.weight',
+    shares: { usual: '100', low: '1' },
+  },
+} as const;
+
+/** By this process: each has its own place. */
+let opened = 0;
+
+/** Where groups are made: a folder per controller in version 1, one for all in version 2. */
+export interface CgroupBase {
+  readonly version: 1 | 2;
+  readonly folders: Readonly<Record<'memory' | 'cpu' | 'pids', string>>;
+}
+
+/** Finds a place where groups with all three controllers can be made, and makes it. Throws a sentence that says why not. */
+export function openCgroups(root = '/proc/self'): CgroupBase {
+  const places = cgroupPlaces(
+    readFileSync(join(root, 'cgroup'), 'utf8'),
+    readFileSync(join(root, 'mountinfo'), 'utf8'),
+  );
+  if (places === undefined) throw new Error('no cgroup of memory, cpu and pids is mounted');
+  const base = places.version === 1 ? places : dividable(places);
+  opened += 1;
+  const name = `${PREFIX}${process.pid}-${opened}`;
+  const { memory, cpu, pids } = base.folders;
+  const folders = { memory: join(memory, name), cpu: join(cpu, name), pids: join(pids, name) };
+  for (const folder of new Set(Object.values(base.folders))) {
+    removeLeft(folder);
+    mkdirSync(join(folder, name), { recursive: true });
+  }
+  if (base.version === 2) delegate(folders.memory);
+  return { version: base.version, folders };
+}
+
+/** Where the process is, from /proc/self/cgroup and /proc/self/mountinfo; version 1 where it has the controllers. */
+export function cgroupPlaces(cgroup: string, mountinfo: string): CgroupBase | undefined {
+  const mounts = mountinfo.split('\n').flatMap((line) => {
+    const [before = '', after = ''] = line.split(' - ');
+    const [, , , root = '', mount = ''] = before.split(' ');
+    const [type = '', , options = ''] = after.split(' ');
+    return type.startsWith('cgroup') ? [{ type, root, mount, options: options.split(',') }] : [];
+  });
+  const groups = cgroup.split('\n').map((line) => line.split(':'));
+  const place = (controller: string): string | undefined => {
+    const group = groups.find(([, names = '']) => names.split(',').includes(controller))?.[2];
+    const mount = mounts.find(({ type, options }) =>
+      controller === '' ? type === 'cgroup2' : type === 'cgroup' && options.includes(controller),
+    );
+    if (group === undefined || mount === undefined) return undefined;
+    // In a container the mount shows a part of the tree, and the path begins above it.
+    const inside =
+      mount.root !== '/' && group.startsWith(mount.root) ? group.slice(mount.root.length) : group;
+    return join(mount.mount, inside);
+  };
+  const [memory, cpu, pids, unified] = ['memory', 'cpu', 'pids', ''].map(place);
+  if (memory !== undefined && cpu !== undefined && pids !== undefined) {
+    return { version: 1, folders: { memory, cpu, pids } };
+  }
+  if (unified === undefined) return undefined;
+  return { version: 2, folders: { memory: unified, cpu: unified, pids: unified } };
+}
+
+/** In version 2 a group with processes of its own divides nothing: its parent may, where it was delegated. */
+function dividable({ folders }: CgroupBase): CgroupBase {
+  for (const folder of [folders.memory, dirname(folders.memory)]) {
+    try {
+      delegate(folder);
+      return { version: 2, folders: { memory: folder, cpu: folder, pids: folder } };
+    } catch {
+      // The next one may do; what is told is that none did.
+    }
+  }
+  throw new Error(
+    `${folders.memory} cannot be divided: run the node under systemd with Delegate=yes and DelegateSubgroup=node`,
+  );
+}
+
+function delegate(folder: string): void {
+  writeFileSync(join(folder, 'cgroup.subtree_control'), '+memory +cpu +pids');
+}
+
+/** K2. */
+function removeLeft(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const pid = Number.parseInt(name.slice(PREFIX.length), 10);
+    if (!name.startsWith(PREFIX) || !Number.isInteger(pid) || isProcessAlive(pid)) continue;
+    try {
+      for (const child of readdirSync(join(folder, name), { withFileTypes: true })) {
+        if (child.isDirectory()) rmdirSync(join(folder, name, child.name));
+      }
+      rmdirSync(join(folder, name));
+    } catch {
+      // Something still lives in it: it is left alone.
+    }
+  }
+}
+
+/** The group of one process. */
+export class Cgroup {
+  readonly #version: 1 | 2;
+  readonly #folders: CgroupBase['folders'];
+
+  constructor(base: CgroupBase, name: string) {
+    this.#version = base.version;
+    const { memory, cpu, pids } = base.folders;
+    this.#folders = { memory: join(memory, name), cpu: join(cpu, name), pids: join(pids, name) };
+    for (const folder of new Set(Object.values(this.#folders))) mkdirSync(folder);
+    writeFileSync(join(this.#folders.pids, 'pids.max'), String(TASKS_MAX));
+  }
+
+  /** K1. */
+  add(pid: number): void {
+    for (const folder of new Set(Object.values(this.#folders))) {
+      writeFileSync(join(folder, 'cgroup.procs'), String(pid));
+    }
+  }
+
+  /** Of everything in the group, what the program itself needs included. */
+  setMemory(bytes: number): void {
+    const [plain, withSwap] = FILES[this.#version].memory.map((name) =>
+      join(this.#folders.memory, name ?? ''),
+    );
+    const write = (file: string | undefined): void => {
+      if (file !== undefined && existsSync(file)) writeFileSync(file, String(bytes));
+    };
+    try {
+      write(plain);
+      write(withSwap);
+    } catch {
+      // The limit with swap may not be below the plain one: raised in this order, lowered in the other.
+      write(withSwap);
+      write(plain);
+    }
+  }
+
+  setShare(share: 'usual' | 'low'): void {
+    const { share: file, shares } = FILES[this.#version];
+    writeFileSync(join(this.#folders.cpu, file), shares[share]);
+  }
+
+  /** How often the kernel killed something here because memory was short. */
+  outOfMemoryKills(): number {
+    const text = readFileSync(join(this.#folders.memory, FILES[this.#version].kills), 'utf8');
+    return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
+  }
+
+  async remove(): Promise<void> {
+    for (const folder of new Set(Object.values(this.#folders))) await removeGroup(folder);
+  }
+}
+
+export async function removeGroup(folder: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      rmdirSync(folder);
+      return;
+    } catch (thrown) {
+      const { code } = thrown as NodeJS.ErrnoException;
+      if (code === 'ENOENT') return;
+      if (code !== 'EBUSY' || attempt === REMOVE_TRIES) throw thrown;
+      await pause(REMOVE_PAUSE_MS);
+    }
+  }
+}

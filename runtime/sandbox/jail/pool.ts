@@ -1,0 +1,196 @@
+/**
+ * The jail of a node: processes for tasks, some started before anybody asks.
+ *
+ * J1  A process serves one tenant from its first task to its end.
+ * J2  It is ended after a failure, after many runs, when it knows many components, and when another tenant needs its place.
+ * J3  No more processes run tasks than the pool has places; who comes then waits in turn, and past a bound is refused.
+ * J4  The layers are those of the report for the life of the pool (L1).
+ */
+import { FabricError, toWireError } from '#schemas/fabric-error';
+import { jailErrors } from './errors.ts';
+import { closeLayers, type Layer, type LayerPolicy, type Layers, openLayers } from './layers.ts';
+import { TASK_PROGRAM } from './programs.ts';
+import { TaskProcess } from './task-process.ts';
+import type { JailResult, JailTask } from './types.ts';
+
+export interface JailOptions {
+  readonly require: LayerPolicy;
+  /** Tasks at a time. */
+  readonly size?: number;
+  /** Processes that wait, started, for a tenant without one. */
+  readonly spares?: number;
+  /** Tasks that wait for a place. */
+  readonly queueMax?: number;
+  /** The most memory that a task may be given. */
+  readonly memoryBytesMax?: number;
+}
+
+const MIB = 1024 * 1024;
+const DEFAULTS = { size: 4, spares: 1, queueMax: 1_000, memoryBytesMax: 256 * MIB };
+/** After so many runs a process makes room for a fresh one (J2). */
+const RUNS_MAX = 1_000;
+const COMPONENTS_MAX = 16;
+
+interface Waiting {
+  readonly task: JailTask;
+  readonly place: PromiseWithResolvers<Place>;
+}
+
+/** A process at work or at rest, of a tenant. */
+interface Place {
+  readonly tenant: string;
+  readonly process: Promise<TaskProcess>;
+  isBusy: boolean;
+}
+
+export class Jail {
+  readonly #options: Required<JailOptions>;
+  readonly #layers: Layers;
+  readonly #queue: Waiting[] = [];
+  /** The longest idle first. */
+  #places: Place[] = [];
+  #spares: Promise<TaskProcess>[] = [];
+  #started = 0;
+  #isClosed = false;
+
+  private constructor(options: Required<JailOptions>, layers: Layers) {
+    this.#options = options;
+    this.#layers = layers;
+  }
+
+  /** Throws `jail_layers_missing`. */
+  static async open(options: JailOptions): Promise<Jail> {
+    const jail = new Jail({ ...DEFAULTS, ...options }, await openLayers(options.require));
+    jail.#prepare();
+    return jail;
+  }
+
+  get layers(): readonly Layer[] {
+    return this.#layers.report; // J4
+  }
+
+  /** What came of a task. Throws `jail_busy`, `jail_closed`, `jail_not_started`, and `task_limits_refused`. */
+  async run(task: JailTask): Promise<JailResult> {
+    const { memoryBytesMax } = this.#options;
+    if (task.limits.memoryBytes > memoryBytesMax) {
+      throw new FabricError(
+        jailErrors.task_limits_refused,
+        `A task may have ${memoryBytesMax} bytes of memory here, not ${task.limits.memoryBytes}`,
+      );
+    }
+    const place = this.#findPlace(task) ?? (await this.#wait(task));
+    try {
+      const process = await place.process;
+      if (this.#isClosed) throw closed();
+      return await process.run(task);
+    } finally {
+      await this.#leave(place);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    for (const { place } of this.#queue.splice(0)) place.reject(closed());
+    const all = [...this.#spares, ...this.#places.map(({ process }) => process)];
+    await Promise.all(all.map(end));
+    await closeLayers(this.#layers);
+  }
+
+  /** Starts what is to wait for work. One that does not start is tried again when it is needed. */
+  #prepare(): void {
+    while (!this.#isClosed && this.#spares.length < this.#options.spares) {
+      const spare = this.#start();
+      this.#spares.push(spare);
+      spare.catch(() => {
+        this.#spares = this.#spares.filter((each) => each !== spare);
+      });
+    }
+  }
+
+  #start(): Promise<TaskProcess> {
+    this.#started += 1;
+    return TaskProcess.start({
+      program: TASK_PROGRAM,
+      layers: this.#layers,
+      memoryBytesMax: this.#options.memoryBytesMax,
+      name: String(this.#started),
+    });
+  }
+
+  #findPlace({ tenant }: JailTask): Place | undefined {
+    if (this.#isClosed) throw closed();
+    const own = this.#places.findLast((place) => !place.isBusy && place.tenant === tenant);
+    if (own !== undefined) return this.#occupy(own);
+    if (this.#places.length >= this.#options.size) {
+      const idle = this.#places.find(({ isBusy }) => !isBusy);
+      if (idle === undefined) return undefined; // J3
+      this.#places = this.#places.filter((place) => place !== idle); // J2
+      void end(idle.process);
+    }
+    const place = { tenant, process: this.#spares.shift() ?? this.#start(), isBusy: true };
+    this.#places.push(place); // J1
+    return place;
+  }
+
+  #occupy(place: Place): Place {
+    place.isBusy = true;
+    return place;
+  }
+
+  async #wait(task: JailTask): Promise<Place> {
+    if (this.#queue.length >= this.#options.queueMax) {
+      throw new FabricError(jailErrors.jail_busy, `${this.#queue.length} tasks wait for the jail already`);
+    }
+    const waiting: Waiting = { task, place: Promise.withResolvers() };
+    this.#queue.push(waiting);
+    const cancel = (): void => {
+      const at = this.#queue.indexOf(waiting);
+      if (at < 0) return;
+      this.#queue.splice(at, 1);
+      waiting.place.reject(
+        new FabricError(jailErrors.task_cancelled, 'The task was cancelled before it began'),
+      );
+    };
+    task.signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      return await waiting.place.promise;
+    } finally {
+      task.signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  async #leave(place: Place): Promise<void> {
+    const process = await place.process.catch(() => undefined);
+    const isSpent =
+      process === undefined ||
+      process.isEnded ||
+      process.runs >= RUNS_MAX ||
+      process.components.size >= COMPONENTS_MAX;
+    this.#places = this.#places.filter((each) => each !== place);
+    if (isSpent) void end(place.process);
+    else this.#places.push(place);
+    place.isBusy = false;
+    this.#next();
+    this.#prepare();
+  }
+
+  /** J3: in turn. */
+  #next(): void {
+    while (!this.#isClosed) {
+      const [waiting] = this.#queue;
+      const place = waiting === undefined ? undefined : this.#findPlace(waiting.task);
+      if (waiting === undefined || place === undefined) return;
+      this.#queue.shift();
+      waiting.place.resolve(place);
+    }
+  }
+}
+
+async function end(process: Promise<TaskProcess>): Promise<void> {
+  // One that did not start has ended.
+  await process.then((started) => started.kill()).catch(toWireError);
+}
+
+function closed(): FabricError {
+  return new FabricError(jailErrors.jail_closed, 'The jail is closed');
+}

@@ -1,0 +1,291 @@
+/**
+ * One process that runs the tasks of one tenant, one after the other.
+ *
+ * P1  It speaks when it is asked and in order; anything else ends it (`jail_protocol`).
+ * P2  Whatever exceeds a limit ends it at once. Time, lines, calls and sizes are judged here, on what came out of the
+ *     pipe; fuel and memory in the process, and the parent only checks that they can be true.
+ * P3  After anything but an orderly result it is ended: no task runs where another has trapped.
+ * P4  A run that takes long yields the processor to short ones of others.
+ */
+import { type ErrorKind, FabricError, toWireError, type WireError } from '#schemas/fabric-error';
+import { answerFields } from './answer.ts';
+import { RunBudget } from './budget.ts';
+import { Channel } from './channel.ts';
+import { CALL_BYTES_MAX, FRAME_OVERHEAD_BYTES } from './child/bounds.ts';
+import { FRAME, type Frame, FrameError, toNumber, toText, toWord } from './child/frames.ts';
+import { jailErrors } from './errors.ts';
+import { type GuestMessage, readMessage, type Used } from './guest-message.ts';
+import { type Launched, launch, type Program } from './launch.ts';
+import type { Layers } from './layers.ts';
+import type { HostCall, JailResult, JailTask } from './types.ts';
+
+/** Of a start, on a machine that is busy with others. */
+const START_MS_MAX = 30_000;
+/** A run that takes longer gets the small share of the processor. */
+const SHORT_MS = 20;
+
+export interface TaskProcessOptions {
+  readonly program: Program;
+  readonly layers: Layers;
+  /** The most that any of its tasks may have. */
+  readonly memoryBytesMax: number;
+  readonly name: string;
+}
+
+/** A task under way. */
+interface Running {
+  readonly task: JailTask;
+  readonly budget: RunBudget;
+  readonly startedAt: number;
+  readonly result: PromiseWithResolvers<JailResult>;
+  readonly abort: AbortController;
+  readonly timers: readonly NodeJS.Timeout[];
+  /** It waits for an answer, and has nothing to say. */
+  isAnswered: boolean;
+  failure: WireError | undefined;
+}
+
+export class TaskProcess {
+  readonly #launched: Launched;
+  readonly #channel: Channel;
+  readonly #overheadBytes: number;
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #ended = Promise.withResolvers<void>();
+  readonly #components = new Set<string>();
+  #isReady = false;
+  #running: Running | undefined;
+  #runs = 0;
+  #killsBefore = 0;
+
+  private constructor({ program, layers, memoryBytesMax, name }: TaskProcessOptions) {
+    this.#overheadBytes = program.overheadBytes;
+    this.#launched = launch(program, layers, memoryBytesMax, name);
+    this.#channel = new Channel(this.#launched, {
+      frameBytesMax: () => this.#frameBytesMax(),
+      onFrame: (frame) => this.#take(frame),
+      onBroken: (why) => this.#fail(jailErrors.jail_protocol, `The process said what it may not: ${why}`),
+      onEnd: (how) => this.#end(how),
+    });
+  }
+
+  /** Resolves when it waits for its first order. Throws `jail_not_started`. */
+  static async start(options: TaskProcessOptions): Promise<TaskProcess> {
+    const started = new TaskProcess(options);
+    const timer = setTimeout(() => started.#channel.kill(), START_MS_MAX);
+    try {
+      await started.#ready.promise;
+      return started;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  get isEnded(): boolean {
+    return this.#channel.isKilled;
+  }
+
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  get runs(): number {
+    return this.#runs;
+  }
+
+  get components(): ReadonlySet<string> {
+    return this.#components;
+  }
+
+  get pid(): number | undefined {
+    return this.#launched.child.pid;
+  }
+
+  /** Resolves with what came of it, whatever that is. */
+  run(task: JailTask): Promise<JailResult> {
+    const { limits, component, signal } = task;
+    const { cgroup } = this.#launched;
+    const result = Promise.withResolvers<JailResult>();
+    const overTime = (): void =>
+      this.#fail(jailErrors.task_time_exceeded, `The task took longer than ${limits.wallMs} ms`);
+    const timers = [setTimeout(overTime, limits.wallMs)];
+    if (cgroup !== undefined) {
+      this.#killsBefore = cgroup.outOfMemoryKills();
+      cgroup.setMemory(limits.memoryBytes + this.#overheadBytes);
+      timers.push(setTimeout(() => cgroup.setShare('low'), SHORT_MS)); // P4
+    }
+    const startedAt = performance.now();
+    this.#running = {
+      task,
+      budget: new RunBudget(limits, startedAt),
+      startedAt,
+      result,
+      abort: new AbortController(),
+      timers,
+      isAnswered: true,
+      failure: undefined,
+    };
+    this.#runs += 1;
+    if (signal?.aborted) this.#cancel();
+    else signal?.addEventListener('abort', this.#cancel, { once: true });
+    if (!this.#components.has(component.sha256)) {
+      this.#components.add(component.sha256);
+      this.#channel.send(FRAME.load, [
+        toText(component.sha256),
+        toText(component.glue),
+        ...component.cores.flatMap(({ name, bytes, memoryPages }) => [
+          toText(name),
+          bytes,
+          toNumber(memoryPages),
+        ]),
+      ]);
+    }
+    this.#channel.send(FRAME.run, [
+      toText(component.sha256),
+      task.input,
+      toWord(task.seed),
+      toNumber(task.now),
+      ...[limits.fuel, limits.memoryBytes, limits.outputBytes, limits.logBytes].map(toNumber),
+    ]);
+    return result.promise;
+  }
+
+  async kill(): Promise<void> {
+    this.#channel.kill();
+    await this.#ended.promise;
+  }
+
+  #frameBytesMax(): number {
+    const limits = this.#running?.task.limits;
+    return Math.max(limits?.outputBytes ?? 0, limits?.logBytes ?? 0, CALL_BYTES_MAX) + FRAME_OVERHEAD_BYTES;
+  }
+
+  /** P1. Throws {@link FrameError}. */
+  #take(frame: Frame): void {
+    const message = readMessage(frame);
+    if (message.kind === 'ready') {
+      if (this.#isReady) throw new FrameError('it was ready before');
+      this.#isReady = true;
+      this.#ready.resolve();
+      return;
+    }
+    const running = this.#running;
+    if (running === undefined || !running.isAnswered) throw new FrameError('it was not asked');
+    if (running.failure === undefined) this.#heed(running, message);
+  }
+
+  /** P2. */
+  #heed(running: Running, message: Exclude<GuestMessage, { kind: 'ready' }>): void {
+    const { budget, task } = running;
+    switch (message.kind) {
+      case 'log': {
+        const exceeded = budget.log(message.line, message.bytes);
+        if (exceeded !== undefined) {
+          this.#fail(exceeded, `The guest logged more than ${task.limits.logBytes} bytes`);
+        }
+        return;
+      }
+      case 'call': {
+        const exceeded = budget.call(performance.now());
+        if (exceeded === undefined) void this.#answer(running, message.call);
+        else this.#fail(exceeded, `The guest made ${budget.hostCalls} calls, oftener than it may`);
+        return;
+      }
+      case 'done':
+        checkUsed(message, task);
+        if (message.output.byteLength > task.limits.outputBytes)
+          throw new FrameError('a longer output than it may have');
+        this.#settle({ kind: 'done', output: message.output, ...this.#usage(running, message) });
+        return;
+      case 'failed': {
+        checkUsed(message, task);
+        const { code, stack } = message;
+        const details = stack === '' ? {} : { details: { stack } };
+        const error = new FabricError(jailErrors[code], message.message, details).toWire();
+        if (code !== 'task_failed') this.#channel.kill(); // P3
+        this.#settle({ kind: 'failed', error, ...this.#usage(running, message) });
+      }
+    }
+  }
+
+  async #answer(running: Running, call: HostCall): Promise<void> {
+    running.isAnswered = false;
+    try {
+      const answer = await running.task.host(call, running.abort.signal);
+      if (this.#running !== running || running.failure !== undefined) return;
+      running.isAnswered = true;
+      this.#channel.send(FRAME.answer, answerFields(call, answer));
+    } catch (thrown) {
+      if (this.#running === running) this.#failWith(toWireError(thrown));
+    }
+  }
+
+  readonly #cancel = (): void => this.#fail(jailErrors.task_cancelled, 'The task was cancelled');
+
+  #fail(kind: ErrorKind, message: string): void {
+    this.#failWith(new FabricError(kind, message).toWire());
+  }
+
+  /** P3. The result comes when the process is gone. */
+  #failWith(error: WireError): void {
+    const running = this.#running;
+    this.#channel.kill();
+    if (running === undefined) return;
+    running.failure ??= error;
+    running.abort.abort();
+  }
+
+  #end(how: string): void {
+    this.#ready.reject(
+      new FabricError(jailErrors.jail_not_started, `The jail did not start: ${how}`, this.#tail()),
+    );
+    this.#ready.promise.catch(() => undefined);
+    const running = this.#running;
+    if (running !== undefined) {
+      const error = running.failure ?? this.#reasonOf(how, running);
+      this.#settle({ kind: 'failed', error, ...this.#usage(running, { fuel: 0, memoryBytes: 0 }) });
+    }
+    this.#ended.resolve();
+  }
+
+  #reasonOf(how: string, { task }: Running): WireError {
+    const kills = this.#launched.cgroup?.outOfMemoryKills() ?? 0;
+    const isMemory = kills > this.#killsBefore || /out of memory/i.test(this.#channel.stderr);
+    const error = isMemory
+      ? new FabricError(
+          jailErrors.task_memory_exceeded,
+          `The process of the task needed more than ${task.limits.memoryBytes} bytes and its own`,
+        )
+      : new FabricError(jailErrors.jail_died, `The process of the task died: ${how}`, this.#tail());
+    return error.toWire();
+  }
+
+  #tail(): { readonly details: Record<string, unknown> } {
+    const { stderr } = this.#channel;
+    return { details: stderr === '' ? {} : { stderr } };
+  }
+
+  #usage(
+    { budget, startedAt }: Running,
+    { fuel, memoryBytes }: Used,
+  ): Omit<JailResult & { kind: 'done' }, 'kind' | 'output'> {
+    const ms = performance.now() - startedAt;
+    return { fuel, memoryBytes, ms, hostCalls: budget.hostCalls, logs: budget.logs };
+  }
+
+  #settle(result: JailResult): void {
+    const running = this.#running;
+    if (running === undefined) return;
+    this.#running = undefined;
+    for (const timer of running.timers) clearTimeout(timer);
+    running.task.signal?.removeEventListener('abort', this.#cancel);
+    running.abort.abort();
+    if (result.ms > SHORT_MS && !this.isEnded) this.#launched.cgroup?.setShare('usual');
+    running.result.resolve(result);
+  }
+}
+
+/** P2. */
+function checkUsed({ fuel, memoryBytes }: Used, { limits }: JailTask): void {
+  if (fuel > limits.fuel || memoryBytes > limits.memoryBytes)
+    throw new FrameError('it used more than it could');
+}

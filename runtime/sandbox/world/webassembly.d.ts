@@ -1,0 +1,30 @@
+/** What we use of the WebAssembly JavaScript interface: the types of Node name little of it. */
+declare namespace WebAssembly {
+  type Imports = Record<string, Record<string, unknown>>;
+
+  interface Module {
+    readonly [Symbol.toStringTag]: string;
+  }
+  var Module: { new (bytes: Uint8Array<ArrayBuffer>): Module };
+
+  interface Instance {
+    readonly exports: Readonly<Record<string, unknown>>;
+  }
+  var Instance: { new (module: Module, imports?: Imports): Instance };
+
+  interface Memory {
+    readonly buffer: ArrayBuffer;
+  }
+  var Memory: { new (type: { initial: number; maximum?: number }): Memory };
+
+  interface Global<T> {
+    value: T;
+  }
+  var Global: {
+    new (type: { value: 'i32'; mutable?: boolean }, value: number): Global<number>;
+    new (type: { value: 'i64'; mutable?: boolean }, value: bigint): Global<bigint>;
+  };
+
+  interface RuntimeError extends Error {}
+  var RuntimeError: { new (message?: string): RuntimeError };
+}

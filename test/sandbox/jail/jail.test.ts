@@ -1,0 +1,180 @@
+/** One jail for the file; where layers are missing on a machine the tests say so and go on with what there is. */
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test, { type ExecutionContext } from 'ava';
+import { closeLayers, openLayers } from '#runtime/sandbox/jail/layers';
+import { NODE_BYTES, type Program } from '#runtime/sandbox/jail/launch';
+import { Jail } from '#runtime/sandbox/jail/pool';
+import { TaskProcess } from '#runtime/sandbox/jail/task-process';
+import type { HostCall, JailResult } from '#runtime/sandbox/jail/types';
+import { handmade, LIMITS, running, taskOf } from '../../rig/jail.ts';
+
+const ROOT = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
+
+/** A process that was taken over. */
+const HOSTILE: Program = {
+  root: ROOT,
+  folders: ['runtime/sandbox/jail/child', 'test/sandbox/jail/hostile'],
+  main: 'test/sandbox/jail/hostile/speaks.ts',
+  overheadBytes: NODE_BYTES,
+};
+
+let jail: Jail;
+test.before(async (t) => {
+  jail = await Jail.open({ require: 'any', size: 2, spares: 1 });
+  for (const { name, isOn, seen } of jail.layers) if (!isOn) t.log(`without ${name}: ${seen}`);
+});
+test.after.always(() => jail?.[Symbol.asyncDispose]());
+
+function failure(t: ExecutionContext, result: JailResult): string {
+  if (result.kind === 'done') {
+    t.log(new TextDecoder().decode(result.output));
+    return 'done';
+  }
+  return result.error.code;
+}
+
+const ECHO = running('return input;');
+const LOOP = running('for (;;);');
+
+test.serial('a task puts out what its guest returns, and says what it used', async (t) => {
+  const result = await jail.run(taskOf(ECHO, { input: Buffer.from('hello') }));
+  t.is(result.kind, 'done');
+  if (result.kind === 'done') t.is(Buffer.from(result.output).toString(), 'hello');
+  t.is(result.hostCalls, 0);
+  t.true(result.ms > 0);
+});
+
+test.serial('a runaway ends at its time, alone: the neighbour runs on and the next task gets a fresh process', async (t) => {
+  const runaway = jail.run(taskOf(LOOP, { tenant: 'evil', limits: { ...LIMITS, wallMs: 300 } }));
+  t.is((await jail.run(taskOf(ECHO))).kind, 'done');
+  const result = await runaway;
+  t.is(failure(t, result), 'task_time_exceeded');
+  t.true(result.ms >= 300);
+  t.is((await jail.run(taskOf(ECHO, { tenant: 'evil' }))).kind, 'done');
+});
+
+test.serial('what a guest asks of the host goes out typed, and the answer comes back', async (t) => {
+  const calls: HostCall[] = [];
+  const guest = running(`
+    const kv = imports['infrafabric:task/kv'], http = imports['infrafabric:task/http'];
+    kv.put('k', new Uint8Array([1, 2]));
+    imports['infrafabric:task/log'].write('warn', 'näher');
+    let refused; try { kv.get('absent'); } catch (e) { refused = e; }
+    const { status, headers } = http.request('GET', 'https://x.test/', 'accept: text/plain\\nx-a: b', new Uint8Array());
+    return new TextEncoder().encode(JSON.stringify({ refused, status, headers, value: [...kv.get('k')] }));`);
+  const result = await jail.run(
+    taskOf(guest, {
+      host: async (call) => {
+        calls.push(call);
+        if (call.kind === 'http') {
+          return { ok: true, value: { status: 204, headers: [['x-b', 'c']], body: new Uint8Array() } };
+        }
+        if (call.kind !== 'kv-get') return { ok: true, value: undefined };
+        if (call.key === 'k') return { ok: true, value: new Uint8Array([1, 2]) };
+        return { ok: false, code: 'grant_refused', message: 'no such prefix' };
+      },
+    }),
+  );
+  if (result.kind !== 'done') return t.fail(result.error.message);
+  t.deepEqual(JSON.parse(Buffer.from(result.output).toString()), {
+    refused: 'grant_refused: no such prefix',
+    status: 204,
+    headers: 'x-b: c',
+    value: [1, 2],
+  });
+  t.deepEqual(calls[2], {
+    kind: 'http',
+    method: 'GET',
+    url: 'https://x.test/',
+    headers: [
+      ['accept', 'text/plain'],
+      ['x-a', 'b'],
+    ],
+    body: new Uint8Array(),
+  });
+  t.deepEqual(result.logs, [{ level: 'warn', text: 'näher' }]);
+  t.is(result.hostCalls, 4);
+});
+
+test.serial('every limit has its own error', async (t) => {
+  const flood = (body: string) => running(`const kv = imports['infrafabric:task/kv'], log = imports['infrafabric:task/log']; ${body}`);
+  const cases: readonly [code: string, body: string][] = [
+    ['task_calls_exceeded', "for (;;) kv.put('k', new Uint8Array());"],
+    ['task_logs_exceeded', "for (;;) log.write('info', 'x'.repeat(5000));"],
+    ['task_output_exceeded', 'return new Uint8Array(70000);'],
+    ['task_stack_exceeded', 'const f = () => f() + 1; f();'],
+    ['task_failed', "throw 'the guest says no';"],
+    ['task_unlinked', 'return 7;'],
+    ['task_trapped', "throw new WebAssembly.RuntimeError('unreachable');"],
+  ];
+  for (const [code, body] of cases) t.is(failure(t, await jail.run(taskOf(flood(body)))), code);
+  t.is(failure(t, await jail.run(taskOf(handmade('export const x = 1;')))), 'task_unlinked');
+  t.is(failure(t, await jail.run(taskOf(handmade("import 'node:fs';")))), 'task_unlinked');
+});
+
+test.serial('a task that is taken back ends, and what its host waits for is told', async (t) => {
+  const abort = new AbortController();
+  let isHostTold = false;
+  const result = await jail.run(
+    taskOf(running("imports['infrafabric:task/kv'].get('k');"), {
+      signal: abort.signal,
+      host: (_call, signal) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => {
+            isHostTold = true;
+            reject(signal.reason);
+          });
+          abort.abort();
+        }),
+    }),
+  );
+  t.is(failure(t, result), 'task_cancelled');
+  t.true(isHostTold);
+});
+
+test.serial('a tenant never meets the process of another', async (t) => {
+  const mark = running("const was = globalThis.mark ?? 'clean'; globalThis.mark = 'dirty'; return new TextEncoder().encode(was);");
+  const markOf = async (tenant: string) => {
+    const result = await jail.run(taskOf(mark, { tenant }));
+    return result.kind === 'done' ? Buffer.from(result.output).toString() : result.error.code;
+  };
+  for (const tenant of ['a', 'b', 'c', 'd', 'e']) t.is(await markOf(tenant), 'clean');
+});
+
+test.serial('a process that was taken over can say nothing that harms its parent', async (t) => {
+  const layers = await openLayers('any');
+  const options = { program: HOSTILE, layers, memoryBytesMax: LIMITS.memoryBytes };
+  const sayings: readonly [saying: string, code: string][] = [
+    ['ready-twice', 'jail_protocol'],
+    ['a-frame-of-4-gib', 'jail_protocol'],
+    ['an-empty-frame', 'jail_protocol'],
+    ['lengths-that-lie', 'jail_protocol'],
+    ['an-unknown-kind', 'jail_protocol'],
+    ['a-call-nobody-knows', 'jail_protocol'],
+    ['a-level-nobody-knows', 'jail_protocol'],
+    ['a-field-too-many', 'jail_protocol'],
+    ['text-that-is-none', 'jail_protocol'],
+    ['more-fuel-than-it-has', 'jail_protocol'],
+    ['more-output-than-it-may', 'jail_protocol'],
+    ['fuel-that-is-none', 'jail_protocol'],
+    ['a-call-in-a-call', 'jail_protocol'],
+    ['a-flood-of-errors', 'jail_protocol'],
+    ['a-flood-of-lines', 'task_logs_exceeded'],
+    ['a-flood-of-empty-lines', 'task_logs_exceeded'],
+    ['nothing-and-dies', 'jail_died'],
+  ];
+  const say = async (saying: string, n: number): Promise<string> => {
+    const process = await TaskProcess.start({ ...options, name: `hostile-${n}` });
+    const result = await process.run(taskOf(ECHO, { input: Buffer.from(saying), host: () => new Promise(() => undefined) }));
+    await process.kill();
+    return failure(t, result);
+  };
+  for (const [n, [saying, code]] of sayings.entries()) t.is(await say(saying, n), code, saying);
+  // The first of two results counts; the second ends the process.
+  const process = await TaskProcess.start({ ...options, name: 'hostile-two' });
+  t.is((await process.run(taskOf(ECHO, { input: Buffer.from('two-results') }))).kind, 'done');
+  await process.ended;
+  t.true(process.isEnded);
+  await closeLayers(layers);
+});
