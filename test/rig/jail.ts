@@ -1,10 +1,11 @@
 /** Tasks for a jail: components written by hand, limits, and a host that answers nothing. */
 import { createHash } from 'node:crypto';
-import type { JailComponent, JailLimits, JailTask } from '#runtime/sandbox/jail/types';
+import type { JailComponent, JailTask } from '#runtime/sandbox/jail/types';
+import type { TaskLimits } from '#schemas/sandbox';
 
 const MIB = 1024 * 1024;
 
-export const LIMITS: JailLimits = {
+export const LIMITS: TaskLimits = {
   memoryBytes: 64 * MIB,
   fuel: 1e9,
   wallMs: 20_000,

@@ -3,15 +3,16 @@
  * pipe.
  */
 import type { ErrorKind } from '#schemas/fabric-error';
+import type { TaskLimits } from '#schemas/sandbox';
 import { LOG_LINE_BYTES } from './child/bounds.ts';
 import { jailErrors } from './errors.ts';
-import type { JailLimits, LogLine } from './types.ts';
+import type { LogLine } from './types.ts';
 
 const MS_PER_S = 1_000;
 
 /** Pure but for what it holds: the time is data. */
 export class RunBudget {
-  readonly #limits: JailLimits;
+  readonly #limits: TaskLimits;
   readonly #lines: LogLine[] = [];
   #logBytes = 0;
   #hostCalls = 0;
@@ -19,7 +20,7 @@ export class RunBudget {
   #tokens: number;
   #filledAt: number;
 
-  constructor(limits: JailLimits, nowMs: number) {
+  constructor(limits: TaskLimits, nowMs: number) {
     this.#limits = limits;
     this.#tokens = limits.callBurst;
     this.#filledAt = nowMs;

@@ -33,11 +33,7 @@ export const jailErrors = errorKinds({
     retryable: false,
     help: 'Build the component for the world infrafabric:task/task; `infrafabric chassis check` says what does not fit.',
   },
-  task_input_exceeded: {
-    retryable: false,
-    help: 'Pass less, or store it and let the guest read it with kv under a grant.',
-  },
-  task_limits_refused: {
+  jail_limits_refused: {
     retryable: false,
     help: 'Ask for less memory, or raise the most that the jail of the node gives.',
   },

@@ -55,4 +55,3 @@ export class FrameReader {
     return all.subarray(0, length);
   }
 }
-

@@ -69,12 +69,12 @@ export class Jail {
     return this.#layers.report; // J4
   }
 
-  /** What came of a task. Throws `jail_busy`, `jail_closed`, `jail_not_started`, and `task_limits_refused`. */
+  /** What came of a task. Throws `jail_busy`, `jail_closed`, `jail_not_started`, and `jail_limits_refused`. */
   async run(task: JailTask): Promise<JailResult> {
     const { memoryBytesMax } = this.#options;
     if (task.limits.memoryBytes > memoryBytesMax) {
       throw new FabricError(
-        jailErrors.task_limits_refused,
+        jailErrors.jail_limits_refused,
         `A task may have ${memoryBytesMax} bytes of memory here, not ${task.limits.memoryBytes}`,
       );
     }

@@ -1,5 +1,6 @@
 /** What the jail is given, what it asks on the guest's behalf, and what comes of it. */
 import type { WireError } from '#schemas/fabric-error';
+import type { TaskLimits } from '#schemas/sandbox';
 
 /** A component that passed the gate: text and modules that only a jail evaluates. */
 export interface JailComponent {
@@ -13,22 +14,11 @@ export interface JailComponent {
   }[];
 }
 
-/** Each has an error of its own; docs/chassis.md lists the defaults. */
-export interface JailLimits {
-  readonly memoryBytes: number;
-  readonly fuel: number;
-  readonly wallMs: number;
-  readonly callsPerSecond: number;
-  readonly callBurst: number;
-  readonly outputBytes: number;
-  readonly logBytes: number;
-}
-
 /** One run of a component. The same component, input, seed and answers give the same result and the same fuel. */
 export interface JailTask {
   readonly component: JailComponent;
   readonly input: Uint8Array;
-  readonly limits: JailLimits;
+  readonly limits: TaskLimits;
   /** Of the guest's random numbers: an unsigned 64-bit integer. */
   readonly seed: bigint;
   /** What the guest's clock shows, in ms since 1970. It stands still while the guest runs. */

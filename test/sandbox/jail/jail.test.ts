@@ -2,8 +2,8 @@
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
-import { closeLayers, openLayers } from '#runtime/sandbox/jail/layers';
 import { NODE_BYTES, type Program } from '#runtime/sandbox/jail/launch';
+import { closeLayers, openLayers } from '#runtime/sandbox/jail/layers';
 import { Jail } from '#runtime/sandbox/jail/pool';
 import { TaskProcess } from '#runtime/sandbox/jail/task-process';
 import type { HostCall, JailResult } from '#runtime/sandbox/jail/types';
@@ -45,14 +45,17 @@ test.serial('a task puts out what its guest returns, and says what it used', asy
   t.true(result.ms > 0);
 });
 
-test.serial('a runaway ends at its time, alone: the neighbour runs on and the next task gets a fresh process', async (t) => {
-  const runaway = jail.run(taskOf(LOOP, { tenant: 'evil', limits: { ...LIMITS, wallMs: 300 } }));
-  t.is((await jail.run(taskOf(ECHO))).kind, 'done');
-  const result = await runaway;
-  t.is(failure(t, result), 'task_time_exceeded');
-  t.true(result.ms >= 300);
-  t.is((await jail.run(taskOf(ECHO, { tenant: 'evil' }))).kind, 'done');
-});
+test.serial(
+  'a runaway ends at its time, alone: the neighbour runs on and the next task gets a fresh process',
+  async (t) => {
+    const runaway = jail.run(taskOf(LOOP, { tenant: 'evil', limits: { ...LIMITS, wallMs: 300 } }));
+    t.is((await jail.run(taskOf(ECHO))).kind, 'done');
+    const result = await runaway;
+    t.is(failure(t, result), 'task_time_exceeded');
+    t.true(result.ms >= 300);
+    t.is((await jail.run(taskOf(ECHO, { tenant: 'evil' }))).kind, 'done');
+  },
+);
 
 test.serial('what a guest asks of the host goes out typed, and the answer comes back', async (t) => {
   const calls: HostCall[] = [];
@@ -98,7 +101,8 @@ test.serial('what a guest asks of the host goes out typed, and the answer comes 
 });
 
 test.serial('every limit has its own error', async (t) => {
-  const flood = (body: string) => running(`const kv = imports['infrafabric:task/kv'], log = imports['infrafabric:task/log']; ${body}`);
+  const flood = (body: string) =>
+    running(`const kv = imports['infrafabric:task/kv'], log = imports['infrafabric:task/log']; ${body}`);
   const cases: readonly [code: string, body: string][] = [
     ['task_calls_exceeded', "for (;;) kv.put('k', new Uint8Array());"],
     ['task_logs_exceeded', "for (;;) log.write('info', 'x'.repeat(5000));"],
@@ -134,7 +138,9 @@ test.serial('a task that is taken back ends, and what its host waits for is told
 });
 
 test.serial('a tenant never meets the process of another', async (t) => {
-  const mark = running("const was = globalThis.mark ?? 'clean'; globalThis.mark = 'dirty'; return new TextEncoder().encode(was);");
+  const mark = running(
+    "const was = globalThis.mark ?? 'clean'; globalThis.mark = 'dirty'; return new TextEncoder().encode(was);",
+  );
   const markOf = async (tenant: string) => {
     const result = await jail.run(taskOf(mark, { tenant }));
     return result.kind === 'done' ? Buffer.from(result.output).toString() : result.error.code;
@@ -166,7 +172,9 @@ test.serial('a process that was taken over can say nothing that harms its parent
   ];
   const say = async (saying: string, n: number): Promise<string> => {
     const process = await TaskProcess.start({ ...options, name: `hostile-${n}` });
-    const result = await process.run(taskOf(ECHO, { input: Buffer.from(saying), host: () => new Promise(() => undefined) }));
+    const result = await process.run(
+      taskOf(ECHO, { input: Buffer.from(saying), host: () => new Promise(() => undefined) }),
+    );
     await process.kill();
     return failure(t, result);
   };

@@ -1,6 +1,12 @@
 /** A process that was taken over: it writes what it likes. What it writes is the input of the task, as JavaScript sees it. */
 import { writeSync } from 'node:fs';
-import { encodeFrame, FRAME, fromText, toNumber, toText } from '../../../../runtime/sandbox/jail/child/frames.ts';
+import {
+  encodeFrame,
+  FRAME,
+  fromText,
+  toNumber,
+  toText,
+} from '../../../../runtime/sandbox/jail/child/frames.ts';
 import { receive, send } from '../../../../runtime/sandbox/jail/child/wire.ts';
 
 const used = [toNumber(0), toNumber(0)];
@@ -20,9 +26,13 @@ const SAYINGS: Readonly<Record<string, () => void>> = {
   'more-fuel-than-it-has': () => send(FRAME.done, [empty, toNumber(1e15), toNumber(0)]),
   'more-output-than-it-may': () => send(FRAME.done, [new Uint8Array(100_000), ...used]),
   'fuel-that-is-none': () => send(FRAME.done, [empty, toNumber(Number.NaN), toNumber(0)]),
-  'two-results': () => void writeSync(1, Buffer.concat([0, 1].map(() => encodeFrame(FRAME.done, [empty, ...used])))),
+  'two-results': () =>
+    void writeSync(1, Buffer.concat([0, 1].map(() => encodeFrame(FRAME.done, [empty, ...used])))),
   'a-call-in-a-call': () =>
-    void writeSync(1, Buffer.concat([0, 1].map(() => encodeFrame(FRAME.call, [toText('kv-get'), toText('k')])))),
+    void writeSync(
+      1,
+      Buffer.concat([0, 1].map(() => encodeFrame(FRAME.call, [toText('kv-get'), toText('k')]))),
+    ),
   'a-flood-of-errors': () => {
     for (;;) writeSync(2, 'x'.repeat(60_000));
   },
