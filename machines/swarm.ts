@@ -1,5 +1,6 @@
 /** A swarm: sessions under one budget and supervisor. It knows who is there and what they spent. */
 import type { AnyEventObject } from 'xstate';
+import { COSTS_TYPE } from '#schemas/cost';
 import { errorKinds, FabricError } from '#schemas/fabric-error';
 import {
   SWARM_SESSIONS_MAX,
@@ -81,7 +82,9 @@ function act(context: SwarmContext, action: SwarmAction, at: number): Outcome<Sw
         formedAt: context.formedAt ?? at,
         crew: action.template.process !== undefined,
       };
-      return { ...changed(context, patch), ...crewOrders(context.crew, context.id, action.template) };
+      const change = changed(context, patch);
+      const orders = crewOrders(context.crew, context.id, action.template);
+      return { ...change, ...orders, mail: [...(change.mail ?? []), ...(orders.mail ?? [])] };
     }
     case 'joined': {
       const others = context.sessions.filter((id) => id !== action.session);
@@ -120,11 +123,20 @@ function changed(context: SwarmContext, patch: Partial<SwarmContext>): Outcome<S
   const view = swarmView({ ...context, ...patch });
   const { template, status } = view;
   const supervisor = template?.supervisor;
-  const isNews = status !== context.status && supervisor !== undefined;
+  const isNews = status !== context.status;
+  const following = status === 'running' ? 'costs.follow' : 'costs.unfollow';
+  const mail = [
+    ...(isNews && supervisor !== undefined
+      ? [{ to: supervisor, event: { type: `swarm.${status}`, swarm: context.id } }]
+      : []),
+    ...(isNews && template?.reports === true
+      ? [{ to: `${COSTS_TYPE}/${context.id}`, event: { type: following } }]
+      : []),
+  ];
   return {
     patch,
     tell: [{ type: 'swarm.changed', swarm: view }],
-    ...(isNews && { mail: [{ to: supervisor, event: { type: `swarm.${status}`, swarm: context.id } }] }),
+    ...(mail.length > 0 && { mail }),
   };
 }
 

@@ -18,6 +18,10 @@ export const swarmTemplateSchema = z
       .strictObject({ costMicros: z.int().min(0).optional(), tokens: z.int().min(0).optional() })
       .optional(),
     supervisor: z.string().max(240).optional().describe('Address of who hears what becomes of it.'),
+    reports: z
+      .boolean()
+      .default(false)
+      .describe('What it spends is reported every ten minutes while it runs, by `costs/<id>`.'),
     process: z
       .strictObject({
         command: z.string().min(1).max(1_000),

@@ -1,6 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { costs } from '#machines/costs';
+import { swarm } from '#machines/swarm';
 import { type TestRealm, testRealm } from '#runtime/testing/testing';
 import type { BookView, CostRecord, CostReport, CostsReply } from '#schemas/cost';
 import { NOW, recordOf } from './records.ts';
@@ -108,6 +109,21 @@ test('a swarm that runs is reported on although it spends nothing', async (t) =>
   await say('costs.unfollow');
   await realm.advance('30m');
   t.is(reports(realm).length, 4, 'the last one when it ended');
+});
+
+test('a swarm that wants reports has its book followed while it runs', async (t) => {
+  await using realm = await testRealm({ machines: [costs, swarm], now: NOW });
+  const say = async (event: object): Promise<void> => {
+    await realm.ask('swarm/s', event, { from: 'operator/o' });
+    await realm.idle();
+  };
+  await say({ type: 'swarm.form', template: { id: 's', reports: true } });
+  await realm.advance('20m');
+  t.is(reports(realm).length, 2);
+  await say({ type: 'swarm.stop' });
+  await realm.advance('20m');
+  t.is(reports(realm).length, 3);
+  t.is((await view(realm, 's').catch(() => undefined))?.status, undefined, 'nothing was ever recorded');
 });
 
 test('sums are exact and the state stays small, whatever comes', async (t) => {
