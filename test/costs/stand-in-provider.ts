@@ -42,7 +42,10 @@ export class StandInProvider implements AsyncDisposable {
   /** Calls whose caller went away before the end. */
   broken = 0;
   manner: Manner = { ...USUAL };
-  readonly #server = createServer((request, response) => void this.#serve(request, response));
+  readonly #server = createServer(
+    { keepAliveTimeout: 65_000 },
+    (request, response) => void this.#serve(request, response),
+  );
 
   static async open(): Promise<StandInProvider> {
     const provider = new StandInProvider();

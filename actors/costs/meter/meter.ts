@@ -28,6 +28,8 @@ const HEADER_BYTES_MAX = 16 * 1_024;
 const HEADERS_MS = 10_000;
 /** To come in whole: the largest body over a slow loopback, many times over. */
 const REQUEST_MS = 120_000;
+/** Longer than SDKs keep a socket that they might use again. */
+const KEEP_ALIVE_MS = 65_000;
 /** For the rest of a request that is refused. */
 const LINGER_MS = 2_000;
 const DEGRADE_HEADER = 'if-degrade';
@@ -61,7 +63,12 @@ export interface Meter extends AsyncDisposable {
 export async function openMeter(parts: MeterParts): Promise<Meter> {
   const desk = new Desk(parts);
   const server = createServer(
-    { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS },
+    {
+      maxHeaderSize: HEADER_BYTES_MAX,
+      headersTimeout: HEADERS_MS,
+      requestTimeout: REQUEST_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    },
     (request, response) => void desk.serve(request, response),
   );
   server.maxConnections = parts.callsMax * 2;

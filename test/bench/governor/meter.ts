@@ -1,8 +1,9 @@
 /**
- * What the meter adds to a call: the same small calls straight to a stand-in provider and through the meter, in turn, in one run.
+ * What the meter adds to a call: the same small calls straight to a stand-in provider and through the meter, one at a time and in
+ * turn, in one run; and plain asks of the same realm beside them.
  *
- * `addedP50Ms` is the difference of the medians: a hop over loopback, and the reservation in the log. Charging comes after the
- * answer, and is part of the load.
+ * `addedP50Ms` is the difference of the medians: a hop over loopback, and the reservation in the log (`askP50Ms` is what an ask takes).
+ * The next call begins when the one before is charged: that comes after its answer.
  */
 import { Agent, request } from 'node:http';
 import { openCosts } from '#actors/costs/client';
@@ -15,7 +16,7 @@ import { readPrices } from '#actors/costs/prices/read';
 import { openBudgets } from '#actors/governor/budgets';
 import { connect } from '#runtime/client/node';
 import { StandInProvider } from '../../costs/stand-in-provider.ts';
-import { closedLoop, figures } from '../measure.ts';
+import { quantile } from '../measure.ts';
 import { startRealm } from '../realm.ts';
 import { median, type Row, rounded, row } from '../row.ts';
 import type { Suite } from '../suite.ts';
@@ -61,6 +62,7 @@ export const meter: Suite = {
         socketsMax: 64,
         silenceMs: 60_000,
       });
+      let charged = Promise.withResolvers<void>();
       const till = new Till({
         costs: openCosts(client, prices),
         prices,
@@ -69,7 +71,7 @@ export const meter: Suite = {
         leaseMs: 60_000,
         bytesPerToken: 1,
         outputMax: 100,
-        told: () => undefined,
+        told: () => charged.resolve(),
       });
       await using open = await openMeter({
         host: '127.0.0.1',
@@ -89,8 +91,20 @@ export const meter: Suite = {
         const body = isStream ? STREAMED : BODY;
         yield await measured(
           bench,
-          () => call(agent, `${provider.url}${PATH}`, body),
-          () => call(agent, `${open.url}/openai${PATH}`, body),
+          {
+            direct: () => call(agent, `${provider.url}${PATH}`, body),
+            metered: async () => {
+              charged = Promise.withResolvers();
+              const took = await call(agent, `${open.url}/openai${PATH}`, body);
+              await charged.promise;
+              return took;
+            },
+            ask: async () => {
+              const began = performance.now();
+              await client.ask('counter/k1', { type: 'inc' });
+              return performance.now() - began;
+            },
+          },
           { rounds, roundMs },
         );
         provider.seen.length = 0;
@@ -100,36 +114,47 @@ export const meter: Suite = {
   },
 };
 
+/** Ms of one operation. */
+type Operation = () => Promise<number>;
+const SUBJECTS = ['direct', 'metered', 'ask'] as const;
+
 async function measured(
   bench: string,
-  direct: () => Promise<void>,
-  metered: () => Promise<void>,
+  operations: Readonly<Record<(typeof SUBJECTS)[number], Operation>>,
   { rounds, roundMs }: { readonly rounds: number; readonly roundMs: number },
 ): Promise<Row> {
-  const of = async (operation: () => Promise<void>) =>
-    figures(await closedLoop({ callers: 1, durationMs: roundMs, operation }));
-  for (const operation of [direct, metered]) await of(operation);
-  const [without, through]: [Awaited<ReturnType<typeof of>>[], Awaited<ReturnType<typeof of>>[]] = [[], []];
+  for (const subject of SUBJECTS) await times(operations[subject], roundMs);
+  const taken = SUBJECTS.map((): Float64Array[] => []);
   for (let round = 0; round < rounds; round += 1) {
-    // Each goes first in every other round.
-    for (const isMetered of round % 2 === 0 ? [false, true] : [true, false])
-      (isMetered ? through : without).push(await of(isMetered ? metered : direct));
+    // Each goes first in its turn.
+    for (let n = 0; n < SUBJECTS.length; n += 1) {
+      const at = (round + n) % SUBJECTS.length;
+      const subject = SUBJECTS[at] ?? 'direct';
+      taken[at]?.push(await times(operations[subject], roundMs));
+    }
   }
-  const p50 = (list: typeof without): number => median(list.map(({ p50Ms }) => p50Ms));
-  const p99 = (list: typeof without): number => median(list.map(({ p99Ms }) => p99Ms));
-  const added = through.map(({ p50Ms }, n) => p50Ms - (without[n]?.p50Ms ?? Number.NaN));
+  const of = (subject: (typeof SUBJECTS)[number], q: number): number =>
+    median((taken[SUBJECTS.indexOf(subject)] ?? []).map((list) => quantile(list, q)));
   return row(bench, {
-    opsPerSec: median(through.map(({ opsPerSec }) => opsPerSec)),
-    p50Ms: rounded(p50(through), 3),
-    p99Ms: rounded(p99(through), 3),
-    limitOpsPerSec: median(without.map(({ opsPerSec }) => opsPerSec)),
-    addedP50Ms: rounded(median(added), 3),
-    directP50Ms: rounded(p50(without), 3),
-    directP99Ms: rounded(p99(without), 3),
+    p50Ms: rounded(of('metered', 0.5), 3),
+    p99Ms: rounded(of('metered', 0.99), 3),
+    addedP50Ms: rounded(of('metered', 0.5) - of('direct', 0.5), 3),
+    directP50Ms: rounded(of('direct', 0.5), 3),
+    directP99Ms: rounded(of('direct', 0.99), 3),
+    askP50Ms: rounded(of('ask', 0.5), 3),
   });
 }
 
-function call(agent: Agent, url: string, body: string): Promise<void> {
+/** Sorted. */
+async function times(operation: Operation, durationMs: number): Promise<Float64Array> {
+  const taken: number[] = [];
+  for (const end = performance.now() + durationMs; performance.now() < end; ) taken.push(await operation());
+  return Float64Array.from(taken).sort();
+}
+
+/** Until the whole answer is there. */
+function call(agent: Agent, url: string, body: string): Promise<number> {
+  const began = performance.now();
   return new Promise((resolve, reject) => {
     const headers = {
       authorization: `Bearer ${TOKEN}`,
@@ -138,8 +163,11 @@ function call(agent: Agent, url: string, body: string): Promise<void> {
     };
     const sent = request(url, { method: 'POST', agent, headers }, (answer) => {
       if (answer.statusCode !== 200) reject(new Error(`status ${answer.statusCode}`));
-      answer.once('end', resolve).once('error', reject).resume();
+      answer
+        .once('end', () => resolve(performance.now() - began))
+        .once('error', reject)
+        .resume();
     });
-    sent.once('error', reject).end(body);
+    sent.on('error', reject).end(body);
   });
 }
