@@ -22,7 +22,9 @@ export const RESERVATIONS_MAX = 10_000;
 export const AMOUNT_MAX = 1e15;
 /** A model answers within minutes; who needs longer says so, or extends. */
 export const RESERVATION_MS_DEFAULT = 300_000;
+export const RESERVATION_MS_MIN = 1_000;
 export const RESERVATION_MS_MAX = 86_400_000;
+export const RESERVATION_ID_MAX = 200;
 /** Percent of a limit at which an alert is raised, once a period. */
 export const ALERTS = [50, 80, 95, 100] as const;
 export type Alert = (typeof ALERTS)[number];
@@ -31,10 +33,11 @@ export const FOLLOWERS_MAX = 100;
 export const PERIODS = ['day', 'week', 'month', 'total'] as const;
 export type Period = (typeof PERIODS)[number];
 
-export const accountName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@+=~:-]{0,119}$/, {
+export const ACCOUNT_NAME = /^[A-Za-z0-9][A-Za-z0-9._@+=~:-]{0,119}$/;
+export const accountName = z.string().regex(ACCOUNT_NAME, {
   error: 'expected letters, digits and . _ @ + = ~ : -',
 });
-const reservationId = z.string().min(1).max(200);
+const reservationId = z.string().min(1).max(RESERVATION_ID_MAX);
 const amount = z.int().min(0).max(AMOUNT_MAX);
 const reason = z.string().trim().min(1).max(2_000);
 
@@ -93,12 +96,28 @@ export const ledgerActionSchema = z.discriminatedUnion('action', [
     account: accountName,
     id: reservationId,
     amount: amountsSchema,
-    leaseMs: z.int().min(1_000).max(RESERVATION_MS_MAX).default(RESERVATION_MS_DEFAULT),
+    leaseMs: z.int().min(RESERVATION_MS_MIN).max(RESERVATION_MS_MAX).default(RESERVATION_MS_DEFAULT),
   }),
   z.object({
     action: z.literal('extend'),
     id: reservationId,
-    leaseMs: z.int().min(1_000).max(RESERVATION_MS_MAX).default(RESERVATION_MS_DEFAULT),
+    leaseMs: z.int().min(RESERVATION_MS_MIN).max(RESERVATION_MS_MAX).default(RESERVATION_MS_DEFAULT),
+  }),
+  z.object({
+    action: z.literal('draw'),
+    id: reservationId,
+    n: z
+      .int()
+      .min(1)
+      .describe(
+        'Which draw of this reservation it is, growing: one that comes behind a later one says nothing.',
+      ),
+    spent: amountsSchema.describe('All that was spent of it so far.'),
+    hold: amountsSchema.describe('What has to be held from now on, or as much of it as was held before.'),
+    upTo: amountsSchema
+      .default({ micros: 0, tokens: 0 })
+      .describe('What may be held where there is ample room.'),
+    leaseMs: z.int().min(RESERVATION_MS_MIN).max(RESERVATION_MS_MAX).default(RESERVATION_MS_DEFAULT),
   }),
   z.object({ action: z.literal('commit'), id: reservationId, amount: amountsSchema }),
   z.object({ action: z.literal('refund'), id: reservationId, reason: reason.optional() }),
@@ -218,6 +237,18 @@ export interface ReservationView {
   readonly expiresAt: number;
 }
 
+/** A reservation that is drawn upon. */
+export interface DrawnView {
+  readonly id: string;
+  readonly account: string;
+  /** All that was spent of it. */
+  readonly spent: Amounts;
+  /** What is held beside that. */
+  readonly hold: Amounts;
+  /** null: its lease ran out, nothing is held any more, and what was spent counts all the same. */
+  readonly expiresAt: number | null;
+}
+
 /** How a reservation came to its end. */
 export interface SettledView {
   readonly id: string;
@@ -232,6 +263,18 @@ export type LedgerReply =
       readonly reservation: ReservationView;
       /** Set where an account on the way up is so full that something cheaper is asked for. */
       readonly degrade: Degrade | null;
+    }
+  | {
+      readonly accepted: true;
+      readonly drawn: DrawnView;
+      readonly outcome: Outcome;
+      readonly degrade: Degrade | null;
+      /** Set where more was to be held than there is room for. */
+      readonly refusal?: {
+        readonly code: LedgerRefusal;
+        readonly reason: string;
+        readonly shortage: Shortage;
+      };
     }
   | {
       readonly accepted: true;

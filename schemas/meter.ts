@@ -16,6 +16,10 @@ const SILENCE_MS_DEFAULT = 600_000;
 /** What is reserved for an answer where neither the request nor the price table names a limit. */
 const OUTPUT_MAX_DEFAULT = 16_384;
 const TOKEN_BYTES_DEFAULT = 1;
+/** An agent makes a call after the other, or two at a time. */
+const CALLS_AHEAD_DEFAULT = 2;
+/** Tools that an agent uses between two calls mostly answer sooner. */
+const IDLE_MS_DEFAULT = 30_000;
 
 const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@+=~:-]{0,199}$/, {
   error: 'expected letters, digits and . _ @ + = ~ : -',
@@ -119,6 +123,17 @@ export const meterSchema = z
           .max(10_000_000)
           .default(OUTPUT_MAX_DEFAULT)
           .describe('Tokens reserved for an answer where neither the request nor the price table says.'),
+        callsAhead: z
+          .int()
+          .min(0)
+          .max(1_000)
+          .default(CALLS_AHEAD_DEFAULT)
+          .describe(
+            'So many calls more than are under way an account has to hold, where it has ample room: they are forwarded without asking the realm. 0: each call waits for its reservation.',
+          ),
+        idle: duration(10, 3_600_000)
+          .prefault(formatDuration(IDLE_MS_DEFAULT))
+          .describe('What is held ahead returns after this long without a call.'),
         bytesPerToken: z
           .number()
           .min(1)

@@ -4,6 +4,7 @@ import {
   type AccountView,
   type Amounts,
   type Degrade,
+  type DrawnView,
   LEDGER_TYPE,
   type LedgerActionInput,
   type LedgerReply,
@@ -43,6 +44,27 @@ export interface Booked {
   readonly late: boolean;
 }
 
+/** What a draw comes to. */
+export interface Drawn extends DrawnView {
+  readonly outcome: Outcome;
+  readonly degrade: Degrade | null;
+  /** Set where more was to be held than there is room for: as much is held as before. */
+  readonly denied: Denied | undefined;
+}
+
+export interface Draw {
+  /** Which one it is, from 1: one that comes behind a later one says nothing. */
+  readonly n: number;
+  /** All that was spent of the reservation so far. */
+  readonly spent: Amount;
+  /** What has to be held from now on. */
+  readonly hold: Amount;
+  /** What may be held where there is ample room. */
+  readonly upTo?: Amount;
+  /** The lease begins anew. */
+  readonly leaseMs?: number;
+}
+
 export interface ReserveOptions {
   /** Under the same id the same reservation: for retries over a crash. A fresh one when absent. */
   readonly id?: string;
@@ -59,6 +81,8 @@ export interface Budgets {
   reserve(account: string, amount: Amount, options?: ReserveOptions): Promise<Granted | Denied>;
   /** Gives a reservation more time. */
   extend(id: string, leaseMs?: number): Promise<ReservationView>;
+  /** Books what was spent of a reservation so far, and holds anew for what comes next: for work that never ends. */
+  draw(id: string, draw: Draw): Promise<Drawn>;
   /** Books what was spent, be it less or more than was reserved. */
   commit(id: string, amount: Amount): Promise<Booked>;
   /** Gives all of it back. */
@@ -109,13 +133,20 @@ export function openBudgets(client: Client, tree: string = TREE_DEFAULT): Budget
       });
       if (reply.accepted) return { granted: true, ...pick(reply, 'reservation') };
       const { shortage } = reply;
-      const error = refusal(reply, tree);
-      if (shortage === undefined) throw error;
-      return { granted: false, error, shortage };
+      if (shortage === undefined) throw refusal(reply, tree);
+      return deniedBy({ ...reply, shortage }, tree);
     },
     async extend(id, leaseMs) {
       const reply = await accepted({ action: 'extend', id, ...(leaseMs !== undefined && { leaseMs }) });
       return pick(reply, 'reservation').reservation;
+    },
+    async draw(id, { n, spent, hold, upTo = NOTHING, leaseMs }) {
+      const action = { action: 'draw', id, n, spent, hold, upTo } as const;
+      const lease = leaseMs !== undefined && { leaseMs };
+      const reply = pick(await accepted({ ...action, ...lease }, `draw.${id}.${n}`), 'drawn');
+      const { drawn, outcome, degrade, refusal: why } = reply;
+      const denied = why === undefined ? undefined : deniedBy(why, tree);
+      return { ...drawn, outcome, degrade, denied };
     },
     async commit(id, amount) {
       const { micros = 0, tokens = 0 } = amount;
@@ -163,10 +194,13 @@ export function openBudgets(client: Client, tree: string = TREE_DEFAULT): Budget
   };
 }
 
+const NOTHING: Amount = {};
+
+type Refused = Pick<Extract<LedgerReply, { accepted: false }>, 'code' | 'reason' | 'shortage'>;
 type Accepted = Extract<LedgerReply, { accepted: true }>;
 
 /** The reply that has this field. Throws `bad_ledger` where another machine answered. */
-function pick<Key extends 'reservation' | 'settled' | 'account' | 'accounts'>(
+function pick<Key extends 'reservation' | 'drawn' | 'settled' | 'account' | 'accounts'>(
   reply: Accepted,
   key: Key,
 ): Extract<Accepted, Record<Key, unknown>> {
@@ -174,10 +208,11 @@ function pick<Key extends 'reservation' | 'settled' | 'account' | 'accounts'>(
   throw new FabricError(governorErrors.bad_ledger, `The answer of the ledger has no ${key}`);
 }
 
-function refusal(
-  { code, reason, shortage }: Extract<LedgerReply, { accepted: false }>,
-  tree: string,
-): FabricError {
+function deniedBy(refused: Refused & { readonly shortage: Shortage }, tree: string): Denied {
+  return { granted: false, error: refusal(refused, tree), shortage: refused.shortage };
+}
+
+function refusal({ code, reason, shortage }: Refused, tree: string): FabricError {
   const kind = ledgerErrors[code] ?? governorErrors.bad_ledger;
   return new FabricError(kind, reason, { details: { tree, ...shortage } });
 }

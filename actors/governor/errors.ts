@@ -12,5 +12,9 @@ export const governorErrors = errorKinds({
     retryable: false,
     help: '`infrafabric governor breakers --json` names its budgets; set the limit with `infrafabric budget set` and reset without --limit.',
   },
+  allowance_lost: {
+    retryable: true,
+    help: 'Leases of reservations are shorter than the way to the ledger takes: look at the realm, or give them more time.',
+  },
   bad_ledger: { retryable: false, help: 'The kind runs another machine than the governor’s.' },
 });

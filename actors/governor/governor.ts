@@ -5,5 +5,14 @@ export { formatMoney, MICROS, parseMoney } from '#schemas/money';
 export type { Decision, PolicyRequest, PolicyRequestInput } from '#schemas/policy';
 export { type CostsClient, openCosts, type Recorded, type Usage } from '../costs/client.ts';
 export { type Breakers, openBreakers } from './breakers.ts';
-export { type Amount, type Booked, type Budgets, type Denied, type Granted, openBudgets } from './budgets.ts';
+export {
+  type Amount,
+  type Booked,
+  type Budgets,
+  type Denied,
+  type Draw,
+  type Drawn,
+  type Granted,
+  openBudgets,
+} from './budgets.ts';
 export { type Authorized, authorize } from './policy/authorize.ts';

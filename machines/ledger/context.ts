@@ -29,11 +29,17 @@ export interface Account {
   readonly marks: readonly (readonly [at: number, micros: number, tokens: number])[];
 }
 
-export interface Reservation extends ReservationView {
+/** What was spent of a reservation before its end, and by which draw; absent where nobody drew on it. */
+interface Drawn {
+  readonly drawn?: Amounts;
+  readonly draws?: number;
+}
+
+export interface Reservation extends ReservationView, Drawn {
   readonly by: string;
 }
 
-export interface Settled extends SettledView {
+export interface Settled extends SettledView, Drawn {
   readonly by: string;
   /** Which end it was, from 1. */
   readonly n: number;

@@ -5,9 +5,11 @@
  * B1  No overshoot: a reservation is granted only where it fits into what every account of its path has left. So
  *     spent + reserved ≤ limit + extra in every account after every step, unless somebody lowered a limit; then it does
  *     not grow until it is below again.
+ *     A draw that wants more than there is room for books what was spent, and holds what was held.
  * B2  Nothing spent is denied: what a commit names beyond its reservation takes the room there is; the rest is kept as
  *     `over`, apart from `spent`, counts against the room, and is a HIGH entry.
  * B3  No false refusal: what is open or spent is all in the books that the refusal was decided on; nothing is held back.
+ *     What is held ahead of need is a small share of the room, and none of the last fifth of a limit.
  * B4  Once: a reservation is known by its id. Asked again with the same words the answer is the same; with others it is
  *     refused. Ends are remembered for a while, and by the message id of the client for longer.
  * B5  A commit after the lease ran out counts like one without a reservation (B2): told, never lost.
@@ -19,11 +21,13 @@
  */
 import type { Heard, Outcome } from '#machines/decided';
 import { TIMER_EVENT } from '#machines/decided';
-import { type LedgerAction, ledgerActionSchema } from '#schemas/budget';
+import type { LedgerAction } from '#schemas/budget';
 import { type Change, refuse, type Who } from './change.ts';
 import { accountView, type LedgerContext, pathOf } from './context.ts';
+import { draw } from './draw.ts';
 import { close, override, set, shown } from './limits.ts';
 import { awaited, CALENDAR, learnt, TURN, turn, unanswered } from './periods.ts';
+import { readAction } from './read.ts';
 import { commit, expire, extend, LEASE, refund, reserve } from './reserve.ts';
 import { rowOf, rowsOf } from './table.ts';
 
@@ -38,10 +42,8 @@ export function decideLedger(context: LedgerContext, { event, at, from }: Heard)
     case `${TIMER_EVENT}${TURN}`:
       return then({ ...context, turnDue: null }, all(context, at), (next) => awaited(next, at));
   }
-  const { type, ...rest } = event;
-  const parsed = ledgerActionSchema.safeParse({ ...rest, action: type.slice('ledger.'.length) });
-  if (!parsed.success) return answered(refuse('bad_ledger_action', 'this is not an action of a ledger'));
-  const action = parsed.data;
+  const action = readAction(event);
+  if (action === undefined) return answered(refuse('bad_ledger_action', 'this is not an action of a ledger'));
   const path = pathOf(context, accountOf(context, action)) ?? [];
   return then(context, turn(context, path, at), (next) => act(next, action, { by: from ?? '', at }));
 }
@@ -50,6 +52,8 @@ function act(context: LedgerContext, action: LedgerAction, who: Who): Change {
   switch (action.action) {
     case 'reserve':
       return reserve(context, action, who);
+    case 'draw':
+      return draw(context, action, who);
     case 'commit':
       return commit(context, action, who);
     case 'refund':

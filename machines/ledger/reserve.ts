@@ -4,6 +4,7 @@ import {
   type Degrade,
   type LedgerAction,
   type LedgerReply,
+  type Outcome,
   RESERVATIONS_MAX,
   type Shortage,
 } from '#schemas/budget';
@@ -17,7 +18,7 @@ import {
   type Reservation,
   type Settled,
 } from './context.ts';
-import { booked, held, isExact, isFilled, shortageOf } from './room.ts';
+import { booked, held, isExact, isFilled, most, rest, shortageOf } from './room.ts';
 import { rowOf, rowsOf, withNewest, withoutRow, withRows } from './table.ts';
 
 export const LEASE = 'lease';
@@ -49,7 +50,11 @@ export function reserve(context: LedgerContext, action: Of<'reserve'>, who: Who)
       `${context.reservationCount} reservations are open, ${SHARE_MAX} of ${who.by}`,
     );
   const short = shortageOf(path, amount, context.currency);
-  if (short !== undefined) return refused(context, path, short, action, who);
+  if (short !== undefined) {
+    const { code, reason, shortage, change } = refusal(context, path, short, { account, by: who.by });
+    const no = refuse(code, reason, shortage);
+    return change === undefined ? no : { ...no, patch: { accounts: change.accounts }, mail: change.mail };
+  }
   const reservation: Reservation = { id, account, amount, by: who.by, expiresAt: who.at + leaseMs };
   const holding = path.map((one) => held(one, amount));
   if (!holding.every(isExact)) return tooBig(id);
@@ -108,24 +113,20 @@ export function commit(context: LedgerContext, action: Of<'commit'>, who: Who): 
   const path = pathOf(context, held.account);
   // An account closes only when nothing of it is open, and what expired moves up.
   if (path === undefined) return refuse('unknown_account', `the account ${held.account} was closed`);
-  const reserved = open === undefined ? NOTHING : open.amount;
-  const books = path.map((account) => booked(account, reserved, amount, who.at));
+  const before = held.drawn ?? NOTHING;
+  const spent = rest(amount, before);
+  const reserved = open?.amount ?? NOTHING;
+  const { books, outcome } = spend(path, reserved, spent, who.at);
   if (!books.every(isExact)) return tooBig(id);
-  const isOver = books.some((account, n) => {
-    const before = path[n]?.over ?? NOTHING;
-    return account.over.micros > before.micros || account.over.tokens > before.tokens;
-  });
-  const isWithin = amount.micros <= reserved.micros && amount.tokens <= reserved.tokens;
   const { accounts, mail } = withAccounts(context, books, 'alert');
   const settled: Settled = {
     id,
     account: held.account,
     how: 'committed',
-    amount,
+    amount: held.drawn === undefined ? amount : most(amount, before),
     by: held.by,
     n: context.ends + 1,
   };
-  const outcome = isWithin ? 'within' : isOver ? 'over' : 'more';
   return {
     patch: {
       accounts,
@@ -139,19 +140,47 @@ export function commit(context: LedgerContext, action: Of<'commit'>, who: Who): 
       outcome,
       ...(expired !== undefined && { late: true }),
     },
-    ...((isOver || expired !== undefined) && {
-      log: {
-        severity: isOver ? 'HIGH' : 'WARN',
-        message: {
-          type: isOver ? 'budget_overrun' : 'late_commit',
-          reservation: id,
-          account: held.account,
-          by: who.by,
-          reserved,
-          spent: amount,
-        },
-      },
-    }),
+    ...logOf(held, { reserved, spent, outcome, isLate: expired !== undefined }, who),
+  };
+}
+
+/** The books of a path after so much was spent, of which `reserved` has its place. */
+export function spend(
+  path: readonly Account[],
+  reserved: Amounts,
+  spent: Amounts,
+  at: number,
+): { readonly books: readonly Account[]; readonly outcome: Outcome } {
+  const books = path.map((account) => booked(account, reserved, spent, at));
+  const isOver = books.some((account, n) => {
+    const before = path[n]?.over ?? NOTHING;
+    return account.over.micros > before.micros || account.over.tokens > before.tokens;
+  });
+  const isWithin = spent.micros <= reserved.micros && spent.tokens <= reserved.tokens;
+  return { books, outcome: isWithin ? 'within' : isOver ? 'over' : 'more' };
+}
+
+interface Spending {
+  readonly reserved: Amounts;
+  readonly spent: Amounts;
+  readonly outcome: Outcome;
+  readonly isLate: boolean;
+}
+
+/** B2, B5: what is told of it. */
+export function logOf(
+  { id, account }: Reservation | Settled,
+  { reserved, spent, outcome, isLate }: Spending,
+  { by }: Who,
+): Pick<Change, 'log'> {
+  const isOver = outcome === 'over';
+  if (!isOver && !isLate) return {};
+  const type = isOver ? 'budget_overrun' : 'late_commit';
+  return {
+    log: {
+      severity: isOver ? 'HIGH' : 'WARN',
+      message: { type, reservation: id, account, by, reserved, spent },
+    },
   };
 }
 
@@ -188,13 +217,9 @@ export function expire(context: LedgerContext, at: number): Change {
   let { reservations, expired, ends } = context;
   for (const open of due) {
     reservations = withoutRow(reservations, open.id);
-    const { id, account, amount, by } = open;
+    const { expiresAt: _, ...kept } = open;
     ends += 1;
-    expired = withNewest(
-      expired,
-      { id, account, amount, by, how: 'expired', n: ends } as const,
-      EXPIRED_PART_MAX,
-    );
+    expired = withNewest(expired, { ...kept, how: 'expired', n: ends } as const, EXPIRED_PART_MAX);
   }
   const next = all.reduce<number | null>(
     (soonest, { expiresAt }) =>
@@ -246,7 +271,7 @@ function heldBy({ reservations }: LedgerContext, by: string): number {
 }
 
 /** B9. */
-function tooBig(id: string): Change {
+export function tooBig(id: string): Change {
   return refuse('sum_too_big', `with ${id} the sums of its accounts would no longer be exact`);
 }
 
@@ -261,33 +286,34 @@ function closing(context: LedgerContext, open: Reservation | undefined, settled:
   };
 }
 
-function gone(context: LedgerContext, id: string): Change {
+export function gone(context: LedgerContext, id: string): Change {
   const ended = rowOf(context.settled, id) ?? rowOf(context.expired, id);
   if (ended === undefined)
     return refuse('unknown_reservation', `${context.tree} knows no reservation ${id}, or no longer`);
   return refuse('reservation_settled', `${id} was ${ended.how} before, with ${text(ended.amount, context)}`);
 }
 
-function notIts({ id, by }: Reservation | Settled, who: Who): Change | undefined {
+export function notIts({ id, by }: Reservation | Settled, who: Who): Change | undefined {
   if (by === who.by || steers(who.by)) return undefined;
   return refuse('budget_not_permitted', `${id} is a reservation of ${by}, not of ${who.by}`);
 }
 
-function refused(
+/** What is said where there is no room, and what becomes of the account that has none. */
+export function refusal(
   context: LedgerContext,
   path: readonly Account[],
-  short: NonNullable<ReturnType<typeof shortageOf>>,
-  { account }: Of<'reserve'>,
-  { by }: Who,
-): Change {
-  const { isFinal, isTooSmall, ...shortage } = short;
+  { isFinal, isTooSmall, ...shortage }: NonNullable<ReturnType<typeof shortageOf>>,
+  { account, by }: { readonly account: string; readonly by: string },
+) {
   const empty = path.find(({ id }) => id === shortage.account);
-  const usedUp = isFinal && !isTooSmall && empty !== undefined && empty.level < 100;
-  const code = isTooSmall ? 'budget_too_small' : 'budget_exhausted';
-  const change = refuse(code, words(shortage, account, by), shortage);
-  if (!usedUp) return change;
-  const { accounts, mail } = withAccounts(context, [empty], 'refused', { usedUp: empty.id });
-  return { ...change, patch: { accounts }, mail };
+  const isUsedUp = isFinal && !isTooSmall && empty !== undefined && empty.level < 100;
+  const code = isTooSmall ? ('budget_too_small' as const) : ('budget_exhausted' as const);
+  return {
+    code,
+    reason: words(shortage, account, by),
+    shortage,
+    change: isUsedUp ? withAccounts(context, [empty], 'refused', { usedUp: empty.id }) : undefined,
+  };
 }
 
 function words({ account, measure, asked, left, limit, currency }: Shortage, of: string, by: string): string {
@@ -302,7 +328,7 @@ function text({ micros, tokens }: Amounts, { currency }: LedgerContext): string 
 }
 
 /** The advice of the lowest account that is full enough to give one. */
-function degradeOf(path: readonly Account[]): Degrade | null {
+export function degradeOf(path: readonly Account[]): Degrade | null {
   return (
     path.find((account) => account.degrade !== null && isFilled(account, account.degrade.at))?.degrade ?? null
   );
@@ -317,11 +343,11 @@ function viewOf({ by: _, n: __, ...settled }: Settled) {
 }
 
 /** One timer for all leases: set where this one ends before it. */
-function dueBy({ leaseDue }: LedgerContext, expiresAt: number): Partial<LedgerContext> {
+export function dueBy({ leaseDue }: LedgerContext, expiresAt: number): Partial<LedgerContext> {
   return leaseDue === null || expiresAt < leaseDue ? { leaseDue: expiresAt } : {};
 }
 
-function timerBy({ leaseDue }: LedgerContext, expiresAt: number, at: number): Pick<Change, 'timers'> {
+export function timerBy({ leaseDue }: LedgerContext, expiresAt: number, at: number): Pick<Change, 'timers'> {
   if (leaseDue !== null && leaseDue <= expiresAt) return {};
   return { timers: [{ id: LEASE, delayMs: expiresAt - at }] };
 }

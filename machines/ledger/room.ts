@@ -12,6 +12,10 @@ const MARKS_MAX = 13;
 const EXACT_PERCENT_MAX = Math.floor(Number.MAX_SAFE_INTEGER / 100);
 /** From this percentage on a request that finds no room means that the budget is used up. */
 const NEARLY = 95;
+/** What is held ahead of need is at most this share of the room, so that it is there for others… */
+const AHEAD_SHARE = 1 / 16;
+/** …and nothing of this last part of a limit: there each amount is reserved when it is needed. */
+const AHEAD_KEPT = 1 / 5;
 
 /** What the limit and its override allow; null: no bound. */
 export function allowed({ limit, extra }: Account, measure: Measure): number | null {
@@ -56,6 +60,22 @@ export function shortageOf(
   return undefined;
 }
 
+/** What may be held ahead of need on all of a path: a small share of the room, and never of the last part of a limit. */
+export function spareOf(path: readonly Account[], wanted: Amounts): Amounts {
+  let [micros, tokens] = [wanted.micros, wanted.tokens];
+  for (const account of path) {
+    micros = Math.min(micros, ample(account, 'micros'));
+    tokens = Math.min(tokens, ample(account, 'tokens'));
+  }
+  return { micros, tokens };
+}
+
+function ample(account: Account, measure: Measure): number {
+  const bound = allowed(account, measure);
+  if (bound === null) return Number.POSITIVE_INFINITY;
+  return Math.max(0, Math.floor((roomOf(account, measure) - bound * AHEAD_KEPT) * AHEAD_SHARE));
+}
+
 export function held(account: Account, amounts: Amounts): Account {
   return { ...account, reserved: plus(account.reserved, amounts) };
 }
@@ -93,15 +113,22 @@ function split(
 
 /** Whether all its sums are still numbers that are exact. */
 export function isExact({ spent, over, reserved, total, limit, extra }: Account): boolean {
-  return MEASURES.every((measure) => {
-    const used = spent[measure] + over[measure] + reserved[measure];
-    return [used, total[measure], (limit[measure] ?? 0) + extra[measure]].every(Number.isSafeInteger);
-  });
+  for (const measure of MEASURES) {
+    if (!Number.isSafeInteger(spent[measure] + over[measure] + reserved[measure])) return false;
+    if (!Number.isSafeInteger(total[measure])) return false;
+    if (!Number.isSafeInteger((limit[measure] ?? 0) + extra[measure])) return false;
+  }
+  return true;
 }
 
 /** The alert that an account has come to by what is spent. */
 export function levelOf(account: Account): 0 | Alert {
-  return ALERTS.findLast((alert) => hasReached(account, alert, 0)) ?? 0;
+  let level: 0 | Alert = 0;
+  for (const alert of ALERTS) {
+    if (!hasReached(account, alert, 0)) break;
+    level = alert;
+  }
+  return level;
 }
 
 /** Whether so much of the limit, of the fuller measure, is spent or held. */
@@ -128,6 +155,21 @@ function reaches(used: number, limit: number, percent: number): boolean {
 export function plus(a: Amounts, b: Amounts): Amounts {
   if (b.micros === 0 && b.tokens === 0) return a;
   return { micros: a.micros + b.micros, tokens: a.tokens + b.tokens };
+}
+
+/** Of each measure the greater. */
+export function most(a: Amounts, b: Amounts): Amounts {
+  return { micros: Math.max(a.micros, b.micros), tokens: Math.max(a.tokens, b.tokens) };
+}
+
+/** Of each measure the smaller. */
+export function least(a: Amounts, b: Amounts): Amounts {
+  return { micros: Math.min(a.micros, b.micros), tokens: Math.min(a.tokens, b.tokens) };
+}
+
+/** What is left of it, never below nothing. */
+export function rest(a: Amounts, taken: Amounts): Amounts {
+  return { micros: Math.max(0, a.micros - taken.micros), tokens: Math.max(0, a.tokens - taken.tokens) };
 }
 
 function minus(a: Amounts, b: Amounts): Amounts {

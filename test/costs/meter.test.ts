@@ -217,6 +217,50 @@ test.serial('however many ask at once, no more is let through than the budget ho
   t.is(account.over.micros, 0);
 });
 
+test.serial(
+  'a call that finds its place in what is held ahead is forwarded without asking the realm',
+  async (t) => {
+    const { metered } = t.context;
+    await metered.limit('session:ahead', RICH);
+    // No more than its body has bytes: else it would take more than was held for it.
+    metered.provider.manner = { ...USUAL, input: 50, cached: 10 };
+    const { budgets } = metered;
+    const realm = { answers: Promise.withResolvers<void>() };
+    realm.answers.resolve();
+    const asked: string[] = [];
+    const slow = {
+      ...budgets,
+      reserve: async (...args: Parameters<typeof budgets.reserve>) => {
+        asked.push('reserve');
+        return await budgets.reserve(...args);
+      },
+      draw: async (...args: Parameters<typeof budgets.draw>) => {
+        await realm.answers.promise;
+        return await budgets.draw(...args);
+      },
+    };
+    const meter = await metered.open({ till: { budgets: slow, idleMs: 600_000 } });
+    const { openai } = sdks(meter.url, 'ahead');
+    const call = () => openai.chat.completions.create({ model: 'large-1', messages: MESSAGES });
+    await call();
+    await metered.charged('ahead', 1);
+    realm.answers = Promise.withResolvers();
+    await call();
+    await call();
+    t.deepEqual(asked, ['reserve'], 'the first call only');
+    const reserved = (await budgets.account('session:ahead'))?.account.reserved.micros ?? 0;
+    t.true(reserved > 20_000 && reserved < 30_000, `${reserved}: what two calls may cost`);
+    realm.answers.resolve();
+    const records = await metered.charged('ahead', 3);
+    await metered.end(meter);
+    const account = await metered.settled('session:ahead');
+    t.is(
+      account.spent.micros,
+      records.reduce((sum, { amountMicros: amount }) => sum + (amount ?? 0), 0),
+    );
+  },
+);
+
 test.serial('who goes away mid-stream ends the call, and pays for what was made', async (t) => {
   const { metered, url } = t.context;
   await metered.limit('session:gone', RICH);

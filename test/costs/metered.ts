@@ -82,6 +82,8 @@ export class Metered implements AsyncDisposable {
       budgets: this.budgets,
       isUnpricedForwarded: false,
       leaseMs: 60_000,
+      callsAhead: 2,
+      idleMs: 50,
       bytesPerToken: 1,
       outputMax: 1_000,
       told: (news) => {
@@ -119,6 +121,12 @@ export class Metered implements AsyncDisposable {
     });
     this.#meters.push(meter);
     return meter;
+  }
+
+  /** Ends a meter before the others. */
+  async end(meter: Meter): Promise<void> {
+    this.#meters.splice(this.#meters.indexOf(meter), 1);
+    await meter[Symbol.asyncDispose]();
   }
 
   /** The records so far, once there are so many of this session. */

@@ -3,8 +3,9 @@ import fc from 'fast-check';
 import type { BudgetContext } from '#machines/budget';
 import { type Account, initialLedger, type LedgerContext } from '#machines/ledger/context';
 import { decideLedger } from '#machines/ledger/decide';
+import { readAction } from '#machines/ledger/read';
 import { rowsOf } from '#machines/ledger/table';
-import type { LedgerActionInput, LedgerReply } from '#schemas/budget';
+import { type LedgerActionInput, type LedgerReply, ledgerActionSchema } from '#schemas/budget';
 import { Books, NOW, OPERATOR, WORKER } from './books.ts';
 
 const SELF = 'ledger/main';
@@ -346,16 +347,117 @@ test('who comes near the limit is told what to do instead', async (t) => {
   t.like(await books.reserve('c', 'x', 80), { shortage: { account: 'x', degrade: { to: 'queue' } } });
 });
 
+test('a reservation that is drawn upon holds anew, counts sums once, and holds ahead only where there is ample room', async (t) => {
+  await using books = await Books.open();
+  await books.set('realm', { currency: 'EUR', limit: { micros: 1_000 } });
+  await books.reserve('a', 'realm', 100);
+  const draw = (n: number, spent: number, hold: number, upTo = hold) =>
+    books.say({
+      action: 'draw',
+      id: 'a',
+      n,
+      spent: { micros: spent },
+      hold: { micros: hold },
+      upTo: { micros: upTo },
+      leaseMs: 10_000,
+    });
+  t.like(await draw(1, 30, 70, 500), {
+    outcome: 'within',
+    // A sixteenth of what is left above the last fifth: 1,000 − 30 − 70 − 200.
+    drawn: { spent: { micros: 30 }, hold: { micros: 70 + 43 } },
+  });
+  t.like(await books.account('realm'), { spent: { micros: 30 }, reserved: { micros: 113 } });
+  t.like(await draw(1, 30, 113), { drawn: { spent: { micros: 30 }, hold: { micros: 113 } } });
+  t.like(await draw(3, 50, 900, 950), { drawn: { hold: { micros: 900 } } });
+  t.like(await draw(2, 40, 10), { drawn: { spent: { micros: 50 }, hold: { micros: 900 } } }, 'overtaken');
+  t.like(await draw(4, 60, 941), {
+    drawn: { spent: { micros: 60 }, hold: { micros: 890 } },
+    refusal: { code: 'budget_exhausted', shortage: { asked: 51, left: 50 } },
+  });
+  t.like(await books.say({ action: 'draw', id: 'a', n: 5, spent: {}, hold: {} }, 'session/sip'), {
+    code: 'budget_not_permitted',
+  });
+  await books.realm.advance('6m');
+  t.like(await books.account('realm'), { spent: { micros: 60 }, reserved: { micros: 0 } });
+  t.like(await draw(5, 75, 10), { drawn: { spent: { micros: 75 }, hold: { micros: 0 }, expiresAt: null } });
+  t.like(books.realm.log('ledger/main').at(-1)?.log?.[0]?.message, {
+    type: 'late_commit',
+    spent: { micros: 15 },
+  });
+  t.like(await books.commit('a', 80), { late: true, settled: { amount: { micros: 80 } } });
+  t.like(await books.account('realm'), { spent: { micros: 80 }, reserved: { micros: 0 } });
+});
+
+test('what is read by hand is what the schema reads', (t) => {
+  const amount = fc.oneof(
+    fc.constantFrom(0, 1, -1, 0.5, 1e15, 1e15 + 1, 2 ** 53, Number.NaN, '1', null, undefined, -0),
+    fc.nat(),
+  );
+  const amounts = fc.oneof(
+    fc.record({ micros: amount, tokens: amount }, { requiredKeys: [] }),
+    fc.record({ micros: amount, other: amount }, { requiredKeys: ['other'] }),
+    fc.constantFrom(null, undefined, [], 1, 'x'),
+  );
+  const name = fc.oneof(
+    fc.constantFrom(
+      'realm',
+      'session:a',
+      '',
+      ':x',
+      'a'.repeat(120),
+      'a'.repeat(121),
+      'a\n',
+      7,
+      null,
+      undefined,
+    ),
+    fc.string(),
+  );
+  const id = fc.oneof(
+    fc.constantFrom('', 'x'.repeat(200), 'x'.repeat(201), '😀'.repeat(150), 3, undefined),
+    fc.string(),
+  );
+  const lease = fc.constantFrom(undefined, null, 999, 1_000, 86_400_000, 86_400_001, 5_000.5, '5000');
+  const event = fc.record(
+    {
+      type: fc.constantFrom('ledger.reserve', 'ledger.commit', 'ledger.draw'),
+      account: name,
+      id,
+      n: fc.oneof(amount, fc.constantFrom(2 ** 53 - 1)),
+      amount: amounts,
+      spent: amounts,
+      hold: amounts,
+      upTo: amounts,
+      leaseMs: lease,
+      action: fc.constantFrom('reserve', 'set', undefined),
+      more: fc.anything(),
+    },
+    { requiredKeys: ['type'] },
+  );
+  let read = 0;
+  fc.assert(
+    fc.property(event, (asked) => {
+      const { type, ...rest } = asked;
+      const parsed = ledgerActionSchema.safeParse({ ...rest, action: type.slice('ledger.'.length) });
+      t.deepEqual(readAction(asked), parsed.data);
+      if (parsed.success) read += 1;
+    }),
+    { numRuns: 2_000 },
+  );
+  t.true(read > 50, `${read} were right`);
+});
+
 test('whatever is asked in whatever order: no overshoot, exact sums, and no refusal where there was room', (t) => {
   const parents = { realm: null, a: 'realm', b: 'realm', aa: 'a', ab: 'a', aaa: 'aa' } as const;
   const names = Object.keys(parents) as (keyof typeof parents)[];
   const step = fc.record({
-    what: fc.constantFrom('reserve', 'reserve', 'commit', 'refund', 'wait', 'limit', 'extra'),
+    what: fc.constantFrom('reserve', 'reserve', 'draw', 'draw', 'commit', 'refund', 'wait', 'limit', 'extra'),
     account: fc.constantFrom(...names),
     n: fc.nat(19),
     micros: fc.nat(60),
     tokens: fc.nat(60),
     ms: fc.nat(3_000),
+    ahead: fc.nat(40),
   });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
@@ -369,8 +471,16 @@ test('whatever is asked in whatever order: no overshoot, exact sums, and no refu
         ledger.say({ action: 'set', account: name, limit, ...place }, OPERATOR);
       }
       // What an honest bookkeeper writes down.
-      const open = new Map<string, { account: string; micros: number; tokens: number; expiresAt: number }>();
-      const late = new Map<string, string>();
+      interface Written {
+        readonly account: string;
+        readonly micros: number;
+        readonly tokens: number;
+        readonly expiresAt: number;
+        readonly drawn: { readonly micros: number; readonly tokens: number };
+        readonly draws: number;
+      }
+      const open = new Map<string, Written>();
+      const late = new Map<string, Written>();
       const done = new Set<string>();
       const total = new Map(names.map((name) => [name as string, { micros: 0, tokens: 0 }]));
       const above = (name: string): string[] => {
@@ -383,7 +493,7 @@ test('whatever is asked in whatever order: no overshoot, exact sums, and no refu
           total.set(name, { micros: sum.micros + amount.micros, tokens: sum.tokens + amount.tokens });
         }
       };
-      for (const { what, account, n, micros, tokens, ms } of steps) {
+      for (const { what, account, n, micros, tokens, ms, ahead } of steps) {
         const id = `r${n}`;
         const amount = { micros, tokens };
         const before = new Map(ledger.rows().map((row) => [row.id, row]));
@@ -406,15 +516,71 @@ test('whatever is asked in whatever order: no overshoot, exact sums, and no refu
               );
             });
             t.is(reply.accepted, fits, JSON.stringify(reply));
-            if (reply.accepted) open.set(id, { account, ...amount, expiresAt: ledger.at + 1_000 + ms });
+            const fresh = { drawn: { micros: 0, tokens: 0 }, draws: 0 };
+            if (reply.accepted)
+              open.set(id, { account, ...amount, expiresAt: ledger.at + 1_000 + ms, ...fresh });
+            break;
+          }
+          case 'draw': {
+            const was = held ?? late.get(id);
+            const spent = { micros: (was?.drawn.micros ?? 0) + micros, tokens: was?.drawn.tokens ?? 0 };
+            const hold = { micros: tokens, tokens: ms % 60 };
+            const upTo = { micros: hold.micros + ahead, tokens: hold.tokens + ahead };
+            const draws = (was?.draws ?? 0) + 1;
+            const reply = ledger.say({
+              action: 'draw',
+              id,
+              n: draws,
+              spent,
+              hold,
+              upTo,
+              leaseMs: 1_000 + ms,
+            });
+            if (was === undefined) {
+              t.false(reply.accepted);
+              break;
+            }
+            if (!('drawn' in reply)) return t.fail(JSON.stringify(reply));
+            const { drawn, refusal } = reply;
+            book(was.account, { micros, tokens: 0 });
+            t.deepEqual(drawn.spent, spent);
+            if (held === undefined) {
+              t.deepEqual([drawn.hold, drawn.expiresAt], [{ micros: 0, tokens: 0 }, null]);
+              late.set(id, { ...was, drawn: spent, draws });
+              break;
+            }
+            const left = { micros: Math.max(0, held.micros - micros), tokens: held.tokens };
+            const rows = new Map(ledger.rows().map((row) => [row.id, row]));
+            for (const m of ['micros', 'tokens'] as const) {
+              if (refusal === undefined) t.true(drawn.hold[m] >= hold[m] && drawn.hold[m] <= upTo[m]);
+              else t.is(drawn.hold[m], Math.min(hold[m], left[m]), 'as much as before');
+            }
+            const misses = above(was.account).some((name) =>
+              (['micros', 'tokens'] as const).some((m) => {
+                const row = rows.get(name);
+                if (row === undefined) return false;
+                const room =
+                  (row.limit[m] ?? 0) + row.extra[m] - row.spent[m] - row.over[m] - row.reserved[m];
+                return hold[m] - drawn.hold[m] > Math.max(0, room);
+              }),
+            );
+            t.is(refusal !== undefined, misses, 'refused where there is no room, and only there');
+            const expiresAt = drawn.expiresAt ?? 0;
+            open.set(id, { account: was.account, ...drawn.hold, expiresAt, drawn: spent, draws });
+            // What a later one overtook says nothing.
+            ledger.say({ action: 'draw', id, n: draws - 1 || 1, spent, hold: drawn.hold, leaseMs: 1_000 });
             break;
           }
           case 'commit': {
-            const where = held?.account ?? late.get(id);
+            const where = held ?? late.get(id);
             const reply = ledger.say({ action: 'commit', id, amount });
             if (where === undefined) break;
             t.true(reply.accepted);
-            book(where, amount);
+            const { drawn } = where;
+            book(where.account, {
+              micros: Math.max(0, micros - drawn.micros),
+              tokens: Math.max(0, tokens - drawn.tokens),
+            });
             open.delete(id);
             late.delete(id);
             done.add(id);
@@ -433,7 +599,7 @@ test('whatever is asked in whatever order: no overshoot, exact sums, and no refu
             for (const [name, one] of open) {
               if (one.expiresAt > ledger.at) continue;
               open.delete(name);
-              late.set(name, one.account);
+              late.set(name, one);
             }
             break;
           }

@@ -113,6 +113,8 @@ async function open(
     budgets: isBudgeted ? openBudgets(client, config.tree) : undefined,
     isUnpricedForwarded: config.unpriced === 'forward',
     leaseMs: Math.min(LEASE_MS_MAX, limits.silence + LEASE_MORE_MS),
+    callsAhead: limits.callsAhead,
+    idleMs: limits.idle,
     bytesPerToken: limits.bytesPerToken,
     outputMax: limits.outputMax,
     told,

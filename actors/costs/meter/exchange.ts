@@ -46,7 +46,7 @@ export async function exchange(one: Exchange): Promise<Refusal | undefined> {
     const answer = await upstream.send('POST', path, headers, Buffer.from(wanted.body), signal);
     return await answered(one, answer, gone.signal);
   } catch (thrown) {
-    till.giveBack(held, 'nothing came of it');
+    till.giveBack(held);
     if (gone.signal.aborted) return undefined;
     return refusalOf(thrown);
   } finally {
@@ -66,7 +66,7 @@ async function answered(
   if (!isGood) {
     // X3.
     await passOn(answer, response, gone);
-    till.giveBack(held, `the provider answered ${status}`);
+    till.giveBack(held);
     return undefined;
   }
   response.flushHeaders();

@@ -7,22 +7,24 @@
  * V3  Every call that was forwarded is settled once: charged what it took, or given back where it took nothing. That is tried until
  *     it is done; a meter that closes waits for it.
  */
-import type { Budgets, Granted } from '#actors/governor/budgets';
+import type { Taken } from '#actors/governor/allowance/allowance';
+import { Allowances } from '#actors/governor/allowance/allowances';
+import type { Budgets } from '#actors/governor/budgets';
 import { amountMicros, boundMicros, dearestInput, tokensOf } from '#machines/costs/amount';
 import type { Degrade } from '#schemas/budget';
 import type { CostRecord, Tokens } from '#schemas/cost';
-import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
+import { FabricError, type WireError } from '#schemas/fabric-error';
 import type { PriceRow } from '#schemas/price';
 import type { CostsClient } from '../client.ts';
 import type { PriceList } from '../price-list.ts';
 import type { Payer } from './route.ts';
+import { Settling } from './settling.ts';
 import type { Refusal } from './wire.ts';
 
 /** An account that is there stays, mostly; one that is not may be opened at any moment. */
 const ACCOUNT_KNOWN_MS = 60_000;
 const ACCOUNT_ABSENT_MS = 2_000;
 const ACCOUNTS_MAX = 10_000;
-const AGAIN_MS = [500, 2_000, 5_000, 10_000, 30_000];
 const NO_TOKENS: Tokens = { input: 0, cachedInput: 0, cacheWrite: 0, cacheWriteLong: 0, output: 0 };
 
 export interface TillParts {
@@ -33,6 +35,10 @@ export interface TillParts {
   readonly isUnpricedForwarded: boolean;
   /** How long a call may be under way. */
   readonly leaseMs: number;
+  /** For how many calls more than are under way an account has to hold, so that they need not wait for it. */
+  readonly callsAhead: number;
+  /** What is held ahead returns after this long without a call. */
+  readonly idleMs: number;
   readonly bytesPerToken: number;
   readonly outputMax: number;
   readonly told: (news: TillNews) => void;
@@ -67,7 +73,7 @@ export interface Held {
   readonly call: Call;
   readonly row: PriceRow | undefined;
   /** Undefined where nothing is held. */
-  readonly reservation: string | undefined;
+  readonly taken: Taken | undefined;
   readonly degrade: Degrade | null;
 }
 
@@ -80,24 +86,34 @@ export interface Used {
 export class Till implements AsyncDisposable {
   readonly #parts: TillParts;
   readonly #accounts = new Map<string, { readonly currency: string | undefined; readonly until: number }>();
-  readonly #settling = new Set<Promise<void>>();
-  readonly #closing = new AbortController();
+  readonly #settling: Settling;
+  readonly #allowances: Allowances | undefined;
 
   constructor(parts: TillParts) {
+    const { budgets, leaseMs, callsAhead, idleMs, told } = parts;
     this.#parts = parts;
+    this.#settling = new Settling((id, error, willTry) => told({ event: 'uncharged', id, error, willTry }));
+    this.#allowances =
+      budgets &&
+      new Allowances(budgets, {
+        leaseMs,
+        ahead: callsAhead,
+        idleMs,
+        settle: (id, work) => this.#settling.settle(id, work),
+      });
   }
 
   /** V1, V2. */
   async hold(
     call: Call,
   ): Promise<{ readonly ok: true; readonly held: Held } | { readonly ok: false; readonly refusal: Refusal }> {
-    const { prices, budgets, isUnpricedForwarded, leaseMs } = this.#parts;
+    const { prices, budgets, isUnpricedForwarded } = this.#parts;
     const quoted = await prices.quote(call.provider, call.model, Date.now());
     if (!quoted.found && !isUnpricedForwarded)
       return no('unknown_model', `The meter forwards nothing without a price: ${quoted.reason}.`);
     const row = quoted.found ? quoted.row : undefined;
     if (budgets === undefined || row === undefined)
-      return { ok: true, held: { call, row, reservation: undefined, degrade: null } };
+      return { ok: true, held: { call, row, taken: undefined, degrade: null } };
     const payer = await this.#payingAccount(budgets, call.payer);
     if (payer === undefined)
       return no(
@@ -113,27 +129,25 @@ export class Till implements AsyncDisposable {
     const micros = boundMicros(bound, row.perMillion);
     if (micros === undefined) return no('no_budget', 'No budget holds as much as this call might cost.');
     const amount = { micros, tokens: tokensOf(bound) };
-    let granted: Granted;
     try {
-      const answer = await budgets.reserve(payer.account, amount, { id: call.id, leaseMs });
-      if (!answer.granted) return no('no_budget', `Budget exhausted: ${answer.error.message}`);
-      granted = answer;
+      const answer = await this.#allowances?.take(payer.account, amount);
+      if (answer?.granted === false) return no('no_budget', `Budget exhausted: ${answer.error.message}`);
+      return { ok: true, held: { call, row, taken: answer, degrade: answer?.degrade ?? null } };
     } catch (thrown) {
       if (thrown instanceof FabricError && thrown.code === 'unknown_account')
         this.#accounts.delete(payer.account);
       throw thrown;
     }
-    return { ok: true, held: { call, row, reservation: call.id, degrade: granted.degrade } };
   }
 
   /** V3. Returns at once. */
-  charge(held: Held, used: Used): void {
-    const { costs, budgets, told } = this.#parts;
-    const { call, row, reservation } = held;
+  charge({ call, row, taken }: Held, used: Used): void {
+    const { costs, told } = this.#parts;
     const { session, task, swarm } = call.payer;
     const micros = row === undefined ? 0 : (amountMicros(used.tokens, row.perMillion) ?? 0);
     const at = Date.now();
-    this.#settle(call.id, async () => {
+    const spent = taken?.end({ micros, tokens: tokensOf(used.tokens) });
+    this.#settling.settle(call.id, async () => {
       const [{ record }] = await Promise.all([
         costs.record({
           ...used,
@@ -148,47 +162,23 @@ export class Till implements AsyncDisposable {
           ...(swarm !== null && { swarm }),
           ...(row !== undefined && { row }),
         }),
-        reservation === undefined
-          ? undefined
-          : budgets?.commit(reservation, { micros, tokens: tokensOf(used.tokens) }),
+        spent?.told(),
       ]);
       told({ event: 'charged', record });
     });
   }
 
   /** V3: it took nothing. */
-  giveBack({ call, reservation }: Held, reason: string): void {
-    const { budgets } = this.#parts;
-    if (reservation === undefined) return;
-    this.#settle(call.id, async () => void (await budgets?.refund(reservation, reason)));
+  giveBack({ call, taken }: Held): void {
+    const spent = taken?.end({ micros: 0, tokens: 0 });
+    if (spent !== undefined) this.#settling.settle(call.id, () => spent.told());
   }
 
-  /** Once all is settled, or what is left was tried once more. */
+  /** Once all is settled, or what is left was tried once more, and nothing is held any more. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort();
-    await Promise.all(this.#settling);
-  }
-
-  #settle(id: string, work: () => Promise<void>): void {
-    const settling = this.#untilDone(id, work).finally(() => this.#settling.delete(settling));
-    this.#settling.add(settling);
-  }
-
-  async #untilDone(id: string, work: () => Promise<void>): Promise<void> {
-    const { signal } = this.#closing;
-    for (let attempt = 0; ; attempt += 1) {
-      const isLast = signal.aborted;
-      try {
-        await work();
-        return;
-      } catch (thrown) {
-        const isFinal =
-          isLast || (thrown instanceof FabricError && !thrown.retryable && thrown.code !== 'ask_timeout');
-        this.#parts.told({ event: 'uncharged', id, error: toWireError(thrown), willTry: !isFinal });
-        if (isFinal) return;
-        await rest(AGAIN_MS[Math.min(attempt, AGAIN_MS.length - 1)] ?? 0, signal);
-      }
-    }
+    await this.#settling.close();
+    this.#allowances?.close();
+    await this.#settling.close();
   }
 
   #bound({ bodyBytes, outputMax, choices, hasOutput }: Call, row: PriceRow): Tokens {
@@ -233,17 +223,4 @@ export function accountsOf({ account, session, swarm, task }: Payer): string[] {
 
 function no(kind: Refusal['kind'], message: string): { readonly ok: false; readonly refusal: Refusal } {
   return { ok: false, refusal: { kind, message } };
-}
-
-function rest(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const timer = setTimeout(done, ms);
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-    signal.addEventListener('abort', done, { once: true });
-  });
 }

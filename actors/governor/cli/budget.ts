@@ -122,13 +122,7 @@ function showCommand(shell: Shell): Command {
       await withBudgets(options, io, async (budgets) => {
         await watching({ io, out, again: options.watch === true }, async () => {
           const found = await budgets.account(name);
-          if (found === undefined)
-            throw new Refused(
-              new FabricError(
-                ledgerErrors.unknown_account,
-                `There is no account ${name} in tree ${budgets.tree}`,
-              ),
-            );
+          if (found === undefined) throw noAccount(name, options);
           out.data({ ...found.account, forecast: forecastOf(found.account, Date.now()) });
           return accountLines(found.account, found.above, Date.now(), out);
         });
@@ -167,10 +161,7 @@ function forecastCommand(shell: Shell): Command {
   return handle<[string | undefined], TreeOptions>(shell, command, async ({ io, out, options }, name) => {
     const all = await withBudgets(options, io, (budgets) => budgets.accounts());
     const accounts = name === undefined ? all : all.filter(({ account }) => account === name);
-    if (name !== undefined && accounts.length === 0)
-      throw new Refused(
-        new FabricError(ledgerErrors.unknown_account, `There is no account ${name} in tree ${options.tree}`),
-      );
+    if (name !== undefined && accounts.length === 0) throw noAccount(name, options);
     const now = Date.now();
     for (const account of accounts) out.data({ account: account.account, ...forecastOf(account, now) });
     // Out of its tree an account stands for itself.
@@ -178,6 +169,12 @@ function forecastCommand(shell: Shell): Command {
     out.lines(rows.length === 0 ? nothing(options.tree) : forecastTable(rows, now, out));
     return EXIT.ok;
   });
+}
+
+function noAccount(name: string, { tree }: TreeOptions): Refused {
+  return new Refused(
+    new FabricError(ledgerErrors.unknown_account, `There is no account ${name} in tree ${tree}`),
+  );
 }
 
 function withTree(command: Command): Command {

@@ -2,24 +2,25 @@
  * What the meter adds to a call: the same small calls straight to a stand-in provider and through the meter, one at a time and in
  * turn, in one run; and plain asks of the same realm beside them.
  *
- * `addedP50Ms` is the difference of the medians: a hop over loopback, and the reservation in the log (`askP50Ms` is what an ask takes).
- * The next call begins when the one before is charged: that comes after its answer.
+ * `addedP50Ms` is the difference of the medians: a hop over loopback, and, where nothing is held ahead, a reservation in the log
+ * (`askP50Ms` is what an ask takes). The next call begins when the one before is charged, and its reservation filled up: that comes
+ * after its answer.
  */
 import { Agent, request } from 'node:http';
 import { openCosts } from '#actors/costs/client';
 import { Callers } from '#actors/costs/meter/callers';
-import { openMeter } from '#actors/costs/meter/meter';
+import { type Meter, openMeter } from '#actors/costs/meter/meter';
 import { Till } from '#actors/costs/meter/till';
 import { Upstream } from '#actors/costs/meter/upstream';
 import { PriceList } from '#actors/costs/price-list';
 import { readPrices } from '#actors/costs/prices/read';
 import { openBudgets } from '#actors/governor/budgets';
-import { connect } from '#runtime/client/node';
+import type { Client } from '#runtime/client/client';
 import { StandInProvider } from '../../costs/stand-in-provider.ts';
 import { quantile } from '../measure.ts';
-import { startRealm } from '../realm.ts';
 import { median, type Row, rounded, row } from '../row.ts';
 import type { Suite } from '../suite.ts';
+import { onRealms, underEach } from './on-realms.ts';
 
 const TOKEN = 'token-of-the-benchmark';
 const BODY = JSON.stringify({
@@ -29,66 +30,33 @@ const BODY = JSON.stringify({
 });
 const STREAMED = JSON.stringify({ ...(JSON.parse(BODY) as object), stream: true });
 const PRICES = 'prices: [{ provider: openai, model: large-1, from: 2026-01-01, input: 2, output: 10 }]';
+const KINDS = [
+  { name: 'one piece', isStream: false, callsAhead: 2 },
+  { name: 'stream', isStream: true, callsAhead: 2 },
+  { name: 'one piece, nothing held ahead', isStream: false, callsAhead: 0 },
+] as const;
 const PATH = '/v1/chat/completions';
 
-const cases = (['strict', 'relaxed'] as const).flatMap((durability) =>
-  [false, true].map((isStream) => ({
-    bench: `meter ${durability}, ${isStream ? 'stream' : 'one piece'}`,
-    durability,
-    isStream,
-  })),
+const cases = underEach((durability) =>
+  KINDS.map((kind) => ({ bench: `meter ${durability}, ${kind.name}`, durability, ...kind })),
 );
 
 export const meter: Suite = {
   benches: cases.map(({ bench }) => bench),
-  async *run(wanted, { rounds, roundMs, profileDir }) {
-    for (const durability of ['strict', 'relaxed'] as const) {
-      const chosen = cases.filter((one) => one.durability === durability && wanted(one.bench));
-      if (chosen.length === 0) continue;
-      await using realm = await startRealm({ durability, profileDir });
-      await using client = await connect({ ...realm.address, from: 'operator/bench' });
+  run: (wanted, { rounds, roundMs, profileDir }) =>
+    onRealms(cases, wanted, profileDir, async function* (client, chosen) {
       await client.ask('prices/main', {
         type: 'price.apply',
         rows: readPrices('prices.yaml', PRICES),
       } as never);
-      const budgets = openBudgets(client);
-      await budgets.set('realm', { currency: 'USD', limit: { micros: 1e14, tokens: 1e14 } });
+      await openBudgets(client).set('realm', { currency: 'USD', limit: { micros: 1e14, tokens: 1e14 } });
       await using provider = await StandInProvider.open();
       using prices = new PriceList(client);
-      const upstream = new Upstream({
-        url: provider.url,
-        key: undefined,
-        isKeyOfCaller: false,
-        socketsMax: 64,
-        silenceMs: 60_000,
-      });
-      let charged = Promise.withResolvers<void>();
-      const till = new Till({
-        costs: openCosts(client, prices),
-        prices,
-        budgets,
-        isUnpricedForwarded: false,
-        leaseMs: 60_000,
-        bytesPerToken: 1,
-        outputMax: 100,
-        told: () => charged.resolve(),
-      });
-      await using open = await openMeter({
-        host: '127.0.0.1',
-        port: 0,
-        providers: new Map([['openai', { wire: 'openai', upstream, prices: 'openai' }]]),
-        callers: new Callers([{ token: TOKEN, session: undefined, swarm: undefined, account: undefined }]),
-        till,
-        callsMax: 64,
-        bodyBytesMax: 2 ** 20,
-        passesOthers: false,
-        failed: (error) => {
-          throw new Error(error.message);
-        },
-      });
       const agent = new Agent({ keepAlive: true });
-      for (const { bench, isStream } of chosen) {
+      for (const { bench, isStream, callsAhead } of chosen) {
         const body = isStream ? STREAMED : BODY;
+        let charged = Promise.withResolvers<void>();
+        await using open = await metering(client, prices, provider, callsAhead, () => charged.resolve());
         yield await measured(
           bench,
           {
@@ -110,9 +78,49 @@ export const meter: Suite = {
         provider.seen.length = 0;
       }
       agent.destroy();
-    }
-  },
+    }),
 };
+
+function metering(
+  client: Client,
+  prices: PriceList,
+  provider: StandInProvider,
+  callsAhead: number,
+  told: () => void,
+): Promise<Meter> {
+  const upstream = new Upstream({
+    url: provider.url,
+    key: undefined,
+    isKeyOfCaller: false,
+    socketsMax: 64,
+    silenceMs: 60_000,
+  });
+  const till = new Till({
+    costs: openCosts(client, prices),
+    prices,
+    budgets: openBudgets(client),
+    isUnpricedForwarded: false,
+    leaseMs: 60_000,
+    callsAhead,
+    idleMs: 60_000,
+    bytesPerToken: 1,
+    outputMax: 100,
+    told,
+  });
+  return openMeter({
+    host: '127.0.0.1',
+    port: 0,
+    providers: new Map([['openai', { wire: 'openai', upstream, prices: 'openai' }]]),
+    callers: new Callers([{ token: TOKEN, session: undefined, swarm: undefined, account: undefined }]),
+    till,
+    callsMax: 64,
+    bodyBytesMax: 2 ** 20,
+    passesOthers: false,
+    failed: (error) => {
+      throw new Error(error.message);
+    },
+  });
+}
 
 /** Ms of one operation. */
 type Operation = () => Promise<number>;

@@ -5,16 +5,16 @@
  * a reservation with its commit as one.
  */
 import { type Budgets, openBudgets } from '#actors/governor/budgets';
-import { type Client, connect } from '#runtime/client/node';
+import type { Client } from '#runtime/client/client';
 import { closedLoop, type Figures, figures } from '../measure.ts';
-import { startRealm } from '../realm.ts';
 import { median, type Row, rounded, row } from '../row.ts';
 import type { Suite } from '../suite.ts';
+import { onRealms, underEach } from './on-realms.ts';
 
 const LEAVES = 16;
 const WARM_UP_MS = 1_000;
 
-const cases = (['strict', 'relaxed'] as const).flatMap((durability) =>
+const cases = underEach((durability) =>
   [64, 512].map((callers) => ({
     bench: `reserve + commit ${durability}, ${callers} callers, 4 levels`,
     durability,
@@ -24,17 +24,12 @@ const cases = (['strict', 'relaxed'] as const).flatMap((durability) =>
 
 export const reserve: Suite = {
   benches: cases.map(({ bench }) => bench),
-  async *run(wanted, { rounds, roundMs, profileDir }) {
-    for (const durability of ['strict', 'relaxed'] as const) {
-      const chosen = cases.filter((one) => one.durability === durability && wanted(one.bench));
-      if (chosen.length === 0) continue;
-      await using realm = await startRealm({ durability, profileDir });
-      await using client = await connect({ ...realm.address, from: 'operator/bench' });
+  run: (wanted, { rounds, roundMs, profileDir }) =>
+    onRealms(cases, wanted, profileDir, async function* (client, chosen) {
       const budgets = await treeOf(client);
       for (const { bench, callers } of chosen)
         yield await measured(bench, client, budgets, { callers, rounds, roundMs });
-    }
-  },
+    }),
 };
 
 /** Realm, swarm, session, task. */
