@@ -5,7 +5,10 @@ declare namespace WebAssembly {
   interface Module {
     readonly [Symbol.toStringTag]: string;
   }
-  var Module: { new (bytes: Uint8Array<ArrayBuffer>): Module };
+  var Module: {
+    new (bytes: Uint8Array<ArrayBuffer>): Module;
+    imports(module: Module): { module: string; name: string; kind: string }[];
+  };
 
   interface Instance {
     readonly exports: Readonly<Record<string, unknown>>;
@@ -14,8 +17,13 @@ declare namespace WebAssembly {
 
   interface Memory {
     readonly buffer: ArrayBuffer;
+    grow(pages: number): number;
   }
   var Memory: { new (type: { initial: number; maximum?: number }): Memory };
+
+  interface Table {
+    grow(elements: number): number;
+  }
 
   interface Global<T> {
     value: T;
