@@ -7,6 +7,7 @@ import type { LeaseKeys } from '#runtime/claims/lease-store';
 import { natsLeases } from '#runtime/claims/nats-leases';
 import { patientKeys } from '#runtime/claims/patient-keys';
 import type { Client } from '#runtime/client/client';
+import { nodeErrors } from '#runtime/node/errors';
 import { isActorId, isActorType } from '#schemas/address';
 import { BOARD_DEFAULT, BOARD_TYPE, type BoardReply } from '#schemas/board';
 import { FabricError, toWireError } from '#schemas/fabric-error';
@@ -53,6 +54,8 @@ import { reasonsOf } from './why.ts';
 const BATCH_CHARS_MAX = 64 * 1024;
 /** Nobody lives there (yet). */
 const ABSENT = new Set(['unknown_task', 'unknown_session', 'unknown_swarm', 'unknown_actor', 'unknown_kind']);
+/** Work that is there is found in milliseconds. */
+const OFFER_MS = 1_000;
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 
 /**
@@ -81,7 +84,9 @@ class Coordinator implements CoordinatorClient {
   readonly #leaseMs: number;
   readonly #claims = new Map<string, Held>();
   readonly #unwatch: () => void;
+  readonly #own: string;
   #index: TaskIndex | undefined;
+  #isBlind = false;
 
   constructor(client: Client, options: CoordinatorOptions) {
     this.as = client.from;
@@ -92,6 +97,7 @@ class Coordinator implements CoordinatorClient {
         `"${this.as}" is not the address of a worker`,
       );
     }
+    this.#own = this.as.slice(slash + 1);
     this.#client = client;
     this.#options = options;
     this.#subjects = new Subjects(client.prefix, 1);
@@ -105,7 +111,7 @@ class Coordinator implements CoordinatorClient {
       leaseMs: this.#leaseMs,
     });
     // What is over is let go at once, whoever ended it.
-    this.#unwatch = this.watch({ session: this.as.slice(slash + 1) }, (news) => {
+    this.#unwatch = this.watch({ session: this.#own }, (news) => {
       if (news.kind !== 'session' || news.event !== 'session.claim_ended') return;
       const { task, token, why } = news.details as { task: string; token: number; why: string };
       if (this.#claims.get(task)?.token === token) this.#drop(task, why);
@@ -331,11 +337,49 @@ class Coordinator implements CoordinatorClient {
     const view = await this.session(session);
     if (view === undefined) return [];
     const { id, capabilities, status } = view;
-    this.#index ??= new TaskIndex(this.#client.connection, this.#subjects, SILENT, () => {});
-    await this.#index.ready();
-    const { tasks, workers, rules } = this.#index;
+    const index = await this.#whole();
+    if (index === undefined) return view.id === this.#own ? await this.#offers() : [];
+    const { tasks, workers, rules } = index;
     const governor = { index: workers, rules, now: systemClock.now() };
     return tasksFor({ id, capabilities, fillersOnly: status === 'blocked' }, tasks.values(), governor);
+  }
+
+  /** All there is; undefined where the key may see only what is its own. */
+  async #whole(): Promise<TaskIndex | undefined> {
+    if (this.#isBlind) return undefined;
+    this.#index ??= new TaskIndex(this.#client.connection, this.#subjects, SILENT, () => {});
+    const index = this.#index;
+    try {
+      await index.ready();
+      return index;
+    } catch (thrown) {
+      if (!isSightRefused(thrown)) throw thrown;
+      this.#isBlind = true;
+      this.#index = undefined;
+      await index[Symbol.asyncDispose]();
+      return undefined;
+    }
+  }
+
+  /** What the realm finds for this session, whose eyes are the nodes': the one task that it is offered, if there is one. */
+  async #offers(): Promise<readonly Candidate[]> {
+    const heard = Promise.withResolvers<void>();
+    const unwatch = this.#follow(SESSION_TYPE, this.#own, ({ type }) => {
+      if (type === 'session.offered') heard.resolve();
+    });
+    const patience = setTimeout(heard.resolve, OFFER_MS);
+    try {
+      if ((await this.session(this.as))?.offered == null) {
+        await this.#ask(this.as, 'session', { action: 'next' });
+        await heard.promise;
+      }
+      const offered = (await this.session(this.as))?.offered ?? undefined;
+      const task = offered === undefined ? undefined : await this.task(offered.task);
+      return offered === undefined || task?.status !== 'available' ? [] : [{ task, match: offered.match }];
+    } finally {
+      clearTimeout(patience);
+      unwatch();
+    }
   }
 
   async why(id: string): Promise<Why | undefined> {
@@ -343,8 +387,18 @@ class Coordinator implements CoordinatorClient {
     if (task === undefined) return undefined;
     const deps = await Promise.all(task.waitingFor.map((dep) => this.task(dep)));
     const known = deps.filter((dep) => dep !== undefined);
-    const sessions = task.status === 'available' ? await this.sessions() : [];
+    const sessions = task.status === 'available' ? await this.#seenSessions() : [];
     return { task, reasons: reasonsOf(task, known, sessions) };
+  }
+
+  /** Undefined where the key may not see who is there. */
+  async #seenSessions(): Promise<readonly SessionView[] | undefined> {
+    try {
+      return await this.sessions();
+    } catch (thrown) {
+      if (isSightRefused(thrown)) return undefined;
+      throw thrown;
+    }
   }
 
   async openRound(
@@ -544,6 +598,11 @@ function optional<T extends Record<string, unknown>>(
   fields: T,
 ): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
+}
+
+/** A key of a secure realm that may not ask nodes for all there is. */
+function isSightRefused(thrown: unknown): boolean {
+  return thrown instanceof FabricError && thrown.code === nodeErrors.api_refused.code;
 }
 
 async function orAbsent<T>(asked: Promise<T>): Promise<T | undefined> {

@@ -33,6 +33,7 @@ export const coordinatorErrors = errorKinds({
     retryable: false,
     help: 'Mend the places named as file:line:column; docs/migration-from-git-polling.md says what is understood.',
   },
+  export_failed: { retryable: false, help: 'Name a folder that you may write into.' },
   graph_too_large: {
     retryable: false,
     help: 'Draw less with --status or --worker; `--graph text` and `--graph mermaid` have no limit.',
@@ -49,12 +50,16 @@ export const coordinatorErrors = errorKinds({
   },
   session_key_missing: {
     retryable: false,
-    help: 'A secure realm knows each session by its key: make one with `infrafabric keys add session/NAME`.',
+    help: 'A secure realm knows each session by its key: make one with `infrafabric keys new session/NAME`.',
   },
   realm_not_up: { retryable: true, help: 'It is tried again by itself.' },
   approval_refused: {
     retryable: false,
     help: 'People answer, not who asked, and once: `infrafabric approve list` shows what waits.',
+  },
+  round_open: {
+    retryable: true,
+    help: 'A manifest is made when the round is decided: `infrafabric round show ID` says how it stands.',
   },
   bad_swarm: { retryable: false, help: 'docs/agents.md shows a template; correct what is named.' },
   no_swarm: { retryable: false, help: '`infrafabric swarm list` names those there are.' },

@@ -3,12 +3,15 @@
  *
  * I1  Events are not stored: after a new connection everything is read anew.
  * I2  News and pages overlap: of two views of one task or session the later counts.
+ * I3  Where the key may not read everything, nothing is read: whoever waits for it is told so.
  */
 import type { Msg, NatsConnection, Subscription } from '@nats-io/nats-core';
 import { WorkerIndex } from '#actors/governor/registry/worker-index';
 import type { Subjects } from '#runtime/bus/subjects';
+import { nodeErrors } from '#runtime/node/errors';
 import type { Logger } from '#runtime/shard/ports';
 import { type AssignmentRules, assignmentRulesSchema } from '#schemas/assignment';
+import { FabricError } from '#schemas/fabric-error';
 import { SESSION_TYPE, type SessionView } from '#schemas/session';
 import { TASK_TYPE } from '#schemas/task';
 import type { TaskView } from '#schemas/task-view';
@@ -50,11 +53,11 @@ export class TaskIndex implements AsyncDisposable {
         },
       });
     this.#subscriptions = [TASK_TYPE, SESSION_TYPE, WORKER_TYPE, REGISTRY_TYPE].map(follow);
-    this.#reading = this.#read();
+    this.#reading = this.#newReading();
     void this.#followConnection();
   }
 
-  /** Resolves once everything was read. */
+  /** Resolves once everything was read. Throws `api_refused` (I3). */
   async ready(): Promise<void> {
     await this.#reading;
   }
@@ -84,6 +87,13 @@ export class TaskIndex implements AsyncDisposable {
     return status === 'registered' && tasks.length < (profile?.maxConcurrent ?? 0);
   }
 
+  #newReading(): Promise<void> {
+    const reading = this.#read();
+    // Whoever asks for it hears of it.
+    reading.catch(() => undefined);
+    return reading;
+  }
+
   async #read(): Promise<void> {
     while (!this.#isClosed) {
       try {
@@ -96,6 +106,8 @@ export class TaskIndex implements AsyncDisposable {
         this.#changed(undefined);
         return;
       } catch (thrown) {
+        // I3.
+        if (thrown instanceof FabricError && thrown.code === nodeErrors.api_refused.code) throw thrown;
         // A shard may be on its way to another node.
         this.#logger.warn({ error: (thrown as Error).message }, 'coordinator.unread');
         await new Promise<void>((resolve) => void setTimeout(resolve, AGAIN_MS));
@@ -107,7 +119,7 @@ export class TaskIndex implements AsyncDisposable {
   async #followConnection(): Promise<void> {
     for await (const status of this.#nc.status()) {
       if (this.#isClosed) return;
-      if (status.type === 'reconnect') this.#reading = this.#read();
+      if (status.type === 'reconnect') this.#reading = this.#newReading();
     }
   }
 }

@@ -3,16 +3,20 @@ import type { SessionView } from '#schemas/session';
 import type { TaskView } from '#schemas/task-view';
 import { sessionsFor } from './matching.ts';
 
-/** Sentences, the most important first. `deps` are the dependencies that are known. */
+/** Sentences, the most important first. `deps` are the dependencies that are known; `sessions` undefined where they are not. */
 export function reasonsOf(
   task: TaskView,
   deps: readonly TaskView[],
-  sessions: readonly SessionView[],
+  sessions: readonly SessionView[] | undefined,
 ): readonly string[] {
   return [...now(task, deps, sessions), ...besides(task)];
 }
 
-function now(task: TaskView, deps: readonly TaskView[], sessions: readonly SessionView[]): string[] {
+function now(
+  task: TaskView,
+  deps: readonly TaskView[],
+  sessions: readonly SessionView[] | undefined,
+): string[] {
   switch (task.status) {
     case 'absent':
       return ['Nobody added it.'];
@@ -25,7 +29,7 @@ function now(task: TaskView, deps: readonly TaskView[], sessions: readonly Sessi
         return `It waits for ${id}: ${status}${who}.`;
       });
     case 'available':
-      return available(task, sessions);
+      return sessions === undefined ? free(task) : available(task, sessions);
     case 'claimed':
     case 'in_progress':
       return [`${task.worker} has it under token ${task.token}: ${task.milestone} % done.`];
@@ -42,6 +46,10 @@ function now(task: TaskView, deps: readonly TaskView[], sessions: readonly Sessi
   }
 }
 
+function free({ owner }: TaskView): string[] {
+  return [owner === null ? 'It is free.' : `It is free, and meant for session/${owner}.`];
+}
+
 function available(task: TaskView, sessions: readonly SessionView[]): string[] {
   if (task.owner !== null) {
     const owner = sessions.find(({ id }) => id === task.owner);
@@ -51,6 +59,7 @@ function available(task: TaskView, sessions: readonly SessionView[]): string[] {
   const able = sessionsFor(task.requires, sessions, new Set());
   if (able.length > 0) return [`It is free; ${able.join(', ')} could do it and did not claim it.`];
   const required = task.requires.join(', ');
+  if (required === '') return ['It is free, and no session is there.'];
   return [`It is free, and no session that is there matches 70 % of what it requires (${required}).`];
 }
 

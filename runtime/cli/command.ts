@@ -55,7 +55,9 @@ export function declare({ name, summary, description, group, examples }: Declara
 
 export function examplesText(examples: Declaration['examples'], title = 'Examples'): string {
   const width = Math.max(...examples.map(([example]) => example.length));
-  return `\n${title}:\n${examples.map(([example, what]) => `  ${example.padEnd(width)}  # ${what}`).join('\n')}`;
+  const line = ([example, what]: Declaration['examples'][number]): string =>
+    what === '' ? `  ${example}` : `  ${example.padEnd(width)}  # ${what}`;
+  return `\n${title}:\n${examples.map(line).join('\n')}`;
 }
 
 /** Binds the handler and adds the options every command has, last in the help. */

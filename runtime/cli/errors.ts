@@ -61,5 +61,13 @@ export const cliErrors = errorKinds({
     help: 'Type it at the prompt of a terminal, or give it with --passphrase-file FILE or --passphrase-fd N.',
   },
   passphrase_differs: { retryable: false, help: 'Type the same passphrase twice.' },
+  token_file_open: {
+    retryable: false,
+    help: 'Others on this machine may read this token: delete the file, so that a new one is made, or `chmod 600` it if none of them had a look.',
+  },
+  token_file_bad: {
+    retryable: false,
+    help: 'A token is one line of 16 to 512 printable ASCII characters: `openssl rand -base64 24`. Without the file one is made.',
+  },
   no_key_folder: { retryable: false, help: 'Name the data folder of the realm with --data.' },
 });

@@ -50,7 +50,7 @@ export function processIo(signal: AbortSignal): Io {
 }
 
 function report(thrown: unknown, argv: readonly string[], io: Io): ExitCode {
-  if (io.signal.aborted && io.signal.reason === thrown) return EXIT.interrupted;
+  if (isInterruption(thrown, io.signal)) return EXIT.interrupted;
   if (thrown instanceof CommanderError) {
     if (thrown.exitCode === 0) return EXIT.ok;
     // A command without the subcommand it needs: its help stands on stderr.
@@ -68,6 +68,11 @@ function report(thrown: unknown, argv: readonly string[], io: Io): ExitCode {
   if (argv.includes('--debug')) lines.push(...debugLines(error, colours));
   io.stderr.write(`${lines.join('\n')}\n`);
   return exitCodeOf(thrown);
+}
+
+/** What was waited for with the signal rejects with an error of its own, and the reason as its cause. */
+function isInterruption(thrown: unknown, { aborted, reason }: AbortSignal): boolean {
+  return aborted && (thrown === reason || (thrown instanceof Error && thrown.cause === reason));
 }
 
 /** Commander's own wording, without its prefix. */

@@ -1,12 +1,13 @@
 /** A running realm over NATS: asks and sends through the client, questions through the admin API. */
 
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import { openWholeLog } from '#runtime/archive/open';
 import { readCopies } from '#runtime/bus/copies';
+import { isForbidden } from '#runtime/bus/forbidden';
 import { hostsOf } from '#runtime/bus/servers';
 import { Subjects } from '#runtime/bus/subjects';
 import { tidyJetStream } from '#runtime/bus/tidy-jetstream';
@@ -18,7 +19,7 @@ import { type SenderKeys, senderKeys } from '#runtime/edge/sender-keys';
 import { type SigningKey, signingKey, signMessage } from '#runtime/edge/sign';
 import { KeyringClient } from '#runtime/keys/client';
 import { readSeedFile } from '#runtime/keys/key-file';
-import { readKey, storedKeys } from '#runtime/keys/key-store';
+import { dataFolderOf, readKey, storedKeys } from '#runtime/keys/key-store';
 import { publicRecord } from '#runtime/keys/order';
 import {
   type ActorSummary,
@@ -66,7 +67,20 @@ export async function openRealm(
   const subjects = new Subjects(target.prefix, 1);
   const keys = keyRing();
   const { owner, ...signOn } = await signOnOf(target);
+  const sequences = sequencesOf(target);
   let client: Client;
+  const keyOf = async (from: string): Promise<SigningKey> => {
+    // Registered, or it could not have signed on.
+    if (signOn.signOn !== undefined && from === `if://${owner}`) return signOn.signOn;
+    try {
+      const ring = await keys(client, target, located);
+      return await ring.ensureSenderKey(from);
+    } catch (thrown) {
+      // Who may not read the keys of others has its own alone; whose that is, the realm knows.
+      if (signOn.signOn === undefined || owner !== undefined || !isAlone(thrown)) throw thrown;
+      return signOn.signOn;
+    }
+  };
   try {
     client = await connect({
       url: target.url,
@@ -74,11 +88,8 @@ export async function openRealm(
       prefix: target.prefix,
       from: 'cli',
       ...(target.token !== undefined && { token: target.token }),
-      ...(target.dataDir !== undefined && { sequences: fileSequences(join(target.dataDir, 'seq')) }),
-      signer: async (message) => {
-        const ring = await keys(client, target, located);
-        return signMessage(message, await ring.ensureSenderKey(message.from));
-      },
+      ...(sequences !== undefined && { sequences: fileSequences(sequences) }),
+      signer: async (message) => signMessage(message, await keyOf(message.from)),
       nats: {
         timeout: CONNECT_TIMEOUT_MS,
         name: 'infrafabric cli',
@@ -255,6 +266,19 @@ function ownKey(
   }
   const place = named ?? dataDir ?? 'this folder';
   throw new FabricError(cliErrors.no_sign_on, `The realm asks for a key, and there is none in ${place}`);
+}
+
+/** Where the last numbers of senders lie: in the data folder, or where the key that was named has it. */
+function sequencesOf({ dataDir, nkey }: Target): string | undefined {
+  if (dataDir !== undefined) return join(dataDir, 'seq');
+  if (nkey === undefined) return undefined;
+  return join(dataFolderOf(nkey) ?? dirname(nkey), 'seq');
+}
+
+/** There are no keys but the one that signed on. */
+function isAlone(thrown: unknown): boolean {
+  const isElsewhere = thrown instanceof FabricError && thrown.code === cliErrors.no_key_folder.code;
+  return isElsewhere || isForbidden(thrown);
 }
 
 /** The keys of local senders; opened with the first message that is signed. */

@@ -187,7 +187,10 @@ export class Client {
     return asked.answer;
   }
 
-  /** Live events of the actors that match: `task/P0.1.1`, or a star for any type or any id. Throws `bad_pattern`. */
+  /**
+   * Live events of the actors that match: `task/P0.1.1`, or a star for any type or any id. It listens from
+   * the first `next` on: call that before what the events are of. Throws `bad_pattern`.
+   */
   watch(pattern: string, options: WatchOptions = {}): AsyncGenerator<LiveEvent, void, undefined> {
     const read = (message: Msg): Omit<LiveEvent, 'missed'> | undefined => {
       if (!isLiveEvent(message)) return undefined;

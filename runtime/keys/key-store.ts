@@ -6,7 +6,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { newSeed, type SigningKey, signingKey } from '#runtime/edge/sign';
 import { type Address, address, parseAddress } from '#schemas/address';
 import { FabricError } from '#schemas/fabric-error';
@@ -16,12 +16,19 @@ import { ensureSeedFile, promoteSeed, readSeedFile, writeSeedFile } from './key-
 
 /** Name of the realm's key file; it has an owner only once it is known which realm it is. */
 export const REALM_KEY_NAME = 'realm';
+const FOLDER = 'keys';
 const SUFFIX = '.seed';
 const NODE_ID_BYTES = 6;
 
 /** Where the key of a name lies. */
 export function seedFile(dataDir: string, name: string): string {
-  return join(dataDir, 'keys', `${name}${SUFFIX}`);
+  return join(dataDir, FOLDER, `${name}${SUFFIX}`);
+}
+
+/** The data folder that a key lies in; undefined where it lies elsewhere. */
+export function dataFolderOf(file: string): string | undefined {
+  const folder = dirname(file);
+  return basename(folder) === FOLDER ? dirname(folder) : undefined;
 }
 
 /** The name of an owner's key file, without its suffix. Throws `bad_address`. */
@@ -129,7 +136,7 @@ async function readNamed(dataDir: string, name: string): Promise<SigningKey | un
 async function namesIn(dataDir: string): Promise<string[]> {
   let files: string[];
   try {
-    files = await readdir(join(dataDir, 'keys'));
+    files = await readdir(join(dataDir, FOLDER));
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return [];
     throw cause;

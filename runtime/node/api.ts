@@ -3,6 +3,7 @@
  * Nodes implement it, the command line and any other tool use it.
  */
 import { errors, type Msg, type NatsConnection } from '@nats-io/nats-core';
+import { isForbidden } from '#runtime/bus/forbidden';
 import { FabricError, type WireError } from '#schemas/fabric-error';
 import type { MemberState } from '#schemas/member';
 import type { SupervisorSpec } from '#schemas/supervisor';
@@ -184,7 +185,7 @@ type Reply<T> = ({ readonly ok: true } & T) | { readonly ok: false; readonly err
 /**
  * One admin request and its reply without `ok`.
  *
- * Throws `realm_unreachable` when nobody answers, `api_bad_reply` for a reply that is no JSON object, and the node's
+ * Throws `realm_unreachable` when nobody answers, `api_refused` where the key has no right to it, `api_bad_reply` for a reply that is no JSON object, and the node's
  * own error where it refuses.
  */
 export async function apiRequest<T>(
@@ -199,6 +200,11 @@ export async function apiRequest<T>(
       return readReply<T>(await nc.request(subject, JSON.stringify(body), { timeout: timeoutMs }));
     } catch (cause) {
       if (cause instanceof FabricError) throw cause;
+      if (isForbidden(cause))
+        throw new FabricError(nodeErrors.api_refused, `The server lets this key not ask ${subject}`, {
+          details: { subject },
+          cause,
+        });
       // What nobody heard was not done; a shard that is moving has nobody for a moment.
       const mayMove = subject.includes('.shard.') && isUnheard(cause) && performance.now() < deadline;
       if (mayMove) {

@@ -6,6 +6,10 @@ export const nodeErrors = errorKinds({
     retryable: true,
     help: 'Is the realm up? `infrafabric up` starts it, `infrafabric doctor` says what is missing.',
   },
+  api_refused: {
+    retryable: false,
+    help: 'This key has no right to it: sign on with that of an operator or an auditor, --nkey FILE.',
+  },
   api_bad_reply: {
     retryable: false,
     help: 'The node speaks another version of the admin API: use the same release on both sides.',

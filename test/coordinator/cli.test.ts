@@ -1,6 +1,7 @@
 /** The commands about tasks, against a realm that runs. */
+import { hash } from 'node:crypto';
 import { once } from 'node:events';
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { Readable, Writable } from 'node:stream';
@@ -141,6 +142,17 @@ test('a task from its adding to its end, with every refusal said in words', asyn
   t.is(await ok(t, 'task', 'cancel', 'A2', '--reason', 'not now'), 'task/A2 cancelled\n');
   t.regex(await ok(t, 'why', 'A2'), /It was cancelled\.[\s\S]*not now/);
 
+  t.is(await ok(t, 'round', 'list'), 'No round was opened yet.\n');
+  t.is((await run(t, 'round', 'show', 'r1')).code, 4);
+  await ok(t, 'ask', 'round/r1', 'round.open', '{"task":"A3"}', '--json');
+  t.is((await run(t, 'round', 'export', 'r1')).code, 4);
+  await ok(t, 'ask', 'round/r1', 'round.decide', '--json');
+  while (!/^r1 +decided +0 +A3 +nobody/m.test(await ok(t, 'round', 'list')));
+  const exported = await ok(t, 'round', 'export', 'r1', 'r1.json');
+  const bytes = readFileSync(join(t.context.folder.path, 'r1.json'));
+  t.is(exported, `✓ r1.json  SHA-256 ${hash('sha256', bytes)}\n`);
+  t.regex(await ok(t, 'round', 'show', 'r1'), new RegExp(`SHA-256 +${hash('sha256', bytes)}`));
+
   const rows = await json(t, 'board');
   t.deepEqual(
     rows.slice(0, -1).map(({ id, status }) => [id, status]),
@@ -213,6 +225,19 @@ test('an import: first only shown, then carried out, then nothing left to change
   t.is(bad.code, 1);
   t.regex(bad.err, /error\[bad_import\]: bad\.md:3:3: X1 waits for X2, which is no task/);
   t.is((await run(t, 'import', 'none.md')).code, 1);
+
+  // Out again: what was exported changes nothing where it came from.
+  t.regex(
+    await ok(t, 'export', 'out'),
+    /^\+ out\/BOARD\.md\n[\s\S]*\+ out\/progress\.yaml\n\d+ written, 0 the same\.\n$/,
+  );
+  t.regex(await ok(t, 'export', 'out'), /^0 written, \d+ the same\.\n$/);
+  const exported = readdirSync(join(t.context.folder.path, 'out')).map((name) => `out/${name}`);
+  t.regex(await ok(t, 'import', ...exported), /^Nothing to change: \d+ the same\.\n$/);
+  writeFileSync(join(t.context.folder.path, 'out/BOARD.md'), 'mine\n');
+  const left = await run(t, 'export', 'out');
+  t.is(left.code, 4);
+  t.regex(left.err, /no export wrote them: out\/BOARD\.md\./);
 
   const git = await t.context.folder.shell('git init -q --bare team.git');
   t.is(git.code, 0);

@@ -1,5 +1,5 @@
 /** The MCP server with the official client: every tool, over stdio and HTTP, in the older and the newer protocol. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join, resolve } from 'node:path';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
@@ -7,6 +7,7 @@ import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import test, { type ExecutionContext } from 'ava';
 import { openCoordinator } from '#actors/coordinator/client';
 import { tools } from '#actors/coordinator/mcp/server';
+import { tokenIn } from '#runtime/cli/token-file';
 import { CliFolder, type Running } from '../rig/cli.ts';
 import { TestRealm } from '../rig/realm.ts';
 
@@ -322,6 +323,21 @@ for (const modern of [false, true]) {
     t.is(await status({ ...good, origin: 'https://evil.example' }), 403, 'a page of a browser');
   });
 }
+
+test('the token of HTTP is in a file that only its owner may read, and is no empty word', async (t) => {
+  await using folder = new CliFolder();
+  const file = join(folder.path, 'token');
+  const made = tokenIn(file);
+  t.is(made.length, 32);
+  t.is(statSync(file).mode & 0o777, 0o600);
+  t.is(tokenIn(file), made);
+  chmodSync(file, 0o640);
+  t.throws(() => tokenIn(file), { code: 'token_file_open' });
+  chmodSync(file, 0o600);
+  writeFileSync(file, '\n');
+  t.throws(() => tokenIn(file), { code: 'token_file_bad' });
+  t.throws(() => tokenIn(folder.path), { code: 'file_unreadable' });
+});
 
 test('claims are renewed while the server lives, and taken over by its successor', async (t) => {
   await using place = await Place.start();

@@ -17,6 +17,7 @@ const FOREIGN = [
   'INFRAFABRIC_PREFIX',
   'INFRAFABRIC_LOG',
   'INFRAFABRIC_AS',
+  'INFRAFABRIC_SESSION',
   'npm_command',
 ];
 

@@ -110,7 +110,9 @@ test('an event is delivered signed, in order, again while the receiver is not we
   const { deliveries } = receiver;
   // The place of a new hook is the end of the log at its first turn: what comes now may be before it.
   await client.ask('sleeper/zero', { type: 'sleep' });
+  const deadline = Date.now() + PATIENCE_MS;
   for (let n = 1; deliveries.length === 0; n += 1) {
+    if (Date.now() > deadline) return void t.fail('nothing was ever delivered');
     await client.ask(`sleeper/first${n}`, { type: 'sleep' });
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

@@ -6,7 +6,7 @@ import { APPROVAL_TYPE, type ApprovalReply, type ApprovalView, type Verdict } fr
 import { FabricError } from '#schemas/fabric-error';
 import { formatDuration } from '#schemas/units';
 import { coordinatorErrors } from '../errors.ts';
-import { type Acting, actAs, addressOption, operator } from './acting.ts';
+import { type Acting, actAs, addressOption } from './acting.ts';
 
 interface AnswerOptions {
   readonly as?: string;
@@ -36,7 +36,7 @@ function listCommand(shell: Shell): Command {
     examples: [['infrafabric approve list --json', 'for other programs']],
   }).option('--all', 'those that have their answer, too');
   return handle<[], { readonly all?: boolean }>(shell, command, async ({ io, out, options }) => {
-    await using acting = await actAs(operator(), options, io);
+    await using acting = await actAs(undefined, options, io);
     const { realm, client } = acting;
     let count = 0;
     for await (const { address, value } of realm.actors({ type: APPROVAL_TYPE })) {
@@ -63,9 +63,10 @@ function answerCommand(shell: Shell, answer: Verdict): Command {
     .addOption(new Option('--as <address>', 'who answers (default operator/<user>)').argParser(addressOption))
     .option('--reason <text>', 'why, for the record');
   return handle<[string], AnswerOptions>(shell, command, async ({ io, out, options }, id) => {
-    const { as = operator(), reason } = options;
-    await using acting = await actAs(as, options, io);
-    const reply = await answerOf(acting, as, id, { answer, ...(reason !== undefined && { reason }) });
+    const { reason } = options;
+    await using acting = await actAs(options.as, options, io);
+    const { as } = acting;
+    const reply = await answerOf(acting, id, { answer, ...(reason !== undefined && { reason }) });
     out.data(reply);
     out.lines([`${out.palette.good('✓')} ${id}: ${answer}, by ${as}`]);
     return EXIT.ok;
@@ -73,12 +74,7 @@ function answerCommand(shell: Shell, answer: Verdict): Command {
 }
 
 /** What a policy holds is answered under the approver's signature, over the digest of what was looked at. */
-async function answerOf(
-  { client, realm }: Acting,
-  as: string,
-  id: string,
-  answer: object,
-): Promise<ApprovalReply> {
+async function answerOf({ client, realm, as }: Acting, id: string, answer: object): Promise<ApprovalReply> {
   const address = `${APPROVAL_TYPE}/${id}`;
   const looked = (await client.ask(address, { type: 'approval.get' })).reply as ApprovalReply;
   const held = looked.accepted ? looked.approval.held : null;

@@ -1,25 +1,23 @@
 /** `mcp`: the MCP server of one session. */
-import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { type Command, Option } from 'commander';
-import { writePrivateFile } from '#runtime/bus/file';
 import { declare, durationMs, handle, type Shell, wholeNumber } from '#runtime/cli/command';
 import { EXIT } from '#runtime/cli/exit-codes';
 import type { Io } from '#runtime/cli/io';
+import { tokenIn } from '#runtime/cli/token-file';
 import { version } from '#runtime/cli/version';
 import { FabricError } from '#schemas/fabric-error';
+import { SESSION_TYPE } from '#schemas/session';
 import { LEASE_MS_DEFAULT } from '#schemas/task';
 import { openCoordinator } from '../client.ts';
 import { mcpErrors } from '../mcp/errors.ts';
 import { News } from '../mcp/news.ts';
 import type { Served } from '../mcp/server.ts';
 import type { Seat } from '../mcp/tool.ts';
-import { actAs, addressOption } from './acting.ts';
+import { actAs } from './acting.ts';
 
 const TOKEN_FILE = 'mcp.token';
-const TOKEN_BYTES = 24;
 
 interface Options {
   readonly as?: string;
@@ -44,11 +42,7 @@ export function mcpCommand(shell: Shell): Command {
       ['infrafabric mcp --as session/ndi --http 7433', 'for agents on this machine, with a token'],
     ],
   })
-    .addOption(
-      new Option('--as <address>', 'the session that works here (default INFRAFABRIC_SESSION)').argParser(
-        addressOption,
-      ),
-    )
+    .addOption(new Option('--as <session>', 'the session that works here (default INFRAFABRIC_SESSION)'))
     .addOption(
       new Option(
         '--capability <name>',
@@ -72,9 +66,9 @@ export function mcpCommand(shell: Shell): Command {
     );
   return handle<[], Options>(shell, command, async ({ io, options, out }) => {
     const from = options.as ?? io.env['INFRAFABRIC_SESSION'];
-    if (from === undefined || from === '')
-      throw new FabricError(mcpErrors.mcp_bad_session, 'Whose server is it?');
-    await using acting = await actAs(addressOption(from), options, io, true);
+    await using acting = await actAs(from, options, io, true);
+    if (!acting.as.startsWith(`${SESSION_TYPE}/`))
+      throw new FabricError(mcpErrors.mcp_bad_session, `${acting.as} is no session: whose server is it?`);
     await using coordinator = openCoordinator(acting.client, { leaseMs: options.lease });
     using news = new News(coordinator);
     const seat: Seat = {
@@ -128,12 +122,6 @@ async function serveStdin(served: Served, io: Io): Promise<void> {
   });
   await Promise.race([ended, aborted(io.signal)]);
   await handle.close();
-}
-
-/** Made where there is none; only its owner reads it. */
-function tokenIn(file: string): string {
-  if (!existsSync(file)) writePrivateFile(file, `${randomBytes(TOKEN_BYTES).toString('base64url')}\n`);
-  return readFileSync(file, 'utf8').trim();
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -43,7 +43,7 @@ function listCommand(shell: Shell): Command {
       else
         out.lines(
           all.length === 0
-            ? ['No session ever registered. docs/client.md shows how one does.']
+            ? ['No session ever registered. docs/agents.md shows how one does.']
             : ['No session is there.'],
         );
       return EXIT.ok;

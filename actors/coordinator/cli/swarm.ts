@@ -20,7 +20,7 @@ import {
 import { openCoordinator } from '../client.ts';
 import { coordinatorErrors } from '../errors.ts';
 import type { CoordinatorClient } from '../types.ts';
-import { actAs, operator } from './acting.ts';
+import { actAs } from './acting.ts';
 
 const TEMPLATE = 'swarm.yaml';
 const STOP_TIMEOUT_MS = 30_000;
@@ -63,7 +63,7 @@ function spawnCommand(shell: Shell): Command {
     .option('--size <n>', 'sessions, instead of the template’s', wholeNumber);
   return handle<[string], SpawnOptions>(shell, command, async ({ io, out, options }, given) => {
     const template = templateOf(given, options.size, io);
-    await using acting = await actAs(operator(), options, io);
+    await using acting = await actAs(undefined, options, io);
     await using coordinator = openCoordinator(acting.client);
     const swarm = await coordinator.formSwarm(template);
     out.data({ ok: true, swarm });
@@ -88,7 +88,7 @@ function listCommand(shell: Shell): Command {
     examples: [['infrafabric swarm list --json', 'for other programs']],
   });
   return handle<[], object>(shell, command, async ({ io, out, options }) => {
-    await using acting = await actAs(operator(), options, io);
+    await using acting = await actAs(undefined, options, io);
     await using coordinator = openCoordinator(acting.client);
     const swarms = await coordinator.swarms();
     const processes = await processesOf(acting.realm);
@@ -129,7 +129,7 @@ function stopCommand(shell: Shell): Command {
     .argument('<id>', 'of the swarm')
     .addOption(timeoutOption(STOP_TIMEOUT_MS));
   return handle<[string], { readonly timeout: number }>(shell, command, async ({ io, out, options }, id) => {
-    await using acting = await actAs(operator(), options, io);
+    await using acting = await actAs(undefined, options, io);
     await using coordinator = openCoordinator(acting.client);
     const swarm = await existing(coordinator, id);
     await coordinator.stopSwarm(id);

@@ -1,20 +1,19 @@
 /** Opens the board of the realm that a command means, in the name of whoever acts. */
-import { userInfo } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import type { CommonOptions, Run } from '#runtime/cli/command';
 import { Refused } from '#runtime/cli/exit-codes';
+import type { Io } from '#runtime/cli/io';
 import { type Realm, withRealm } from '#runtime/cli/realm';
 import { Client } from '#runtime/client/client';
-import { isActorId, isActorType } from '#schemas/address';
 import { FabricError } from '#schemas/fabric-error';
-import { NODE_TYPE, OPERATOR_TYPE } from '#schemas/keyring';
 import type { TaskReply } from '#schemas/task';
 import type { TaskView } from '#schemas/task-view';
 import { checkedOf } from '../checked.ts';
 import { openCoordinator } from '../client.ts';
 import type { Desk, Saying } from '../desk.ts';
 import { coordinatorErrors } from '../errors.ts';
+import { actorOf, isBound } from './acting.ts';
 
 const LOOK_EVERY_MS = 50;
 
@@ -32,7 +31,7 @@ export function withActing(command: Command): Command {
   return command.addOption(
     new Option(
       '--as <who>',
-      'who acts: a session, or an address such as operator/ann; INFRAFABRIC_AS when absent',
+      'who acts: a session, or an address such as operator/ann; INFRAFABRIC_AS or INFRAFABRIC_SESSION when absent',
     ),
   );
 }
@@ -46,7 +45,7 @@ export async function withDesk<T>(
     options as CommonOptions,
     io,
     async (realm) => {
-      const as = actingAs(options.as ?? io.env['INFRAFABRIC_AS'], realm.owner);
+      const as = actorOf(options.as ?? given(io.env, 'INFRAFABRIC_AS', 'INFRAFABRIC_SESSION'), realm.owner);
       const clients = new Map<string, Client>();
       const { prefix } = realm.target;
       const shards = await realm.shardCount();
@@ -75,12 +74,17 @@ export async function withDesk<T>(
   );
 }
 
-/** Workers of a secure realm may not ask nodes for everything there is: they get no answer. */
+/** The first of these variables that says something. */
+function given(env: Io['env'], ...names: readonly string[]): string | undefined {
+  return names.map((name) => env[name]).find((text) => text !== undefined && text !== '');
+}
+
+/** Workers of a secure realm may not ask nodes for everything there is: the server refuses it. */
 async function listed<T>(asked: Promise<T>, owner: string | undefined): Promise<T> {
   try {
     return await asked;
   } catch (cause) {
-    if (!isBound(owner) || !(cause instanceof FabricError) || cause.code !== 'realm_unreachable') throw cause;
+    if (!isBound(owner) || !(cause instanceof FabricError) || cause.code !== 'api_refused') throw cause;
     throw new FabricError(coordinatorErrors.list_refused, `The key of ${owner} may not list what there is`, {
       cause,
     });
@@ -148,30 +152,4 @@ function helpOf(code: string, id: string, as: string): string {
     default:
       return `\`infrafabric why ${id}\` says how it stands.`;
   }
-}
-
-/** `cli` → `session/cli`; by default whose key signed on, or the person at the terminal. Throws `bad_actor`. */
-function actingAs(as: string | undefined, owner: string | undefined): string {
-  const byDefault =
-    owner === undefined || owner.startsWith(`${NODE_TYPE}/`) ? `operator/${userName()}` : owner;
-  const address = as === undefined || as === '' ? byDefault : as.includes('/') ? as : `session/${as}`;
-  const slash = address.indexOf('/');
-  if (!isActorType(address.slice(0, slash)) || !isActorId(address.slice(slash + 1)))
-    throw new FabricError(coordinatorErrors.bad_actor, `"${as ?? address}" cannot act`);
-  // The realm believes the key: with another name a command would look for what is not its own.
-  if (isBound(owner) && address !== owner)
-    throw new FabricError(
-      coordinatorErrors.bad_actor,
-      `The key is that of ${owner}: it cannot act as ${address}`,
-    );
-  return address;
-}
-
-function isBound(owner: string | undefined): owner is string {
-  return owner !== undefined && ![OPERATOR_TYPE, NODE_TYPE].includes(owner.slice(0, owner.indexOf('/')));
-}
-
-function userName(): string {
-  const name = userInfo().username.replaceAll(/[^A-Za-z0-9._-]/g, '-');
-  return /^[A-Za-z0-9]/.test(name) ? name : 'operator';
 }

@@ -130,7 +130,7 @@ class Planner {
       return;
     }
     const amended = {
-      ...(fact.title !== undefined && fact.title !== view.title && { title: fact.title }),
+      ...(fact.title !== undefined && fact.title !== titleOf(view) && { title: fact.title }),
       ...(fact.priority !== undefined && fact.priority !== view.priority && { priority: fact.priority }),
     };
     for (const [field, value] of Object.entries(amended)) {
@@ -291,6 +291,11 @@ function because({ reason }: StateFact): { readonly reason?: string } {
 
 function workerOf({ session = NOBODY }: StateFact): string {
   return `session/${session}`;
+}
+
+/** What files call a task that has no title. */
+function titleOf({ id, title }: TaskView): string {
+  return title === '' ? id : title;
 }
 
 function isSameSet(a: readonly string[], b: readonly string[]): boolean {

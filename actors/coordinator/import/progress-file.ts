@@ -1,6 +1,7 @@
 /**
  * `progress.yaml`: how the workstream of each session stands. A workstream becomes a task under the name that the file
- * gives it, meant for its session, behind the workstreams it was blocked by.
+ * gives it, meant for its session, behind the workstreams it was blocked by. An entry with `tasks`, as an export
+ * writes it, sums up tasks that are named elsewhere, and is none itself.
  */
 import { z } from 'zod';
 import { suggest } from '#runtime/supervise/problems';
@@ -23,6 +24,7 @@ const schema = z.looseObject({
       completed: time,
       cost_actual: z.number().min(0).nullish(),
       blocked_by: z.array(z.string()).nullish(),
+      tasks: z.array(z.string()).nullish(),
     }),
   ),
 });
@@ -41,7 +43,7 @@ export function readProgressFile(data: object, { places, problems }: YamlReading
   const known = Object.keys(progress.sessions);
   for (const [
     id,
-    { status, branch, started, completed, cost_actual: cost, blocked_by: blockedBy },
+    { status, branch, started, completed, cost_actual: cost, blocked_by: blockedBy, tasks: sumsUp },
   ] of Object.entries(progress.sessions)) {
     const path = ['sessions', id];
     const place = places.at(data, path, 'key').place;
@@ -59,6 +61,7 @@ export function readProgressFile(data: object, { places, problems }: YamlReading
           `"${other}" is no session of this file${suggest(other, known)}`,
         );
     }
+    if (sumsUp !== null && sumsUp !== undefined) continue;
     sessions.push({ place, id: session });
     tasks.push({
       place,

@@ -10,10 +10,17 @@ const BOARD_FILE = 'BOARD.md';
 
 const HELD: ReadonlySet<string> = new Set(['claimed', 'in_progress', 'blocked']);
 
-/** Name → text. */
-export function mirrorFiles(tasks: readonly TaskView[], realm: string): ReadonlyMap<string, string> {
+const BOARD_WORDS = `Written by \`infrafabric mirror\` from the live board: \`infrafabric board\` shows it. Whatever is changed here by hand is
+kept, and mirrored no more.`;
+
+/** Name → text. `words` stand above the board. */
+export function mirrorFiles(
+  tasks: readonly TaskView[],
+  realm: string,
+  words = BOARD_WORDS,
+): ReadonlyMap<string, string> {
   const sorted = tasks.toSorted((a, b) => (a.id < b.id ? -1 : 1));
-  const files = new Map([[BOARD_FILE, board(sorted, realm)]]);
+  const files = new Map([[BOARD_FILE, board(sorted, realm, words)]]);
   const bySession = Map.groupBy(
     sorted.filter(({ worker }) => worker?.startsWith('session/') === true),
     ({ worker }) => workerName(worker),
@@ -26,7 +33,7 @@ export function mirrorFiles(tasks: readonly TaskView[], realm: string): Readonly
   return files;
 }
 
-function board(tasks: readonly TaskView[], realm: string): string {
+function board(tasks: readonly TaskView[], realm: string, words: string): string {
   const rows = tasks.map((task) => {
     const { id, title, owner, worker, deps, estimate, deliverables, filler } = task;
     return [
@@ -43,8 +50,7 @@ function board(tasks: readonly TaskView[], realm: string): string {
   const lines = [heads, heads.map(() => '---'), ...rows].map((cells) => `| ${cells.map(cell).join(' | ')} |`);
   return `# Board of ${realm}
 
-Written by \`infrafabric mirror\` from the live board: \`infrafabric board\` shows it. Whatever is changed here by hand is
-kept, and mirrored no more.
+${words}
 
 ${lines.join('\n')}
 `;

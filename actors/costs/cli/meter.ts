@@ -1,15 +1,14 @@
 /** `meter`: stands in front of model providers, counts, and lets through what a budget pays for. */
-import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { type Acting, actAs, addressOption } from '#actors/coordinator/cli/acting';
 import { openBudgets } from '#actors/governor/budgets';
-import { writePrivateFile } from '#runtime/bus/file';
 import { declare, handle, type Run, type Shell, wholeNumber } from '#runtime/cli/command';
 import { cliErrors } from '#runtime/cli/errors';
 import { EXIT } from '#runtime/cli/exit-codes';
 import { clock, count, cut } from '#runtime/cli/render/format';
+import { tokenIn } from '#runtime/cli/token-file';
 import type { CostRecord } from '#schemas/cost';
 import { FabricError } from '#schemas/fabric-error';
 import type { MeterConfig } from '#schemas/meter';
@@ -24,7 +23,6 @@ import { money } from '../money.ts';
 import { PriceList } from '../price-list.ts';
 
 const TOKEN_FILE = 'meter.token';
-const TOKEN_BYTES = 24;
 const ACTOR = 'meter/main';
 /** Beyond the longest silence, so that nothing is given back that is still being made. */
 const LEASE_MORE_MS = 60_000;
@@ -178,12 +176,6 @@ function readConfig(file: string, cwd: string): MeterConfig {
     throw new FabricError(cliErrors.file_unreadable, `${file} cannot be read`, { details: { file }, cause });
   }
   return readMeter(file, text);
-}
-
-/** Made where there is none; only its owner reads it. */
-function tokenIn(file: string): string {
-  if (!existsSync(file)) writePrivateFile(file, `${randomBytes(TOKEN_BYTES).toString('base64url')}\n`);
-  return readFileSync(file, 'utf8').trim();
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { actAs, addressOption, operator } from '#actors/coordinator/cli/acting';
+import { actAs, addressOption } from '#actors/coordinator/cli/acting';
 import { declare, handle, type Run, type Shell } from '#runtime/cli/command';
 import { cliErrors } from '#runtime/cli/errors';
 import { EXIT, type ExitCode, Refused } from '#runtime/cli/exit-codes';
@@ -53,7 +53,7 @@ export function ratesCommand(shell: Shell): Command {
       return EXIT.ok;
     }
     const rows = options.import === undefined ? undefined : await rowsIn(options.import, io.cwd);
-    await using acting = await actAs(options.as ?? operator(), options, io);
+    await using acting = await actAs(options.as, options, io);
     return rows === undefined ? await show(acting.client, run) : await bring(acting.client, rows, run);
   });
 }

@@ -7,7 +7,7 @@ import { BREAKER_TYPE, type BreakerView, breakerErrors } from '#schemas/breaker'
 import { BUDGET_TYPE } from '#schemas/budget';
 import { FabricError } from '#schemas/fabric-error';
 import { parseMoney } from '#schemas/money';
-import { type Acting, actAs, addressOption, operator } from '../../coordinator/cli/acting.ts';
+import { type Acting, actAs, addressOption } from '../../coordinator/cli/acting.ts';
 import { type Breakers, openBreakers } from '../breakers.ts';
 import { openBudgets } from '../budgets.ts';
 import { governorErrors } from '../errors.ts';
@@ -25,7 +25,7 @@ export function breakersCommand(shell: Shell): Command {
     examples: [['infrafabric governor breakers', '']],
   }).option('--all', 'closed ones, too');
   return handle<[], { readonly all?: boolean }>(shell, command, async ({ io, out, options }) => {
-    await using acting = await actAs(operator(), options, io);
+    await using acting = await actAs(undefined, options, io);
     const breakers: BreakerView[] = [];
     for await (const { address, value } of acting.realm.actors({ type: BREAKER_TYPE })) {
       if (value === 'closed' && options.all !== true) continue;
@@ -64,14 +64,14 @@ export function resetCommand(shell: Shell): Command {
     .addOption(new Option('--as <address>', 'who acts (default operator/<user>)').argParser(addressOption))
     .addOption(timeoutOption(TOLD_TIMEOUT_MS));
   return handle<[string], ResetOptions>(shell, command, async ({ io, out, options }, id) => {
-    const { as = operator(), reason, limit, timeout } = options;
-    await using acting = await actAs(as, options, io);
+    const { reason, limit, timeout } = options;
+    await using acting = await actAs(options.as, options, io);
     const breakers = openBreakers(acting.client);
     try {
       if (limit !== undefined) await giveMore(acting, await breakers.get(id), limit, reason);
       const breaker = await closed(breakers, id, reason, limit === undefined ? 0 : timeout);
       out.data(breaker);
-      out.lines([`${out.palette.good('✓')} ${id} is closed, by ${as}`]);
+      out.lines([`${out.palette.good('✓')} ${id} is closed, by ${acting.as}`]);
     } catch (thrown) {
       const isRefusal = thrown instanceof FabricError && Object.hasOwn(breakerErrors, thrown.code);
       throw isRefusal ? new Refused(thrown) : thrown;

@@ -7,7 +7,7 @@ import { watching } from '#runtime/cli/watching';
 import { type Degrade, type Limit, ledgerErrors, PERIODS, type Period, TREE_DEFAULT } from '#schemas/budget';
 import { FabricError } from '#schemas/fabric-error';
 import { parseMoney } from '#schemas/money';
-import { actAs, addressOption, operator } from '../../coordinator/cli/acting.ts';
+import { actAs, addressOption } from '../../coordinator/cli/acting.ts';
 import { type AccountSettings, type Budgets, openBudgets } from '../budgets.ts';
 import { governorErrors } from '../errors.ts';
 import { forecastOf } from '../forecast.ts';
@@ -186,7 +186,7 @@ async function withBudgets<T>(
   io: Io,
   use: (budgets: Budgets) => Promise<T>,
 ): Promise<T> {
-  await using acting = await actAs(options.as ?? operator(), options, io);
+  await using acting = await actAs(options.as, options, io);
   try {
     return await use(openBudgets(acting.client, options.tree));
   } catch (thrown) {

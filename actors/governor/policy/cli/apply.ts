@@ -6,7 +6,7 @@ import { EXIT, Refused } from '#runtime/cli/exit-codes';
 import type { Client } from '#runtime/client/client';
 import { FabricError } from '#schemas/fabric-error';
 import { POLICY_ACTOR, type PolicyActionInput, type PolicyReply, type PolicyView } from '#schemas/policy';
-import { actAs, addressOption, operator } from '../../../coordinator/cli/acting.ts';
+import { actAs, addressOption } from '../../../coordinator/cli/acting.ts';
 import { policyErrors } from '../errors.ts';
 import { compilePolicy } from '../policy.ts';
 import { readPolicyFile } from './file.ts';
@@ -41,8 +41,8 @@ export function applyCommand(shell: Shell): Command {
   return handle<[string], Options>(shell, command, async ({ io, out, options }, file) => {
     const text = readPolicyFile(file, io);
     using policy = await compilePolicy(text, { name: file });
-    const { as = operator(), reason, timeout } = options;
-    await using acting = await actAs(as, options, io);
+    const { reason, timeout } = options;
+    await using acting = await actAs(options.as, options, io);
     const { client } = acting;
     const base = options.base ?? (await viewOf(client)).active?.version ?? 0;
     const event: PolicyActionInput = { type: 'policy.apply', text, base, reason, source: file };
@@ -64,7 +64,7 @@ export function showCommand(shell: Shell): Command {
     examples: [['infrafabric policy show > policy.yaml', 'its text, as it was applied']],
   });
   return handle<[], object>(shell, command, async ({ io, out, options }) => {
-    await using acting = await actAs(operator(), options, io);
+    await using acting = await actAs(undefined, options, io);
     const view = await viewOf(acting.client);
     const { active, refused } = view;
     out.data(view);

@@ -1,0 +1,108 @@
+/** Workers where keys sign on: an agent over MCP and the process of a swarm find, claim and do work with keys of their own. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client } from '@modelcontextprotocol/client';
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+import test from 'ava';
+import { CliFolder } from '../rig/cli.ts';
+
+const ENTRY = resolve('actors/infrafabric.ts');
+const WORKER = fileURLToPath(import.meta.resolve('./secure-worker.ts'));
+/** A realm with keys, and four processes beside it, on a machine that is busy with others. */
+const SLOW_MS = 240_000;
+/** What a key may not do is said at once, and not when patience ends. */
+const AT_ONCE_MS = 4_000;
+
+interface Said {
+  readonly isError?: boolean;
+  readonly content: readonly { readonly text?: string }[];
+  readonly structuredContent?: Record<string, unknown>;
+}
+
+test('an agent and a swarm do work in a secure realm, each with its own key, and a person says yes with another', async (t) => {
+  t.timeout(SLOW_MS);
+  await using folder = new CliFolder();
+  const ok = async (...args: string[]): Promise<string> => {
+    const { code, out, err } = await folder.run(args);
+    t.is(code, 0, `${args.join(' ')}\n${out}${err}`);
+    return out;
+  };
+  await ok('init', '--secure');
+  const config = readFileSync('deploy/examples/coordinator.yaml', 'utf8').replace(
+    /^realm: .*$/m,
+    'realm: hello',
+  );
+  writeFileSync(join(folder.path, 'realm.yaml'), `${config}\nnats:\n  secure: true\n`);
+  await ok('up', '--detach');
+  await ok('keys', 'new', 'session/ndi');
+  await ok('keys', 'new', 'session/crew-1');
+  await ok('task', 'add', 'T1', 'By hand', '--requires', 'code:typescript');
+  await ok('task', 'add', 'T2', 'By the crew', '--requires', 'code:python');
+
+  const agent = new Client({ name: 'test', version: '1' });
+  const seed = '.infrafabric/hello/keys/session%ndi.seed';
+  await agent.connect(
+    new StdioClientTransport({
+      command: process.execPath,
+      args: [ENTRY, 'mcp', '--capability', 'code:typescript', '--nkey', seed],
+      cwd: folder.path,
+      env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '' },
+      stderr: 'ignore',
+    }),
+  );
+  t.teardown(() => agent.close());
+  const call = async (name: string, given: Record<string, unknown> = {}): Promise<Said> =>
+    (await agent.callTool({ name, arguments: given })) as Said;
+  const say = async (name: string, given: Record<string, unknown> = {}) => {
+    const { isError, content, structuredContent } = await call(name, given);
+    t.not(isError, true, `${name}: ${content[0]?.text}`);
+    return structuredContent ?? {};
+  };
+
+  // Work is found by the realm for it: it may not list what there is.
+  const { candidates } = await say('next_task');
+  t.deepEqual(
+    (candidates as { id: string }[]).map(({ id }) => id),
+    ['T1'],
+  );
+  const before = performance.now();
+  const listed = await call('list_tasks');
+  t.like(listed.structuredContent, { error: { code: 'api_refused', retryable: false } });
+  t.true(performance.now() - before < AT_ONCE_MS);
+  t.deepEqual(await say('why_task', { task: 'T2' }), { reasons: ['It is free.'] });
+  t.like(await say('claim_task', { task: 'T1' }), { accepted: true });
+  await say('report_progress', { task: 'T1', milestone: 50 });
+  await say('say_in_task', { task: 'T1', content: 'half' });
+  await say('log_to_witness', { text: 'chose B over A', task: 'task/T1' });
+  await say('send_message', { to: 'task/T1', content: { ready: true } });
+
+  // A person says yes, in the name of the key.
+  await say('ask_approval', { id: 'deploy', question: 'Deploy?', default: 'no', waitMs: 600_000 });
+  const waiting = say('check_approval', { id: 'deploy', waitMs: 45_000 });
+  t.regex(await ok('approve', 'list'), /deploy {2}asked by session\/ndi/);
+  t.is(await ok('approve', 'yes', 'deploy'), '✓ deploy: yes, by operator/admin\n');
+  t.like(await waiting, { approval: { verdict: 'yes', answeredBy: 'operator/admin' } });
+  await say('complete_task', { task: 'T1' });
+  t.regex(await ok('why', 'T1'), /session\/ndi completed it/);
+
+  // A swarm's process has the key of its session, and no other.
+  const template = {
+    id: 'crew',
+    capabilities: ['code:python'],
+    process: { command: 'node', args: [WORKER], cwd: resolve('.'), restart: 'temporary' },
+  };
+  writeFileSync(join(folder.path, 'swarm.yaml'), JSON.stringify(template));
+  await ok('swarm', 'spawn', 'swarm.yaml');
+  for (;;) {
+    const { status, worker } = JSON.parse(await ok('task', 'show', 'T2', '--json')) as Record<
+      string,
+      unknown
+    >;
+    if (status !== 'completed') continue;
+    t.is(worker, 'session/crew-1');
+    break;
+  }
+  await ok('swarm', 'stop', 'crew');
+  await ok('down');
+});
