@@ -9,6 +9,7 @@ import { declare, handle, type Shell } from '../command.ts';
 import { copiesCheck, durabilityCheck } from '../copies-check.ts';
 import { withoutExports } from '../env-mark.ts';
 import { EXIT } from '../exit-codes.ts';
+import { jailChecks } from '../jail-check.ts';
 import { DATA_ROOT, findConfig, locate, peekConfig, serverOf } from '../locate.ts';
 import { type Realm, withRealm } from '../realm.ts';
 import { type Check, checkLines } from '../render/checks.ts';
@@ -24,7 +25,7 @@ export function doctorCommand(shell: Shell): Command {
     name: 'doctor',
     summary: 'check everything a realm needs, and say what to do',
     description:
-      'Checks Node, the NATS server, the data folder and its disk, the config, ports, and the running realm.',
+      'Checks Node, the NATS server, the data folder and its disk, the config, ports, the layers of the jail for sandboxed tasks, and the running realm.',
     group: 'Set up',
     examples: [
       ['infrafabric doctor', 'this folder'],
@@ -45,6 +46,7 @@ export function doctorCommand(shell: Shell): Command {
       await checkDisk(dataDir),
       checkConfig(config, io.env, machineNames(await builtins())),
       await checkPorts(config, io.env),
+      ...(await jailChecks()),
       ...(await checkRealm(() => {
         locate(options, shellIo);
         return withRealm(options, shellIo, lookAt);

@@ -7,14 +7,21 @@
  * B3  It dies with the node.
  */
 
+import { join } from 'node:path';
+
 /** The path of a shared library. */
 export type Library = string;
+
+/** A file or folder that a process may read, and its place below {@link INSIDE}. */
+export interface Mount {
+  readonly outside: string;
+  readonly inside: string;
+}
 
 export interface BubblewrapOptions {
   readonly node: string;
   readonly libraries: readonly Library[];
-  /** What else it may read, each under a name below {@link INSIDE}. */
-  readonly folders: readonly { readonly outside: string; readonly inside: string }[];
+  readonly reads: readonly Mount[];
   readonly hasSeccomp: boolean;
 }
 
@@ -25,14 +32,14 @@ const UID = '65534';
 export const SECCOMP_FD = 3;
 
 /** Arguments of bwrap up to and with the program; the program's own follow. */
-export function bubblewrapArguments({ node, libraries, folders, hasSeccomp }: BubblewrapOptions): string[] {
+export function bubblewrapArguments({ node, libraries, reads, hasSeccomp }: BubblewrapOptions): string[] {
   const readOnly = (outside: string, inside: string): string[] => ['--ro-bind', outside, inside];
   return [
     ...['--unshare-all', '--unshare-user', '--uid', UID, '--gid', UID, '--hostname', 'jail'], // B2
     ...['--cap-drop', 'ALL', '--clearenv', '--new-session', '--die-with-parent'], // B2, B3
     ...readOnly(node, NODE_INSIDE), // B1
     ...libraries.flatMap((path) => readOnly(path, path)),
-    ...folders.flatMap(({ outside, inside }) => readOnly(outside, inside)),
+    ...reads.flatMap(({ outside, inside }) => readOnly(outside, join(INSIDE, inside))),
     ...['--chdir', INSIDE, '--remount-ro', '/'],
     ...(hasSeccomp ? ['--seccomp', String(SECCOMP_FD)] : []),
     '--',

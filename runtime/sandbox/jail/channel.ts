@@ -4,15 +4,20 @@
  * H1  What it writes is bounded on both pipes; the first byte that is out of order ends it.
  * H2  It is ended by SIGKILL and nothing gentler, and counts as ended when its pipes are closed: then nothing of it runs.
  */
-import { encodeFrame, type Frame, FrameError, type FrameKind } from './child/frames.ts';
+import { FabricError } from '#schemas/fabric-error';
+import { encodeFrame, FRAME, type Frame, FrameError, type FrameKind } from './child/frames.ts';
+import { jailErrors } from './errors.ts';
 import { FrameReader } from './frame-reader.ts';
 import type { Launched } from './launch.ts';
 
+/** Of a start, on a machine that is busy with others. */
+const START_MS_MAX = 30_000;
 const STDERR_CHARS_MAX = 2_000;
 /** V8 writes a page when it dies; whoever writes more floods us. */
 const STDERR_BYTES_MAX = 256 * 1024;
 
 export interface ChannelEvents {
+  /** How long the next frame may be. */
   readonly frameBytesMax: () => number;
   /** May throw {@link FrameError}. */
   readonly onFrame: (frame: Frame) => void;
@@ -25,15 +30,18 @@ export interface ChannelEvents {
 export class Channel {
   readonly #launched: Launched;
   readonly #events: ChannelEvents;
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #over = Promise.withResolvers<void>();
+  #isReady = false;
   #stderr = '';
   #stderrBytes = 0;
   #isKilled = false;
 
-  constructor(launched: Launched, events: ChannelEvents) {
+  private constructor(launched: Launched, events: ChannelEvents) {
     const { child } = launched;
     this.#launched = launched;
     this.#events = events;
-    const reader = new FrameReader(events.frameBytesMax, events.onFrame);
+    const reader = new FrameReader(events.frameBytesMax, (frame) => this.#take(frame));
     child.stdout?.on('data', (chunk: Buffer) => {
       try {
         reader.push(chunk);
@@ -52,6 +60,23 @@ export class Channel {
       'close',
       (code, signal) => void this.#ended(failed || `it ended with ${signal ?? `code ${code}`}`),
     );
+  }
+
+  /** Resolves when it waits for its first order. Throws `jail_not_started`. */
+  static async open(launched: Launched, events: ChannelEvents): Promise<Channel> {
+    const channel = new Channel(launched, events);
+    const timer = setTimeout(() => channel.kill(), START_MS_MAX);
+    try {
+      await channel.#ready.promise;
+      return channel;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Resolves when nothing of it runs. */
+  get ended(): Promise<void> {
+    return this.#over.promise;
   }
 
   /** Last lines that it wrote: for whoever looks for a fault, never for a decision. */
@@ -73,10 +98,30 @@ export class Channel {
     this.#launched.child.kill('SIGKILL');
   }
 
+  /** H1. */
+  #take(frame: Frame): void {
+    if (this.#isReady) {
+      this.#events.onFrame(frame);
+      return;
+    }
+    if (frame.kind !== FRAME.ready || frame.fields.length > 0) throw new FrameError('it was not ready');
+    this.#isReady = true;
+    this.#ready.resolve();
+  }
+
   async #ended(how: string): Promise<void> {
     this.#isKilled = true;
-    this.#events.onEnd(how);
+    if (this.#isReady) this.#events.onEnd(how);
+    else this.#ready.reject(this.#notStarted(how));
+    this.#over.resolve();
     await this.#launched.cgroup?.remove();
+  }
+
+  #notStarted(how: string): FabricError {
+    const { stderr } = this;
+    return new FabricError(jailErrors.jail_not_started, `A process of the jail did not start: ${how}`, {
+      details: stderr === '' ? {} : { stderr },
+    });
   }
 
   #note(chunk: Buffer): void {
@@ -90,6 +135,6 @@ export class Channel {
   #break(why: string): void {
     if (this.#isKilled) return;
     this.kill();
-    this.#events.onBroken(why);
+    if (this.#isReady) this.#events.onBroken(why);
   }
 }

@@ -38,6 +38,10 @@ export const jailErrors = errorKinds({
     help: 'Ask for less memory, or raise the most that the jail of the node gives.',
   },
   task_cancelled: { retryable: false, help: 'Whoever ordered the task took it back.' },
+  component_gate_failed: {
+    retryable: false,
+    help: 'Reading the component took more time or memory than any honest one needs, or broke the reader: treat it as an attack, and report it.',
+  },
   jail_died: {
     retryable: true,
     help: 'The process of the task ended by itself; nothing of it is used again. If it happens again, suspect the component.',

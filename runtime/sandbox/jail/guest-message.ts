@@ -9,7 +9,6 @@ import { OUTCOMES } from './child/outcome.ts';
 import type { HostCall, LogLine } from './types.ts';
 
 export type GuestMessage =
-  | { readonly kind: 'ready' }
   | { readonly kind: 'log'; readonly line: LogLine; readonly bytes: number }
   | { readonly kind: 'call'; readonly call: HostCall }
   | (Used & { readonly kind: 'done'; readonly output: Uint8Array })
@@ -28,9 +27,6 @@ export interface Used {
 /** Throws {@link FrameError}. */
 export function readMessage({ kind, fields }: Frame): GuestMessage {
   switch (kind) {
-    case FRAME.ready:
-      count(fields, 0);
-      return { kind: 'ready' };
     case FRAME.log: {
       const [level, text] = count(fields, 2);
       const line = { level: oneOf(LEVELS, level), text: fromText(text) };

@@ -7,20 +7,20 @@
  * N3  Node itself is told to refuse everything but reading the program's own folders.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import type { Writable } from 'node:stream';
-import { bubblewrapArguments, INSIDE } from './bubblewrap.ts';
+import { bubblewrapArguments, INSIDE, type Mount } from './bubblewrap.ts';
 import { Cgroup } from './cgroup.ts';
 import { type Layers, SHELL } from './layers.ts';
 
 /** Which program a process runs. */
 export interface Program {
-  /** Its folders lie below this one. */
-  readonly root: string;
-  /** What it may read, relative to the root. */
-  readonly folders: readonly string[];
-  /** The file it begins with, relative to the root. */
+  /** The file it begins with: one of those that it may read. */
   readonly main: string;
+  /** What it may read, and where that lies below {@link INSIDE}. */
+  readonly reads: readonly Mount[];
+  /** V8 may not take more for the objects of its code. */
+  readonly heapMibMax: number;
   /** Of everything it does besides the guest's memory. */
   readonly overheadBytes: number;
 }
@@ -30,10 +30,9 @@ export interface Launched {
   readonly cgroup: Cgroup | undefined;
 }
 
-/** V8 may not take more for the objects of generated code. */
-const HEAP_MIB_MAX = 128;
-const MIB = 1024 * 1024;
 const PAGE_BYTES = 64 * 1024;
+/** Node reserves for its heap and its code what it never touches; the limit of a process counts that too. */
+const RESERVED_BYTES = 1024 * 1024 * 1024;
 
 /** Nothing is written to files, nothing dumped, few descriptors; `-d` bounds memory where no group does. */
 const limitsScript = (dataBytesMax: number): string =>
@@ -56,11 +55,6 @@ export function launch(program: Program, layers: Layers, memoryBytesMax: number,
 
 function commandLine(program: Program, layers: Layers, memoryBytesMax: number): [string, ...string[]] {
   const { bubblewrap, seccomp, hasShell } = layers;
-  const folders = program.folders.map((folder) => ({
-    outside: join(program.root, folder),
-    inside: join(INSIDE, folder),
-  }));
-  const root = bubblewrap === undefined ? program.root : INSIDE;
   const node =
     bubblewrap === undefined
       ? [process.execPath]
@@ -69,32 +63,39 @@ function commandLine(program: Program, layers: Layers, memoryBytesMax: number): 
           ...bubblewrapArguments({
             node: process.execPath,
             libraries: bubblewrap.libraries,
-            folders,
+            reads: program.reads,
             hasSeccomp: seccomp !== undefined,
           }),
         ];
-  const command = [...node, ...nodeArguments(program, root, memoryBytesMax)];
+  const command = [...node, ...nodeArguments(program, bubblewrap !== undefined, memoryBytesMax)];
   const limited = hasShell
-    ? [SHELL, '-c', limitsScript(memoryBytesMax + program.overheadBytes), 'jail', ...command]
+    ? [SHELL, '-c', limitsScript(memoryBytesMax + program.overheadBytes + RESERVED_BYTES), 'jail', ...command]
     : command;
   return limited as [string, ...string[]];
 }
 
 /** N3. */
-function nodeArguments({ folders, main }: Program, root: string, memoryBytesMax: number): string[] {
+function nodeArguments(
+  { reads, main, heapMibMax }: Program,
+  isInside: boolean,
+  memoryBytesMax: number,
+): string[] {
+  const seen = reads.map(({ outside, inside }) => ({
+    outside,
+    path: isInside ? join(INSIDE, inside) : outside,
+  }));
+  const mount = seen.find(({ outside }) => main === outside || main.startsWith(outside + sep));
+  if (mount === undefined) throw new Error(`${main} is not among what it may read`);
   return [
     '--permission',
-    ...folders.map((folder) => `--allow-fs-read=${join(root, folder)}/*`),
+    ...seen.map(({ path }) => `--allow-fs-read=${path}`),
     '--experimental-vm-modules',
     '--disallow-code-generation-from-strings',
     '--disable-proto=delete',
     '--no-addons',
     '--no-warnings',
-    `--max-old-space-size=${HEAP_MIB_MAX}`,
+    `--max-old-space-size=${heapMibMax}`,
     `--wasm-max-mem-pages=${Math.ceil(memoryBytesMax / PAGE_BYTES)}`,
-    join(root, main),
+    join(mount.path, relative(mount.outside, main)),
   ];
 }
-
-/** Room for Node, V8's own memory and compiled code, as measured with the largest guests, and as much again. */
-export const NODE_BYTES = 1_024 * MIB;

@@ -55,6 +55,13 @@ export async function openLayers(policy: LayerPolicy): Promise<Layers> {
   return layers;
 }
 
+/** What the jail would be made of, for whoever wants to know. */
+export async function reportLayers(): Promise<readonly Layer[]> {
+  const layers = await detectLayers();
+  await closeLayers(layers);
+  return layers.report;
+}
+
 export async function closeLayers({ cgroups }: Layers): Promise<void> {
   for (const folder of new Set(Object.values(cgroups?.folders ?? {}))) await removeGroup(folder);
 }
@@ -127,7 +134,7 @@ async function probe(
   const args = bubblewrapArguments({
     node: process.execPath,
     libraries,
-    folders: [],
+    reads: [],
     hasSeccomp: seccomp !== undefined,
   });
   const { code, stderr } = await runToEnd(file, [...args, '--version'], seccomp, PROBE_MS_MAX);

@@ -6,8 +6,10 @@
  * J3  No more processes run tasks than the pool has places; who comes then waits in turn, and past a bound is refused.
  * J4  The layers are those of the report for the life of the pool (L1).
  */
+import type { GatedComponent } from '#runtime/sandbox/gate/types';
 import { FabricError, toWireError } from '#schemas/fabric-error';
 import { jailErrors } from './errors.ts';
+import { GateProcess } from './gate-process.ts';
 import { closeLayers, type Layer, type LayerPolicy, type Layers, openLayers } from './layers.ts';
 import { TASK_PROGRAM } from './programs.ts';
 import { TaskProcess } from './task-process.ts';
@@ -50,6 +52,7 @@ export class Jail {
   /** The longest idle first. */
   #places: Place[] = [];
   #spares: Promise<TaskProcess>[] = [];
+  #gate: Promise<GateProcess> | undefined;
   #started = 0;
   #isClosed = false;
 
@@ -88,8 +91,23 @@ export class Jail {
     }
   }
 
+  /** Lets a component in, in a process that does nothing else. Throws `component_*`, `jail_closed`, `jail_not_started`. */
+  async prepare(component: Uint8Array): Promise<GatedComponent> {
+    if (this.#isClosed) throw closed();
+    const ready = this.#gate ?? this.#startGate();
+    this.#gate = undefined;
+    const gate = await ready;
+    try {
+      return await gate.gate(component);
+    } finally {
+      // Where one component comes others follow.
+      if (!this.#isClosed) this.#gate ??= this.#startGate();
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
+    await end(this.#gate);
     for (const { place } of this.#queue.splice(0)) place.reject(closed());
     const all = [...this.#spares, ...this.#places.map(({ process }) => process)];
     await Promise.all(all.map(end));
@@ -115,6 +133,13 @@ export class Jail {
       memoryBytesMax: this.#options.memoryBytesMax,
       name: String(this.#started),
     });
+  }
+
+  #startGate(): Promise<GateProcess> {
+    this.#started += 1;
+    const started = GateProcess.start(this.#layers, `gate-${this.#started}`);
+    started.catch(() => undefined); // told when it is needed
+    return started;
   }
 
   #findPlace({ tenant }: JailTask): Place | undefined {
@@ -186,9 +211,9 @@ export class Jail {
   }
 }
 
-async function end(process: Promise<TaskProcess>): Promise<void> {
+async function end(process: Promise<TaskProcess | GateProcess> | undefined): Promise<void> {
   // One that did not start has ended.
-  await process.then((started) => started.kill()).catch(toWireError);
+  await process?.then((started) => started.kill()).catch(toWireError);
 }
 
 function closed(): FabricError {

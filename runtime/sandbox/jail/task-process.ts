@@ -19,8 +19,6 @@ import { type Launched, launch, type Program } from './launch.ts';
 import type { Layers } from './layers.ts';
 import type { HostCall, JailResult, JailTask } from './types.ts';
 
-/** Of a start, on a machine that is busy with others. */
-const START_MS_MAX = 30_000;
 /** A run that takes longer gets the small share of the processor. */
 const SHORT_MS = 20;
 
@@ -47,12 +45,9 @@ interface Running {
 
 export class TaskProcess {
   readonly #launched: Launched;
-  readonly #channel: Channel;
+  #opened: Channel | undefined;
   readonly #overheadBytes: number;
-  readonly #ready = Promise.withResolvers<void>();
-  readonly #ended = Promise.withResolvers<void>();
   readonly #components = new Set<string>();
-  #isReady = false;
   #running: Running | undefined;
   #runs = 0;
   #killsBefore = 0;
@@ -60,24 +55,23 @@ export class TaskProcess {
   private constructor({ program, layers, memoryBytesMax, name }: TaskProcessOptions) {
     this.#overheadBytes = program.overheadBytes;
     this.#launched = launch(program, layers, memoryBytesMax, name);
-    this.#channel = new Channel(this.#launched, {
-      frameBytesMax: () => this.#frameBytesMax(),
-      onFrame: (frame) => this.#take(frame),
-      onBroken: (why) => this.#fail(jailErrors.jail_protocol, `The process said what it may not: ${why}`),
-      onEnd: (how) => this.#end(how),
-    });
   }
 
   /** Resolves when it waits for its first order. Throws `jail_not_started`. */
   static async start(options: TaskProcessOptions): Promise<TaskProcess> {
     const started = new TaskProcess(options);
-    const timer = setTimeout(() => started.#channel.kill(), START_MS_MAX);
-    try {
-      await started.#ready.promise;
-      return started;
-    } finally {
-      clearTimeout(timer);
-    }
+    started.#opened = await Channel.open(started.#launched, {
+      frameBytesMax: () => started.#frameBytesMax(),
+      onFrame: (frame) => started.#take(frame),
+      onBroken: (why) => started.#fail(jailErrors.jail_protocol, `The process said what it may not: ${why}`),
+      onEnd: (how) => started.#end(how),
+    });
+    return started;
+  }
+
+  get #channel(): Channel {
+    if (this.#opened === undefined) throw new Error('a process that has not started');
+    return this.#opened;
   }
 
   get isEnded(): boolean {
@@ -85,7 +79,7 @@ export class TaskProcess {
   }
 
   get ended(): Promise<void> {
-    return this.#ended.promise;
+    return this.#channel.ended;
   }
 
   get runs(): number {
@@ -151,7 +145,7 @@ export class TaskProcess {
 
   async kill(): Promise<void> {
     this.#channel.kill();
-    await this.#ended.promise;
+    await this.#channel.ended;
   }
 
   #frameBytesMax(): number {
@@ -162,19 +156,13 @@ export class TaskProcess {
   /** P1. Throws {@link FrameError}. */
   #take(frame: Frame): void {
     const message = readMessage(frame);
-    if (message.kind === 'ready') {
-      if (this.#isReady) throw new FrameError('it was ready before');
-      this.#isReady = true;
-      this.#ready.resolve();
-      return;
-    }
     const running = this.#running;
     if (running === undefined || !running.isAnswered) throw new FrameError('it was not asked');
     if (running.failure === undefined) this.#heed(running, message);
   }
 
   /** P2. */
-  #heed(running: Running, message: Exclude<GuestMessage, { kind: 'ready' }>): void {
+  #heed(running: Running, message: GuestMessage): void {
     const { budget, task } = running;
     switch (message.kind) {
       case 'log': {
@@ -235,16 +223,11 @@ export class TaskProcess {
   }
 
   #end(how: string): void {
-    this.#ready.reject(
-      new FabricError(jailErrors.jail_not_started, `The jail did not start: ${how}`, this.#tail()),
-    );
-    this.#ready.promise.catch(() => undefined);
     const running = this.#running;
     if (running !== undefined) {
       const error = running.failure ?? this.#reasonOf(how, running);
       this.#settle({ kind: 'failed', error, ...this.#usage(running, { fuel: 0, memoryBytes: 0 }) });
     }
-    this.#ended.resolve();
   }
 
   #reasonOf(how: string, { task }: Running): WireError {

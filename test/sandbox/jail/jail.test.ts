@@ -1,22 +1,24 @@
 /** One jail for the file; where layers are missing on a machine the tests say so and go on with what there is. */
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
-import { NODE_BYTES, type Program } from '#runtime/sandbox/jail/launch';
+import type { Program } from '#runtime/sandbox/jail/launch';
 import { closeLayers, openLayers } from '#runtime/sandbox/jail/layers';
 import { Jail } from '#runtime/sandbox/jail/pool';
+import { TASK_PROGRAM } from '#runtime/sandbox/jail/programs';
 import { TaskProcess } from '#runtime/sandbox/jail/task-process';
 import type { HostCall, JailResult } from '#runtime/sandbox/jail/types';
 import { handmade, LIMITS, running, taskOf } from '../../rig/jail.ts';
 
 const ROOT = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
 
+const HOSTILE_FOLDER = join(ROOT, 'test', 'sandbox', 'jail', 'hostile');
+
 /** A process that was taken over. */
 const HOSTILE: Program = {
-  root: ROOT,
-  folders: ['runtime/sandbox/jail/child', 'test/sandbox/jail/hostile'],
-  main: 'test/sandbox/jail/hostile/speaks.ts',
-  overheadBytes: NODE_BYTES,
+  ...TASK_PROGRAM,
+  main: join(HOSTILE_FOLDER, 'speaks.ts'),
+  reads: [...TASK_PROGRAM.reads, { outside: HOSTILE_FOLDER, inside: 'test/sandbox/jail/hostile' }],
 };
 
 let jail: Jail;

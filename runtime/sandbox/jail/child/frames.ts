@@ -9,16 +9,19 @@
 
 export type FrameKind = (typeof FRAME)[keyof typeof FRAME];
 
-/** To the jail: load, run, answer. To the parent: ready, log, call, done, failed. */
+/** Below 16 to the jail, the others to the parent. */
 export const FRAME = {
   load: 1,
   run: 2,
   answer: 3,
+  gate: 4,
   ready: 16,
   log: 17,
   call: 18,
   done: 19,
   failed: 20,
+  gated: 21,
+  refused: 22,
 } as const;
 
 export interface Frame {
