@@ -9,6 +9,7 @@ import { TASK_PROGRAM } from '#runtime/sandbox/jail/programs';
 import { TaskProcess } from '#runtime/sandbox/jail/task-process';
 import type { HostCall, JailResult } from '#runtime/sandbox/jail/types';
 import { handmade, LIMITS, running, taskOf } from '../../rig/jail.ts';
+import { echo, wat } from '../gate/guests.ts';
 
 const ROOT = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
 
@@ -138,6 +139,21 @@ test.serial('a task that is taken back ends, and what its host waits for is told
   t.is(failure(t, result), 'task_cancelled');
   t.true(isHostTold);
 });
+
+test.serial(
+  'a component is let in by a process of its own, and runs; what is no component is told where',
+  async (t) => {
+    const component = await jail.prepare(await wat(echo()));
+    t.regex(component.sha256, /^[0-9a-f]{64}$/);
+    const result = await jail.run(taskOf(component, { input: Buffer.from('through') }));
+    if (result.kind !== 'done') return t.fail(result.error.message);
+    t.is(Buffer.from(result.output).toString(), 'through');
+    t.true(result.fuel > 0 && result.memoryBytes === 65_536);
+    const again = await jail.run(taskOf(component, { input: Buffer.from('through') }));
+    t.is(again.fuel, result.fuel);
+    await t.throwsAsync(jail.prepare(Buffer.from('no component')), { code: 'component_malformed' });
+  },
+);
 
 test.serial('a tenant never meets the process of another', async (t) => {
   const mark = running(
