@@ -4,6 +4,7 @@ import { approval } from '#machines/approval';
 import { board } from '#machines/board';
 import { breaker } from '#machines/breaker';
 import { budget } from '#machines/budget';
+import { component } from '#machines/component';
 import { costs } from '#machines/costs';
 import { counter } from '#machines/counter';
 import { journal } from '#machines/journal';
@@ -15,6 +16,7 @@ import { redaction } from '#machines/redaction';
 import { registry } from '#machines/registry';
 import { round } from '#machines/round';
 import { runner } from '#machines/runner';
+import { sandbox } from '#machines/sandbox';
 import { session } from '#machines/session';
 import { supervisor } from '#machines/supervisor';
 import { swarm } from '#machines/swarm';
@@ -25,6 +27,7 @@ import { leaseDriver } from '#runtime/claims/lease-driver';
 import type { Builtins } from '#runtime/cli/builtins';
 import { httpDriver } from '#runtime/effects/http';
 import { processDriver } from '#runtime/effects/process';
+import { sandboxDriver } from './chassis/driver.ts';
 import { digestDriver } from './coordinator/digest-driver.ts';
 import { matchDriver } from './coordinator/match-driver.ts';
 import { sessionProcessDriver } from './coordinator/session-process.ts';
@@ -37,6 +40,7 @@ export const builtins: Builtins = {
     board,
     breaker,
     budget,
+    component,
     costs,
     counter,
     journal,
@@ -48,6 +52,7 @@ export const builtins: Builtins = {
     registry,
     round,
     runner,
+    sandbox,
     session,
     supervisor,
     swarm,
@@ -63,6 +68,7 @@ export const builtins: Builtins = {
     match: matchDriver,
     policy: policyDriver,
     process: processDriver,
+    sandbox: sandboxDriver,
     'session-process': sessionProcessDriver,
   },
   // Compiled it ends like this file.

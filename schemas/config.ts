@@ -17,7 +17,7 @@ import {
   RESTARTS,
   STRATEGIES,
 } from './supervisor.ts';
-import { duration, formatDuration } from './units.ts';
+import { byteSize, duration, formatDuration } from './units.ts';
 import { webhooksSchema } from './webhook.ts';
 import { witnessSchema } from './witness.ts';
 
@@ -319,6 +319,40 @@ const driversSchema = z
       })
       .optional()
       .describe('Who may do what. See docs/policy.md.'),
+    sandbox: z
+      .strictObject({
+        require: z
+          .enum(['full', 'any'])
+          .default('full')
+          .describe(
+            'Layers of the jail: `full` runs nothing where one is missing, `any` runs with what there is.',
+          ),
+        places: z.int().min(1).max(256).optional().describe('Tasks of one node at a time; 4 when absent.'),
+        queueMax: z
+          .int()
+          .min(1)
+          .max(1_000_000)
+          .optional()
+          .describe('Tasks that wait on a node; 1,000 when absent.'),
+        memoryBytesMax: byteSize(2 ** 20, 4 * 2 ** 30)
+          .optional()
+          .describe('The most that one task may be given; 256MiB when absent.'),
+        http: z
+          .strictObject({
+            allowHosts: z.array(z.string().min(1)).default([]).describe('Hosts that grants may name.'),
+            allowPrivate: z
+              .boolean()
+              .default(false)
+              .describe('Lets them resolve to loopback and private addresses.'),
+            allowEnv: z
+              .array(z.string().min(1))
+              .default([])
+              .describe('Variables of the node that headers of grants may name, as env:NAME in braces.'),
+          })
+          .optional(),
+      })
+      .optional()
+      .describe('Sandboxed tasks. See docs/chassis.md.'),
     'session-process': z
       .strictObject({
         allow: z

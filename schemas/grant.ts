@@ -12,9 +12,12 @@ const ENTRIES_MAX = 64;
 const KIB = 2 ** 10;
 const MIB = 2 ** 20;
 
-const KV_KEY_CHARS_MAX = 200;
+export const KV_KEY_CHARS_MAX = 200;
+/** Segments of letters, digits, `_` and `-`, between single `/` or `.`: no `..`, no empty one, no wildcard of the bus. */
+export const KV_KEY = /^[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*$/;
 const KV_PREFIX = /^(?:[A-Za-z0-9_-]+[./])*[A-Za-z0-9_-]*$/;
 const ADDRESS_PATTERN = /^[a-z][a-z0-9-]{0,30}\/(?:\*|[A-Za-z0-9][A-Za-z0-9._@+=~:-]{0,199}\*?)$/;
+export const EVENT_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}(?:\.[A-Za-z0-9_-]{1,64}){0,7}$/;
 const EVENT_PATTERN = /^(?:\*|[A-Za-z][A-Za-z0-9_.-]{0,199}\*?)$/;
 const ORIGIN = /^https?:\/\/[a-z0-9.-]{1,253}(?::\d{1,5})?$/;
 

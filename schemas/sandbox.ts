@@ -24,6 +24,9 @@ export const OUTPUT_BYTES_DEFAULT = MIB;
 export const LOG_BYTES_DEFAULT = 64 * KIB;
 /** Of attempts after the first, and only for what the guest is not to blame for. */
 export const RETRIES_DEFAULT = 2;
+/** Lines of its log that are kept with a run, and their length. */
+export const LOG_LINES_MAX = 50;
+export const LOG_CHARS_MAX = 400;
 /** Longer inputs and outputs lie in the object store; the log holds their digest. */
 export const INLINE_CHARS_MAX = 16 * KIB;
 
@@ -60,6 +63,16 @@ export const blobSchema = z.union([
   z.strictObject({ text: z.string().max(INLINE_CHARS_MAX) }),
   z.strictObject({ sha256: sha256Schema, bytes: z.int().min(0) }),
 ]);
+export type Blob = z.infer<typeof blobSchema>;
+
+/** Where bytes of that digest lie in the object store. */
+export function blobName(sha256: string): string {
+  return `sandbox/${sha256}`;
+}
+
+export function componentName(sha256: string): string {
+  return `component/${sha256}`;
+}
 
 /** Whom a failure speaks against: the component, whoever asked for the run, or the chassis itself. */
 export const FAULTS = ['component', 'caller', 'chassis'] as const;
@@ -67,12 +80,17 @@ export type Fault = (typeof FAULTS)[number];
 
 /** What these codes begin with is the guest's own doing; the rest of it is the chassis's. */
 const OWN_DOING = /^(?:task|component)_/;
-const CALLED_OFF = 'task_cancelled';
+/** Whoever asked took it back, or asked for what nobody here gives. */
+const OF_THE_CALLER: ReadonlySet<string> = new Set([
+  'task_cancelled',
+  'jail_limits_refused',
+  'task_input_exceeded',
+]);
 /** No answer came in time: whoever waited does not care why. */
 const UNANSWERED = 'task_time_exceeded';
 
 export function faultOf(code: string): Fault {
-  if (code === CALLED_OFF) return 'caller';
+  if (OF_THE_CALLER.has(code)) return 'caller';
   return OWN_DOING.test(code) ? 'component' : 'chassis';
 }
 
@@ -109,7 +127,7 @@ export const runSchema = z
       .strictObject({ sha256: sha256Schema, bytes: z.int() })
       .nullable()
       .describe('What the world answered, in the object store; null where it was not asked.'),
-    logs: z.array(z.string().max(2_000)).max(100).describe('Its last lines.'),
+    logs: z.array(z.string().max(LOG_CHARS_MAX)).max(LOG_LINES_MAX).describe('Its last lines.'),
     level: z.string().max(40).describe('Of the jail.'),
   })
   .describe('One run of a sandboxed task.');

@@ -55,7 +55,8 @@ export async function rulesOf(source: Source): Promise<AssignmentRules | undefin
   return contexts[0]?.rules;
 }
 
-async function contextsOf({ nc, subjects, shards }: Source, type: string): Promise<unknown[]> {
+/** Contexts of the actors of a kind, where they run the machine of that name. */
+export async function contextsOf({ nc, subjects, shards }: Source, type: string): Promise<unknown[]> {
   const lists = await Promise.all(
     Array.from({ length: shards }, async (_, shard) => {
       const contexts: unknown[] = [];

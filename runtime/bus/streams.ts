@@ -96,7 +96,7 @@ async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOpt
     await undrifted(bucket, kvm.create(bucket, { replicas, history: 1, markerTTL: MARKER_TTL_MS }));
   }
   await ensureLeaseBucket(nc, buckets.leases, replicas);
-  for (const bucket of [buckets.keys, buckets.witness, buckets.policy]) {
+  for (const bucket of [buckets.keys, buckets.witness, buckets.policy, buckets.sandbox]) {
     await undrifted(bucket, kvm.create(bucket, { replicas, history: 1 }));
   }
   await undrifted(buckets.tiles, new Objm(nc).create(buckets.tiles, { replicas, storage: StorageType.File }));

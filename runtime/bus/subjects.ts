@@ -74,6 +74,8 @@ export class Subjects {
     readonly privacy: string;
     /** The policy in force. */
     readonly policy: string;
+    /** What sandboxed tasks keep. */
+    readonly sandbox: string;
   };
 
   constructor(prefix: string, shards: number) {
@@ -91,6 +93,7 @@ export class Subjects {
       tiles: `${prefix}_tiles`,
       privacy: `${prefix}_privacy`,
       policy: `${prefix}_policy`,
+      sandbox: `${prefix}_sandbox`,
     };
   }
 

@@ -1,0 +1,66 @@
+/** What the commands share that speak with the chassis of a realm. */
+import { type ActingOptions, type OpenDesk, withDesk } from '#actors/coordinator/cli/with-desk';
+import { natsBlobs } from '#runtime/bus/nats-blobs';
+import type { Run } from '#runtime/cli/command';
+import { Refused } from '#runtime/cli/exit-codes';
+import type { BlobStore } from '#runtime/shard/ports';
+import { FabricError } from '#schemas/fabric-error';
+import { SANDBOX_TYPE, type SandboxView } from '#schemas/sandbox';
+import { COMPONENT_TYPE, type ComponentView } from '#schemas/service-contract';
+import { chassisErrors } from '../errors.ts';
+
+/** The realm has no such kind. */
+const ABSENT = new Set(['unknown_kind', 'unknown_actor']);
+
+type Saying = { readonly type: string; readonly [field: string]: unknown };
+type Reply =
+  | { readonly accepted: true }
+  | { readonly accepted: false; readonly code: string; readonly reason: string };
+
+export interface ChassisDesk {
+  readonly desk: OpenDesk;
+  blobs(): Promise<BlobStore>;
+  component(name: string): Promise<ComponentView>;
+  task(id: string): Promise<SandboxView>;
+  /** Throws `chassis_refused`. */
+  say<R extends Reply>(address: string, event: Saying): Promise<Extract<R, { readonly accepted: true }>>;
+}
+
+export async function withChassis<T>(
+  run: Run<ActingOptions>,
+  use: (chassis: ChassisDesk) => Promise<T>,
+): Promise<T> {
+  return await withDesk(run, async (desk) => {
+    const ask = async (address: string, event: Saying): Promise<unknown> => {
+      try {
+        return (await desk.clientOf(desk.as).ask(address, event)).reply;
+      } catch (cause) {
+        if (!(cause instanceof FabricError) || !ABSENT.has(cause.code)) throw cause;
+        throw new FabricError(chassisErrors.no_chassis, 'This realm runs no sandboxed tasks', { cause });
+      }
+    };
+    return await use({
+      desk,
+      blobs: async () => await natsBlobs(desk.realm.connection, desk.realm.subjects),
+      component: async (name) =>
+        (await ask(componentAddress(name), { type: 'component.get' })) as ComponentView,
+      task: async (id) => (await ask(taskAddress(id), { type: 'sandbox.get' })) as SandboxView,
+      async say<R extends Reply>(address: string, event: Saying) {
+        const reply = (await ask(address, event)) as R;
+        if (reply.accepted) return reply as Extract<R, { readonly accepted: true }>;
+        const { code, reason } = reply as Reply & { readonly accepted: false };
+        throw new Refused(
+          new FabricError(chassisErrors.chassis_refused, `${address}: ${reason}`, { details: { code } }),
+        );
+      },
+    });
+  });
+}
+
+export function componentAddress(name: string): string {
+  return name.startsWith(`${COMPONENT_TYPE}/`) ? name : `${COMPONENT_TYPE}/${name}`;
+}
+
+export function taskAddress(id: string): string {
+  return id.startsWith(`${SANDBOX_TYPE}/`) ? id : `${SANDBOX_TYPE}/${id}`;
+}

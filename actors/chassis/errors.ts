@@ -1,0 +1,50 @@
+/** What goes wrong around sandboxed tasks, outside of their jail. */
+import { errorKinds } from '#schemas/fabric-error';
+
+export const chassisErrors = errorKinds({
+  sandbox_queue_full: {
+    retryable: true,
+    help: 'Submit fewer tasks at a time, or raise drivers.sandbox.queueMax: a tenant has a share of it.',
+  },
+  sandbox_turn_lost: {
+    retryable: true,
+    help: 'The node of the task ended while it waited or ran; it is queued again as its retries allow.',
+  },
+  sandbox_missing_object: {
+    retryable: false,
+    help: 'The object store lacks the bytes: publish the component again, or submit the input again.',
+  },
+  sandbox_world_failed: {
+    retryable: false,
+    help: 'What the guest asked for was granted, and did not work: details and the log of the node say why.',
+  },
+  sandbox_replay_differs: {
+    retryable: false,
+    help: 'The run did not ask what it asked before: its component, input, limits or seed are not those of the record.',
+  },
+  sandbox_unopened: {
+    retryable: true,
+    help: 'This node is starting or stopping, and runs no sandboxed tasks.',
+  },
+  bad_contract: {
+    retryable: false,
+    help: 'docs/chassis.md shows a service contract; docs/schemas/service-contract.json is its schema.',
+  },
+  guest_exists: { retryable: false, help: 'Choose another name, or remove what is there.' },
+  guest_not_built: {
+    retryable: false,
+    help: 'Correct the source where the message says; `infrafabric chassis new` makes one that builds.',
+  },
+  guest_tool_missing: {
+    retryable: false,
+    help: 'Install the compiler that the message names, or begin with `--language wat`, which needs none.',
+  },
+  no_chassis: {
+    retryable: false,
+    help: 'Add the kinds `component` and `sandbox` to the config: deploy/examples/chassis.yaml shows them.',
+  },
+  chassis_refused: {
+    retryable: false,
+    help: 'What it says stands in the contract: `infrafabric chassis show COMPONENT`.',
+  },
+});

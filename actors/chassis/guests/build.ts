@@ -1,0 +1,118 @@
+/**
+ * Builds a component of a guest's source. The compiler runs with the rights of whoever builds; the component that comes
+ * out is as untrusted as any other.
+ */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { packageRoot } from '#runtime/cli/version';
+import { FabricError } from '#schemas/fabric-error';
+import { chassisErrors } from '../errors.ts';
+import type { GuestFolder, Language } from './folder.ts';
+
+const run = promisify(execFile);
+const WORLD = 'task';
+const BUILD_MS_MAX = 120_000;
+
+/** Where the world stands that guests are built for. */
+function worldFile(): string {
+  return join(packageRoot(), 'runtime/sandbox/world/task.wit');
+}
+
+/** Writes the component. Throws `guest_not_built`, `guest_tool_missing`. */
+export async function buildGuest(guest: GuestFolder): Promise<Uint8Array> {
+  const { source, path, component } = guest;
+  if (source === undefined) {
+    throw new FabricError(chassisErrors.guest_not_built, `${path} holds no guest.wat, guest.c or guest.js`);
+  }
+  const bytes = await BUILDERS[source.language](source.file);
+  writeFileSync(component, bytes);
+  return bytes;
+}
+
+const BUILDERS: Readonly<Record<Language, (file: string) => Promise<Uint8Array>>> = {
+  wat: async (file) => await componentOf(await parsed(file)),
+  c: async (file) => await componentOf(await compiled(file)),
+  js: bundled,
+};
+
+/** A core module with what the world is, as a component. */
+async function componentOf(core: Uint8Array): Promise<Uint8Array> {
+  const { componentEmbed, componentNew } = await import('@bytecodealliance/jco-transpile/wasm-tools');
+  try {
+    const embedded = await componentEmbed({
+      binary: core,
+      witSource: readFileSync(worldFile(), 'utf8'),
+      world: WORLD,
+      stringEncoding: 'utf8',
+    });
+    return await componentNew(embedded, []);
+  } catch (cause) {
+    throw notBuilt('it does not fit the world', cause);
+  }
+}
+
+async function parsed(file: string): Promise<Uint8Array> {
+  const { parse } = await import('@bytecodealliance/jco-transpile/wasm-tools');
+  try {
+    return await parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw notBuilt(file, cause);
+  }
+}
+
+/** Clang alone: no library, no SDK. */
+async function compiled(file: string): Promise<Uint8Array> {
+  const folder = mkdtempSync(join(tmpdir(), 'infrafabric-guest-'));
+  const core = join(folder, 'guest.core.wasm');
+  const flags = ['--target=wasm32', '-nostdlib', '-ffreestanding', '-O2', '-Wall', '-Wl,--no-entry'];
+  try {
+    await run('clang', [...flags, '-o', core, file], { timeout: BUILD_MS_MAX });
+    return readFileSync(core);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw new FabricError(
+        chassisErrors.guest_tool_missing,
+        'clang is not on PATH (Debian: clang and lld)',
+        { cause },
+      );
+    }
+    throw notBuilt(file, (cause as { readonly stderr?: string }).stderr ?? cause);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const COMPONENTIZE = '@bytecodealliance/componentize-js';
+
+/** An engine and the program in one: a package that whoever writes JavaScript guests installs. */
+async function bundled(file: string): Promise<Uint8Array> {
+  let tool: { componentize(options: object): Promise<{ readonly component: Uint8Array }> };
+  try {
+    tool = (await import(COMPONENTIZE)) as typeof tool;
+  } catch (cause) {
+    throw new FabricError(
+      chassisErrors.guest_tool_missing,
+      `JavaScript wants \`npm install ${COMPONENTIZE}\``,
+      { cause },
+    );
+  }
+  try {
+    const { component } = await tool.componentize({
+      sourcePath: file,
+      witPath: worldFile(),
+      worldName: WORLD,
+      disableFeatures: ['stdio', 'random', 'clocks', 'http', 'fetch-event'],
+    });
+    return component;
+  } catch (cause) {
+    throw notBuilt(file, cause);
+  }
+}
+
+function notBuilt(what: string, cause: unknown): FabricError {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new FabricError(chassisErrors.guest_not_built, `${what}: ${text.trim()}`, { cause });
+}
