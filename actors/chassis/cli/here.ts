@@ -3,8 +3,10 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { type Run, wholeNumber } from '#runtime/cli/command';
+import { cliErrors } from '#runtime/cli/errors';
 import type { GatedComponent } from '#runtime/sandbox/gate/types';
 import type { LayerPolicy } from '#runtime/sandbox/jail/layers';
+import { FabricError } from '#schemas/fabric-error';
 import { type Grant, grantSchema } from '#schemas/grant';
 import type { ServiceContract } from '#schemas/service-contract';
 import { type Chamber, levelOf, openChamber } from '../chamber.ts';
@@ -70,7 +72,13 @@ export async function withGuest<T>(
   return await use({ chamber, contract, component, grant, gateMs });
 }
 
-/** `@file`, or the text itself. */
+/** `@file`, or the text itself. Throws `file_unreadable`. */
 export function inputBytes(text: string, cwd: string): Uint8Array {
-  return text.startsWith('@') ? readFileSync(resolve(cwd, text.slice(1))) : new TextEncoder().encode(text);
+  if (!text.startsWith('@')) return new TextEncoder().encode(text);
+  const file = resolve(cwd, text.slice(1));
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    throw new FabricError(cliErrors.file_unreadable, `${file} cannot be read`, { cause });
+  }
 }

@@ -7,7 +7,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { packageRoot } from '#runtime/cli/version';
 import { FabricError } from '#schemas/fabric-error';
 import { chassisErrors } from '../errors.ts';
 import type { GuestFolder, Language } from './folder.ts';
@@ -16,10 +15,8 @@ const run = promisify(execFile);
 const WORLD = 'task';
 const BUILD_MS_MAX = 120_000;
 
-/** Where the world stands that guests are built for. */
-function worldFile(): string {
-  return join(packageRoot(), 'runtime/sandbox/world/task.wit');
-}
+/** The world that guests are built for; compiled, it lies as far from this file. */
+const WORLD_FILE = join(import.meta.dirname, '../../../runtime/sandbox/world/task.wit');
 
 /** Writes the component. Throws `guest_not_built`, `guest_tool_missing`. */
 export async function buildGuest(guest: GuestFolder): Promise<Uint8Array> {
@@ -44,7 +41,7 @@ async function componentOf(core: Uint8Array): Promise<Uint8Array> {
   try {
     const embedded = await componentEmbed({
       binary: core,
-      witSource: readFileSync(worldFile(), 'utf8'),
+      witSource: readFileSync(WORLD_FILE, 'utf8'),
       world: WORLD,
       stringEncoding: 'utf8',
     });
@@ -102,7 +99,7 @@ async function bundled(file: string): Promise<Uint8Array> {
   try {
     const { component } = await tool.componentize({
       sourcePath: file,
-      witPath: worldFile(),
+      witPath: WORLD_FILE,
       worldName: WORLD,
       disableFeatures: ['stdio', 'random', 'clocks', 'http', 'fetch-event'],
     });
