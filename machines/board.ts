@@ -4,6 +4,7 @@
  *
  * B1  All tasks of a message or none.
  * B2  The graph has no cycle at any time, whatever order tasks come in: a dependency may be added later.
+ * B3  A task that is there hears nothing new when it is added again; one whose word was lost comes to life then.
  */
 import type { AnyEventObject } from 'xstate';
 import { BOARD_TASKS_MAX, type BoardReply, boardActionSchema } from '#schemas/board';
@@ -43,8 +44,10 @@ function decide(context: BoardContext, { event, from }: Heard): Outcome<BoardCon
 }
 
 function add(context: BoardContext, tasks: readonly TaskSpec[], by: string): Outcome<BoardContext> {
-  const fresh = tasks.filter(({ id }) => context.deps[id] === undefined);
-  const known = tasks.filter(({ id }) => context.deps[id] !== undefined);
+  // Ids are anybody's: one may be the name of something that every object has.
+  const isKnown = (id: string): boolean => Object.hasOwn(context.deps, id);
+  const fresh = tasks.filter(({ id }) => !isKnown(id));
+  const known = tasks.filter(({ id }) => isKnown(id));
   const twice = tasks.find(({ id }, n) => tasks.findIndex((other) => other.id === id) !== n);
   if (twice !== undefined) return { reply: refusal('task_exists', `${twice.id} is in it twice`) };
   const other = known.find(({ id, deps }) => !isSame(context.deps[id] ?? [], deps));
@@ -57,22 +60,21 @@ function add(context: BoardContext, tasks: readonly TaskSpec[], by: string): Out
   const added = Object.fromEntries(fresh.map(({ id, deps }) => [id, deps]));
   const deps = { ...context.deps, ...added };
   // B2.
-  const cycle = findCycle(Object.keys(added), (id) => deps[id] ?? []);
+  const cycle = findCycle(Object.keys(added), (id) => (Object.hasOwn(deps, id) ? (deps[id] ?? []) : []));
   if (cycle !== undefined) {
     return { reply: { ...refusal('cycle', `These wait for one another: ${cycle.join(' → ')}`), cycle } };
   }
-  const missing = new Set(fresh.flatMap((task) => task.deps).filter((id) => deps[id] === undefined));
+  const missing = new Set(fresh.flatMap((task) => task.deps).filter((id) => !Object.hasOwn(deps, id)));
   const reply: BoardReply = {
     accepted: true,
     added: fresh.map(({ id }) => id),
     known: known.map(({ id }) => id),
     missing: [...missing],
   };
-  if (fresh.length === 0) return { reply };
   return {
-    patch: { deps },
-    mail: fresh.map((spec) => ({ to: `task/${spec.id}`, event: { type: 'task.add', spec, addedBy: by } })),
-    tell: [{ type: 'board.added', tasks: reply.added }],
+    // B3.
+    mail: tasks.map((spec) => ({ to: `task/${spec.id}`, event: { type: 'task.add', spec, addedBy: by } })),
+    ...(fresh.length > 0 && { patch: { deps }, tell: [{ type: 'board.added', tasks: reply.added }] }),
     reply,
   };
 }

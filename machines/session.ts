@@ -3,9 +3,9 @@
  * Tasks tell it what became of them; others write to it in IFMessages.
  */
 import { SESSION_STATUSES } from '#schemas/session';
-import { decidedMachine } from './decided.ts';
+import { decidedMachine, TIMER_EVENT } from './decided.ts';
 import { initialSession } from './session/context.ts';
-import { decideSession } from './session/decide.ts';
+import { decideSession, RELOOK, REWATCH } from './session/decide.ts';
 
 export type { SessionContext } from './session/context.ts';
 
@@ -20,6 +20,7 @@ export const session = {
       'if.*',
       'session.*',
       'task.*',
+      ...[REWATCH, RELOOK].map((timer) => `${TIMER_EVENT}${timer}`),
       ...['lease', 'match'].flatMap((id) => [`xstate.done.actor.${id}`, `xstate.error.actor.${id}`]),
     ],
     drivers: ['lease', 'match'],

@@ -1,5 +1,6 @@
 /** What a worker hands in with a task, and what the completion gate says of it. */
 import { z } from 'zod';
+import { AMOUNT_MAX } from './budget.ts';
 import { relationshipSchema } from './relationship.ts';
 
 /** What may be on a checklist. */
@@ -45,7 +46,7 @@ export const submissionSchema = z
     /** Entries of the log in the witness export. */
     entries: z.int().min(0).optional(),
     /** What it cost, in millionths. */
-    costMicros: z.int().min(0).optional(),
+    costMicros: z.int().min(0).max(AMOUNT_MAX).optional(),
     relationships: z.array(relationshipSchema).max(100).default([]),
     /** 0–1; counts for the weight of the worker. */
     confidence: z.number().min(0).max(1).optional(),

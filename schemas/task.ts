@@ -35,6 +35,16 @@ export const LEASE_MS_MAX = 3_600_000;
 const REVISION_MAX = 2 ** 48;
 /** Tasks that one message to a board adds: more would not fit one step's output. */
 export const ADDED_MAX = 100;
+/**
+ * Characters of a task, its dependencies counted twice: they are shown twice while it waits. A task that could not tell of
+ * itself in one step could be neither added nor given back.
+ */
+export const SPEC_CHARS_MAX = 16_000;
+/** 2100: timers are a hundred years long at most. */
+const DEADLINE_MAX = Date.UTC(2100, 0, 1);
+/** Above it a figure is a mistake, and its millionths are no longer exact. */
+const COST_MAX = 1e9;
+const HOURS_MAX = 1e6;
 
 const id = z
   .string()
@@ -55,7 +65,10 @@ export const taskInputSchema = z
     deps: z.array(z.string().max(200)).max(1_000).default([]),
     priority: z.number().default(0).describe('Higher goes first.'),
     estimate: z
-      .strictObject({ hours: z.number().min(0).optional(), cost: z.number().min(0).optional() })
+      .strictObject({
+        hours: z.number().min(0).max(HOURS_MAX).optional(),
+        cost: z.number().min(0).max(COST_MAX).optional(),
+      })
       .optional(),
     deliverables: z.array(text).max(100).optional(),
     deliverable: text.optional(),
@@ -63,7 +76,7 @@ export const taskInputSchema = z
     contextTokens: z.int().min(0).optional().describe('Tokens of context it needs, as far as known.'),
     filler: z.boolean().default(false).describe('May be done by whoever waits for something else.'),
     budget: z.object({ costMicros: z.int().min(0).optional() }).optional(),
-    deadline: z.int().min(0).optional().describe('ms since the epoch.'),
+    deadline: z.int().min(0).max(DEADLINE_MAX).optional().describe('ms since the epoch.'),
     retries: z.int().min(0).max(100).default(0).describe('Times a failed task is offered again by itself.'),
     staleMs: z
       .int()
@@ -86,7 +99,15 @@ export type TaskInput = z.infer<typeof taskInputSchema>;
 export const governedTasksSchema = z.strictObject({ governed: z.literal(true) });
 
 /** A task of a board: there dependencies count, and names are addresses. */
-export const taskSpecSchema = taskInputSchema.extend({ id, deps: z.array(id).max(1_000).default([]) });
+export const taskSpecSchema = taskInputSchema
+  .extend({ id, deps: z.array(id).max(1_000).default([]) })
+  .refine((spec) => charsOf(spec) + charsOf(spec.deps) <= SPEC_CHARS_MAX, {
+    error: `a task has ${SPEC_CHARS_MAX} characters at most, its dependencies counted twice`,
+  });
+
+function charsOf(value: object): number {
+  return JSON.stringify(value).length;
+}
 export type TaskSpec = z.infer<typeof taskSpecSchema>;
 /** As it is written: defaults may be left out. */
 export type TaskSpecInput = z.input<typeof taskSpecSchema>;
@@ -136,7 +157,7 @@ export const taskActionSchema = z.discriminatedUnion('action', [
     token,
     reason: text.optional(),
     /** What helpers must be able to do; absent: what the task requires. */
-    requires: capabilities.optional(),
+    requires: capabilities.max(20).optional(),
   }),
   z.object({ action: z.literal('join') }),
   z.object({ action: z.literal('leave') }),
@@ -149,11 +170,11 @@ export const taskActionSchema = z.discriminatedUnion('action', [
   /** Failed or cancelled: it is offered again. */
   z.object({ action: z.literal('retry'), reason: text.optional() }),
   /** Completes it although its gate refused what was handed in. */
-  z.object({ action: z.literal('override'), reason: z.string().min(1).max(2_000) }),
+  z.object({ action: z.literal('override'), reason: z.string().trim().min(1).max(2_000) }),
   z.object({
     action: z.literal('amend'),
     priority: z.number().optional(),
-    deadline: z.int().min(0).nullable().optional(),
+    deadline: z.int().min(0).max(DEADLINE_MAX).nullable().optional(),
     title: z.string().max(500).optional(),
   }),
   z.object({ action: z.literal('get') }),

@@ -26,6 +26,7 @@ export interface SessionContext extends SessionInput {
   readonly status: SessionStatus;
   /** Name of the lease under which it is present. */
   readonly lease: string | null;
+  readonly leaseMs: number;
   /** What its word counts in a round. */
   readonly weight: number;
   /** Weights after its last results, the newest last. */
@@ -54,6 +55,7 @@ export function initialSession(input: unknown, self: string): SessionContext {
     ...parsed,
     status: input === undefined ? 'absent' : 'idle',
     lease: null,
+    leaseMs: 0,
     weight: firstWeight(parsed.profile),
     weights: [],
     lateBloomer: false,

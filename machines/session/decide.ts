@@ -6,7 +6,7 @@
  *     crash of its process leaves them to it for a lease time, and then to others.
  */
 import { z } from 'zod';
-import type { Heard, Outcome } from '#machines/decided';
+import { type Heard, type Outcome, TIMER_EVENT } from '#machines/decided';
 import { FabricError } from '#schemas/fabric-error';
 import { type IFMessage, messageOf } from '#schemas/if-message';
 import { type SessionAction, sessionActionSchema } from '#schemas/session';
@@ -20,6 +20,10 @@ const KEPT_MAX = 50;
 /** Refused offers that are remembered. */
 const DECLINED_MAX = 100;
 const LEASE = 'lease';
+/** A watch, or a look for work, that failed is begun again after this. */
+const AGAIN_MS = 10_000;
+export const REWATCH = 'rewatch';
+export const RELOOK = 'relook';
 /** Types of actors that may speak for any session. */
 const STEERING: ReadonlySet<string> = new Set(['operator', 'person', 'supervisor', 'swarm', 'breaker']);
 
@@ -31,14 +35,19 @@ export function decideSession(context: SessionContext, heard: Heard): Outcome<Se
     case `xstate.done.actor.${LEASE}`:
       return gone(context, at, 'its lease ended');
     case `xstate.error.actor.${LEASE}`:
-      return gone(context, at, 'its lease could not be watched');
+      return unwatched(context);
+    case `${TIMER_EVENT}${REWATCH}`:
+      return { effects: watched(context) };
     case `xstate.done.actor.${MATCH}`:
       return offered(context, event['output'], at);
     case `xstate.error.actor.${MATCH}`:
       return {
         ended: [MATCH],
+        timers: [{ id: RELOOK, delayMs: AGAIN_MS }],
         log: { severity: 'WARN', message: { type: 'no_match', session: context.id } },
       };
+    case `${TIMER_EVENT}${RELOOK}`:
+      return isLooking(context) ? { ended: [MATCH], effects: [look(context)] } : {};
   }
   if ((TASK_MAIL as readonly string[]).includes(event.type))
     return from?.startsWith('task/') === true ? heardTask(context, event, at) : {};
@@ -122,6 +131,7 @@ function registered(
       ...(swarm !== undefined && { swarm }),
       ...(context.status === 'absent' && { weight: firstWeight(profile) }),
       lease: lease ?? null,
+      leaseMs,
       offered: null,
     },
     at,
@@ -130,14 +140,26 @@ function registered(
   return {
     ...change,
     ended: [...(change.ended ?? []), LEASE],
-    effects: [
-      ...(change.effects ?? []),
-      ...(lease === undefined ? [] : [{ id: LEASE, driver: 'lease', input: { lease, ms: leaseMs } }]),
-    ],
+    cancelled: [REWATCH],
+    effects: [...(change.effects ?? []), ...watched({ lease: lease ?? null, leaseMs })],
     mail:
       swarm === undefined
         ? []
         : [{ to: `swarm/${swarm}`, event: { type: 'swarm.joined', session: context.id } }],
+  };
+}
+
+function watched({ lease, leaseMs }: Pick<SessionContext, 'lease' | 'leaseMs'>) {
+  return lease === null ? [] : [{ id: LEASE, driver: 'lease', input: { lease, ms: leaseMs } }];
+}
+
+/** The driver gave up: nobody knows whether it is still there, and it would not hear that it was taken for gone. */
+function unwatched({ id, lease }: SessionContext): Outcome<SessionContext> {
+  if (lease === null) return { ended: [LEASE] };
+  return {
+    ended: [LEASE],
+    timers: [{ id: REWATCH, delayMs: AGAIN_MS }],
+    log: { severity: 'WARN', message: { type: 'lease_unwatched', session: id } },
   };
 }
 
@@ -149,6 +171,7 @@ function gone(context: SessionContext, at: number, reason: string): Outcome<Sess
   return {
     ...change,
     ended: [LEASE, MATCH],
+    cancelled: [REWATCH],
     mail:
       swarm === undefined
         ? []
@@ -160,12 +183,15 @@ function declined(context: SessionContext, task: string, at: number): Outcome<Se
   const all = [...context.declined.filter((id) => id !== task), task].slice(-DECLINED_MAX);
   const patch = { declined: all, offered: context.offered?.task === task ? null : context.offered };
   const next = { ...context, ...patch, changedAt: at };
-  const isLooking = context.status === 'idle' || context.status === 'blocked';
   return {
     patch: { ...patch, changedAt: at },
     tell: [{ type: 'session.changed', session: sessionView(next) }],
-    ...(isLooking && { ended: [MATCH], effects: [look(next)] }),
+    ...(isLooking(context) && { ended: [MATCH], effects: [look(next)] }),
   };
+}
+
+function isLooking({ status }: SessionContext): boolean {
+  return status === 'idle' || status === 'blocked';
 }
 
 function present(context: SessionContext, status: 'here' | 'away', at: number): Outcome<SessionContext> {

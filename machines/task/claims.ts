@@ -68,6 +68,9 @@ export function transfer(context: TaskContext, action: Of<'transfer'>, who: Who)
   if (!isSession(action.to))
     return refuse('not_permitted', `${action.to} is no session: only sessions have tasks`);
   const steered = steers(who.by) && isHeld(context);
+  // Whom the governor refuses would get it from a friend.
+  if (!steered && context.governed)
+    return refuse('not_permitted', 'the governor gives it: release it, and let the other claim it');
   const refused = steered ? undefined : notHolder(context, who, action.token, 'transfer');
   if (refused !== undefined) return refused;
   const taker = { by: action.to, at: who.at };
@@ -127,9 +130,11 @@ export function watched({
   lease,
   leaseMs,
   staleMs,
-}: TaskContext): Pick<Change, 'effects' | 'ended' | 'timers'> {
+}: TaskContext): Pick<Change, 'effects' | 'ended' | 'timers' | 'cancelled'> {
   return {
     ended: [LEASE],
+    // A watch that was to be begun again is that of a claim before.
+    cancelled: [REWATCH],
     timers: [{ id: STALE, delayMs: staleMs }],
     ...(lease !== null && { effects: [{ id: LEASE, driver: 'lease', input: { lease, ms: leaseMs } }] }),
   };
@@ -146,6 +151,7 @@ function held(
     token: Math.max(context.token + 1, revision ?? 0),
     lease: lease ?? null,
     leaseMs,
+    refused: null,
     staleAt: null,
     changedAt: at,
   };

@@ -59,6 +59,8 @@ export interface TaskContext extends TaskSpec {
   };
   /** Its newest messages. */
   readonly conversation: readonly Said[];
+  /** Who contradicted or refused and did not agree since, with what they said; the gate looks at it. */
+  readonly dissent: Readonly<Record<string, string>>;
   /** Writes of workers that were accepted: what a witness export has to hold. */
   readonly writes: number;
   readonly overdue: boolean;
@@ -93,7 +95,6 @@ export function initialTask(input: unknown, self: string): TaskContext {
     token: 0,
     result: null,
     artifacts: [],
-    refused: null,
     checks: [],
     reason: null,
     waitingFor: [],
@@ -101,6 +102,7 @@ export function initialTask(input: unknown, self: string): TaskContext {
     attempts: 0,
     heard: { messages: 0, refused: 0, by: {} },
     conversation: [],
+    dissent: {},
     writes: 0,
     overdue: false,
     changedAt: null,
@@ -119,6 +121,8 @@ export const FREE = {
   invited: [],
   helpers: [],
   needsPerson: false,
+  // Who has it next answers for what they hand in themselves.
+  refused: null,
   staleAt: null,
 } as const;
 

@@ -26,7 +26,13 @@ import { news, viewOf } from './view.ts';
 import { amend, block, cancel, complete, fail, override, progress, retry, unblock } from './work.ts';
 
 /** Events of the kernel and of other actors; all else is said by somebody. */
-export const TASK_MAIL = ['task.add', 'task.depend', 'task.dep_completed', 'task.tell_on'] as const;
+export const TASK_MAIL = [
+  'task.add',
+  'task.depend',
+  'task.dep_completed',
+  'task.tell_on',
+  'task.ask_on',
+] as const;
 
 /** Throws `unknown_task` for what is said to a task that nobody added. */
 export function decideTask(context: TaskContext, heard: Heard): Outcome<TaskContext> {

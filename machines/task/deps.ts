@@ -7,6 +7,9 @@ import { completedMail, toDependents } from './dependents.ts';
 import { wantHelp } from './help.ts';
 import { DEADLINE, unblocked } from './work.ts';
 
+/** Asked in one step: one step has a bound on what it puts out. */
+const ASKED_MAX = 100;
+
 /** Mail of a task or a board (T5). */
 export function heardMail(context: TaskContext, event: AnyEventObject, who: Who, self: string): Change {
   switch (event.type) {
@@ -18,6 +21,8 @@ export function heardMail(context: TaskContext, event: AnyEventObject, who: Who,
       return who.by.startsWith('task/') ? depCompleted(context, who) : {};
     case 'task.tell_on':
       return who.by === self ? { mail: toDependents(context, Number(event['from'])) } : {};
+    case 'task.ask_on':
+      return who.by === self ? { mail: toDeps(context.deps, Number(event['from']), self) } : {};
     default:
       return {};
   }
@@ -35,13 +40,20 @@ function added(context: TaskContext, event: AnyEventObject, who: Who, self: stri
       waitingFor: spec.deps,
       changedAt: who.at,
     },
-    mail: spec.deps.map((dep) => ({
-      to: `task/${dep}`,
-      event: { type: 'task.depend', task: self.slice('task/'.length) },
-    })),
+    mail: toDeps(spec.deps, 0, self),
     tell: ['task.added', ...(isReady ? (['task.available'] as const) : [])],
     ...(spec.deadline !== undefined && { timers: [{ id: DEADLINE, delayMs: spec.deadline - who.at }] }),
   };
+}
+
+/** Waits for those behind `from`; what is left follows in a step of its own. */
+function toDeps(deps: readonly string[], from: number, self: string): NonNullable<Change['mail']> {
+  const end = Math.min(from + ASKED_MAX, deps.length);
+  const asked = deps.slice(from, end).map((dep) => ({
+    to: `task/${dep}`,
+    event: { type: 'task.depend', task: self.slice('task/'.length) },
+  }));
+  return end >= deps.length ? asked : [...asked, { to: self, event: { type: 'task.ask_on', from: end } }];
 }
 
 function depended(context: TaskContext, event: AnyEventObject, who: Who): Change {

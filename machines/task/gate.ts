@@ -5,7 +5,11 @@
 import type { CheckResult, Gate, Submission } from '#schemas/completion';
 import type { TaskContext } from './context.ts';
 
-type Known = Pick<TaskContext, 'id' | 'worker' | 'helpers' | 'deps' | 'budget' | 'conversation' | 'writes'>;
+/** Of a check. */
+const NAMED_MAX = 10;
+const NAMED_CHARS_MAX = 160;
+
+type Known = Pick<TaskContext, 'id' | 'worker' | 'helpers' | 'deps' | 'budget' | 'dissent' | 'writes'>;
 
 export function judge(gate: Gate, submission: Submission, task: Known): readonly CheckResult[] {
   const checks = gate.checks.map((check) => result(check, CHECKS[check](submission, task)));
@@ -16,8 +20,11 @@ export function passes(results: readonly CheckResult[]): boolean {
   return results.every(({ passed }) => passed);
 }
 
+/** It is shown with the task ever after: enough to go on with. */
 function result(check: CheckResult['check'], missing: readonly string[]): CheckResult {
-  return { check, passed: missing.length === 0, missing: [...missing] };
+  const named = missing.slice(0, NAMED_MAX).map((text) => clipped(text, NAMED_CHARS_MAX));
+  const more = missing.length - named.length;
+  return { check, passed: missing.length === 0, missing: more > 0 ? [...named, `and ${more} more`] : named };
 }
 
 function missingArtifacts({ artifacts }: Gate, submission: Submission): string[] {
@@ -54,20 +61,16 @@ function witness({ artifacts, entries }: Submission, { writes }: Known): string[
 }
 
 /** Traceable (who says it), transparent (what dissent there was is answered), trustworthy (tests, how sure). */
-function ttt(submission: Submission, { worker, conversation }: Known): string[] {
+function ttt(submission: Submission, { worker, dissent }: Known): string[] {
   const missing: string[] = [];
   if (worker === null) missing.push('traceable: nobody has it');
   if (submission.claims.length === 0) missing.push('transparent: no claim says what was done');
-  for (const { from, performative } of conversation.filter(({ performative: said }) => DISSENT.has(said))) {
-    if (!conversation.some((later) => later.performative === 'agree' && later.from === from))
-      missing.push(`transparent: ${from} said "${performative}" and did not agree since`);
-  }
+  for (const [from, said] of Object.entries(dissent))
+    missing.push(`transparent: ${from} said "${said}" and did not agree since`);
   if (submission.testsPass !== true) missing.push('trustworthy: the tests are not said to pass');
   if (submission.confidence === undefined) missing.push('trustworthy: no confidence is given');
   return missing;
 }
-
-const DISSENT: ReadonlySet<string> = new Set(['contradict', 'refuse']);
 
 /** Cost within the budget of the task. */
 function cost({ costMicros }: Submission, { budget }: Known): string[] {
@@ -93,5 +96,9 @@ function relationships(
 }
 
 function short(text: string): string {
-  return text.length <= 60 ? text : `${text.slice(0, 59)}…`;
+  return clipped(text, 60);
+}
+
+function clipped(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max - 1).toWellFormed()}…`;
 }

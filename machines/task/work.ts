@@ -222,7 +222,6 @@ export function retry(context: TaskContext, action: Of<'retry'>, who: Who): Verd
       ...FREE,
       status: isReady ? 'available' : 'waiting',
       reason: action.reason ?? null,
-      refused: null,
       changedAt: who.at,
     },
     tell: ['task.retried', ...(isReady ? (['task.available'] as const) : [])],

@@ -1,5 +1,9 @@
 import test from 'ava';
 import fc from 'fast-check';
+import { initialSession } from '#machines/session/context';
+import { decideSession } from '#machines/session/decide';
+import { initialTask } from '#machines/task/context';
+import { decideTask } from '#machines/task/decide';
 import type { LoggedEntry } from '#runtime/testing/realm';
 import { NOW, World } from './world.ts';
 
@@ -247,6 +251,108 @@ test('the conversation about a task is kept, the newest of it', async (t) => {
   t.is(messages.length, 50);
   t.like(messages[0], { from: A, content: 11, performative: 'share' });
   t.deepEqual(messages.at(-1)?.content, { cut: 5_002 });
+});
+
+test('dissent counts until it is taken back, however much is said since, and before', async (t) => {
+  await using world = await World.open();
+  await world.add({ id: 'one', gate: { artifacts: [], checks: ['ttt'] } });
+  await world.say(A, 'one', 'claim');
+  await world.say(B, 'one', 'say', { content: 'fine so far', as: 'agree' });
+  await world.say(B, 'one', 'say', { content: 'it leaks', as: 'contradict' });
+  for (let n = 0; n < 60; n += 1) await world.say(A, 'one', 'say', { content: 'all is well' });
+  const whole = { claims: [{ text: 'it works', cites: [] }], testsPass: true, confidence: 1 };
+  t.like(await world.say(A, 'one', 'complete', whole), {
+    code: 'gate_failed',
+    checks: [{ check: 'ttt', missing: ['transparent: session/b said "contradict" and did not agree since'] }],
+  });
+  await world.say(B, 'one', 'say', { content: 'mended', as: 'agree' });
+  t.like(await world.say(A, 'one', 'complete', whole), { accepted: true });
+});
+
+test('an override completes what its worker handed in, and nothing of who had it before', async (t) => {
+  await using world = await World.open();
+  await world.add({ id: 'one', gate: {} });
+  const first = await world.claim(A, 'one', 1);
+  t.like(await world.say(A, 'one', 'complete', { token: first, deliverable: 'of a' }), {
+    code: 'gate_failed',
+  });
+  world.ends.hear('task/one', undefined);
+  await world.realm.idle();
+  const token = await world.claim(B, 'one', 2);
+  const override = { reason: 'ship it' };
+  t.like(await world.say('operator/o', 'one', 'override', override), { code: 'wrong_state' });
+  t.like(await world.say(B, 'one', 'complete', { token, deliverable: 'of b' }), { code: 'gate_failed' });
+  await world.say('operator/o', 'one', 'transfer', { to: A });
+  t.like(await world.say('operator/o', 'one', 'override', override), { code: 'wrong_state' });
+  t.like(await world.say(A, 'one', 'complete', { deliverable: 'of a again' }), { code: 'gate_failed' });
+  t.like(await world.say('operator/o', 'one', 'override', { reason: ' \n' }), { code: 'bad_action' });
+  t.like(await world.say('operator/o', 'one', 'override', override), { status: 'completed' });
+});
+
+test('whatever a board takes becomes a task: many dependencies, odd names; the rest it refuses', async (t) => {
+  await using world = await World.open();
+  const many = Array.from({ length: 900 }, (_, n) => `d${n}`);
+  t.like(await world.add({ id: 'many', deps: many }), { accepted: true });
+  t.is((await world.view('many')).waitingFor.length, 900);
+  await world.add({ id: 'd899' });
+  await world.say(A, 'd899', 'claim');
+  await world.say(A, 'd899', 'complete');
+  t.is((await world.view('many')).waitingFor.length, 899, 'the last of them was asked, too');
+  // Names that every object has.
+  t.like(await world.add({ id: 'constructor', deps: ['toString'] }, { id: 'toString' }), {
+    accepted: true,
+    added: ['constructor', 'toString'],
+    missing: [],
+  });
+  await world.say(A, 'toString', 'claim');
+  await world.say(A, 'toString', 'complete');
+  t.is((await world.view('constructor')).status, 'available');
+  for (const wrong of [
+    { deadline: Number.MAX_SAFE_INTEGER },
+    { estimate: { cost: 1e303 } },
+    { deliverables: Array.from({ length: 9 }, () => 'x'.repeat(2_000)) },
+  ])
+    t.like(await world.add({ id: 'wrong', ...wrong }), { accepted: false, code: 'bad_action' });
+  // The largest that is taken can be claimed and given back.
+  const large = Array.from({ length: 7 }, () => 'x'.repeat(2_000));
+  t.true((await world.add({ id: 'large', deliverables: large, gate: {} })).accepted);
+  const token = await world.claim(A, 'large', 1);
+  const claims = Array.from({ length: 100 }, (_, n) => ({
+    text: 'y'.repeat(500),
+    cites: [`${n}`.repeat(300)],
+  }));
+  t.like(await world.say(A, 'large', 'complete', { token, claims }), { code: 'gate_failed' });
+  world.ends.hear('task/large', undefined);
+  await world.realm.idle();
+  t.is((await world.view('large')).status, 'available');
+});
+
+test('who has a governed task hands it to nobody: the governor says who may have it', (t) => {
+  const held = {
+    ...initialTask({ governed: true }, 'task/x'),
+    status: 'claimed' as const,
+    worker: A,
+    token: 1,
+  };
+  const transfer = (from: string) =>
+    decideTask(held, { event: { type: 'task.transfer', to: B, lease: 'L' }, self: 'task/x', at: NOW, from });
+  t.like(transfer(A).reply, { accepted: false, code: 'not_permitted' });
+  const steered = transfer('operator/o');
+  t.like(steered.reply, { accepted: true, token: 2 });
+  t.true(
+    steered.cancelled?.includes('rewatch'),
+    'a watch that was to begin anew is not that of the new claim',
+  );
+});
+
+test('a watch, or a look for work, that failed is begun again', (t) => {
+  const here = { ...initialSession({ id: 'a' }, A), lease: 'L', leaseMs: 5_000 };
+  const hear = (type: string) => decideSession(here, { event: { type }, self: A, at: NOW, from: undefined });
+  t.like(hear('xstate.error.actor.lease'), { ended: ['lease'], timers: [{ id: 'rewatch' }] });
+  t.is(hear('xstate.error.actor.lease').patch, undefined, 'it is not gone');
+  t.like(hear('xstate.timer.rewatch'), { effects: [{ driver: 'lease', input: { lease: 'L', ms: 5_000 } }] });
+  t.like(hear('xstate.error.actor.match'), { timers: [{ id: 'relook' }] });
+  t.like(hear('xstate.timer.relook'), { effects: [{ driver: 'match' }] });
 });
 
 test('a gate names what is missing, and is overridden only with a reason by who may', async (t) => {
