@@ -92,6 +92,12 @@ export const meterSchema = z
       .enum(['required', 'none'])
       .default('required')
       .describe('`none`: calls are counted, and nothing is reserved.'),
+    breakers: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Asks `breaker/provider:NAME` before a call, and tells it what failed; the realm needs the kind.',
+      ),
     tree: id.default('main').describe('Name of the budget tree.'),
     unpriced: z
       .enum(['refuse', 'forward'])

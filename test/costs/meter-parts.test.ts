@@ -2,6 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { anthropic } from '#actors/costs/meter/anthropic';
 import { Callers } from '#actors/costs/meter/callers';
+import { Circuit } from '#actors/costs/meter/circuit';
 import { keyOf, meterOf, readMeter } from '#actors/costs/meter/config';
 import { EventSplitter } from '#actors/costs/meter/events';
 import { forwarded, returned, traceOf } from '#actors/costs/meter/headers';
@@ -11,7 +12,9 @@ import { payerOf, routeOf } from '#actors/costs/meter/route';
 import { Tally } from '#actors/costs/meter/tally';
 import { fieldsOf, withField } from '#actors/costs/meter/top-level';
 import type { Endpoint } from '#actors/costs/meter/wire';
-import type { FabricError } from '#schemas/fabric-error';
+import type { Breakers } from '#actors/governor/breakers';
+import { breakerErrors } from '#schemas/breaker';
+import { FabricError } from '#schemas/fabric-error';
 
 const endpoint = (path: string): Endpoint => {
   const found = [...openai.endpoints, ...anthropic.endpoints].find((one) => one.path === path);
@@ -116,6 +119,22 @@ test('a request is read as the provider reads it, and forwarded as it came', (t)
   t.false(readRequest('{"model":"m","background":true}', endpoint('/v1/responses')).ok);
 });
 
+test('a field that careless readers would take for one that counts is refused', (t) => {
+  for (const field of [
+    '"Model":"dear"',
+    '"MAX_TOKENS":9',
+    '"max_to\u212aens":9',
+    '"\u017ftream":true',
+    '"N":5',
+  ])
+    t.like(
+      readRequest(`{"model":"m",${field}}`, CHAT),
+      { ok: false, refusal: { kind: 'bad_request' } },
+      field,
+    );
+  t.true(readRequest('{"model":"m","User":"x","Messages":[]}', CHAT).ok);
+});
+
 test('no body makes the reader throw', (t) => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.json()), (text) => typeof readRequest(text, CHAT).ok === 'boolean'),
@@ -141,6 +160,7 @@ test('a path names the provider and who pays; one that could be read otherwise i
     'http://evil/openai/v1',
     '/session/a/session/b/openai/v1',
     '/openai/v1\\x',
+    '/openai/v1/chat/completions/',
     '/session/_x/openai/v1',
   ])
     t.is(routeOf(path), undefined, path);
@@ -253,6 +273,41 @@ test('figures that are none do not count; what came is estimated then', (t) => {
     tokens: { input: 70, cachedInput: 0, cacheWrite: 0, cacheWriteLong: 0, output: 3 },
     counted: 'estimated',
   });
+});
+
+test('the breaker of a provider is asked once a second while it is closed, and hears what says something', async (t) => {
+  const [asked, told]: [string[], (readonly [boolean, string | undefined])[]] = [[], []];
+  let answer: { readonly isProbe: boolean } | FabricError = { isProbe: false };
+  const breakers = {
+    may: async (id: string) => {
+      asked.push(id);
+      if (answer instanceof FabricError) throw answer;
+      return answer;
+    },
+    report: async (_: string, ok: boolean, reason?: string) => void told.push([ok, reason]),
+  } as unknown as Breakers;
+  const circuit = new Circuit(breakers, 'provider:openai', ({ message }) => t.fail(message));
+  t.deepEqual(await circuit.may(0), { ok: true, isProbe: false });
+  t.deepEqual(await circuit.may(999), { ok: true, isProbe: false });
+  t.deepEqual(asked, ['provider:openai']);
+  circuit.answered(200, false);
+  circuit.answered(429, false);
+  circuit.answered(529, false);
+  circuit.answered(200, false);
+  circuit.answered(200, false);
+  t.deepEqual(told, [
+    [false, 'HTTP 529'],
+    [true, undefined],
+  ]);
+  answer = new FabricError(breakerErrors.breaker_open, 'it is open');
+  t.deepEqual(await circuit.may(999), {
+    ok: false,
+    refusal: { kind: 'provider_away', message: 'it is open' },
+  });
+  answer = { isProbe: true };
+  t.deepEqual(await circuit.may(1_000), { ok: true, isProbe: true });
+  circuit.answered(200, true);
+  t.deepEqual(told.at(-1), [true, undefined]);
 });
 
 test('a config is checked with its places; keys are read from where it says, and told to nobody', (t) => {

@@ -304,6 +304,26 @@ test.serial('who goes away mid-stream ends the call, and pays for what was made'
   t.like(await metered.settled('session:gone'), { spent: { micros: sum } });
 });
 
+test.serial('who goes away before a stream begins pays for what the provider has read', async (t) => {
+  const { metered, url } = t.context;
+  await metered.limit('session:early', RICH);
+  const arrived = Promise.withResolvers<void>();
+  metered.provider.heard = arrived.resolve;
+  metered.provider.manner = { ...USUAL, isSilent: true };
+  const gone = new AbortController();
+  const { openai } = sdks(url, 'early');
+  const call = openai.chat.completions.create(
+    { model: 'large-1', messages: MESSAGES, stream: true },
+    { signal: gone.signal },
+  );
+  await arrived.promise;
+  gone.abort();
+  await t.throwsAsync(call, { instanceOf: OpenAI.APIUserAbortError });
+  const [record] = await metered.charged('early', 1);
+  t.like(record, { outcome: 'aborted', counted: 'estimated', tokens: { output: 0 } });
+  t.true((record?.tokens.input ?? 0) > 10);
+});
+
 test.serial('who goes away from an answer in one piece pays what the provider says', async (t) => {
   const { metered, url } = t.context;
   await metered.limit('session:left', RICH);

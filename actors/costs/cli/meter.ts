@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { type Acting, actAs, addressOption } from '#actors/coordinator/cli/acting';
+import { openBreakers } from '#actors/governor/breakers';
 import { openBudgets } from '#actors/governor/budgets';
 import { declare, handle, type Run, type Shell, wholeNumber } from '#runtime/cli/command';
 import { cliErrors } from '#runtime/cli/errors';
@@ -10,19 +11,22 @@ import { EXIT } from '#runtime/cli/exit-codes';
 import { clock, count, cut } from '#runtime/cli/render/format';
 import { tokenIn } from '#runtime/cli/token-file';
 import type { CostRecord } from '#schemas/cost';
-import { FabricError } from '#schemas/fabric-error';
+import { FabricError, type WireError } from '#schemas/fabric-error';
 import type { MeterConfig } from '#schemas/meter';
 import { openCosts } from '../client.ts';
 import { Callers, type KnownCaller } from '../meter/callers.ts';
+import { Circuit } from '../meter/circuit.ts';
 import { keyOf, meterOf, readMeter } from '../meter/config.ts';
 import { type Meter, type MeteredProvider, openMeter } from '../meter/meter.ts';
 import { Till, type TillNews } from '../meter/till.ts';
+import { UnderWay } from '../meter/under-way.ts';
 import { Upstream } from '../meter/upstream.ts';
 import { wireOf } from '../meter/wires.ts';
 import { money } from '../money.ts';
 import { PriceList } from '../price-list.ts';
 
 const TOKEN_FILE = 'meter.token';
+const CALLS_FOLDER = 'meter';
 const ACTOR = 'meter/main';
 /** Beyond the longest silence, so that nothing is given back that is still being made. */
 const LEASE_MORE_MS = 60_000;
@@ -56,8 +60,9 @@ export function meterCommand(shell: Shell): Command {
     const config = file === undefined ? meterOf(io.env) : readConfig(file, io.cwd);
     const pathOf = (name: string): string => resolve(io.cwd, file === undefined ? '.' : dirname(file), name);
     // Before anything is opened: what is wrong with keys is told at once.
-    const providers = providersOf(config, run, pathOf);
+    const upstreams = upstreamsOf(config, run, pathOf);
     await using acting = await actAs(options.as, options, io, true);
+    const providers = providersOf(config, run, acting, upstreams);
     const tokenFile = join(acting.realm.target.dataDir ?? io.cwd, TOKEN_FILE);
     const callers = [
       { token: tokenIn(tokenFile), session: undefined, swarm: undefined, account: undefined },
@@ -71,7 +76,13 @@ export function meterCommand(shell: Shell): Command {
       ),
     ];
     using prices = new PriceList(acting.client);
-    await using meter = await open(run, config, acting, prices, providers, new Callers(callers));
+    // Beneath the meter: what is still under way when it closes stays for the next.
+    const { underWay, lost } = UnderWay.open(join(acting.realm.target.dataDir ?? io.cwd, CALLS_FOLDER));
+    using _ = underWay;
+    const till = tillOf(run, config, acting, prices, underWay);
+    await using meter = await open(run, config, till, providers, new Callers(callers));
+    till.chargeLost(lost);
+    if (lost.length > 0) out.note(`${lost.length} calls of a meter that was killed are charged by estimate`);
     const bases = [...providers].map(([name, { wire }]) => ({
       name,
       ...wireOf(wire).base(`${meter.url}/${name}`),
@@ -87,15 +98,14 @@ export function meterCommand(shell: Shell): Command {
   });
 }
 
-async function open(
+function tillOf(
   { options, out }: Run<Options>,
   config: MeterConfig,
   { client, realm }: Acting,
   prices: PriceList,
-  providers: ReadonlyMap<string, MeteredProvider>,
-  callers: Callers,
-): Promise<Meter> {
-  const { limits, listen } = config;
+  underWay: UnderWay,
+): Till {
+  const { limits } = config;
   const told = (news: TillNews): void => {
     out.data(news);
     if (news.event === 'charged') out.lines([chargedLine(news.record, realm.now())]);
@@ -105,7 +115,7 @@ async function open(
       );
   };
   const isBudgeted = options.budget && config.budget === 'required';
-  const till = new Till({
+  return new Till({
     costs: openCosts(client, prices),
     prices,
     budgets: isBudgeted ? openBudgets(client, config.tree) : undefined,
@@ -113,31 +123,62 @@ async function open(
     leaseMs: Math.min(LEASE_MS_MAX, limits.silence + LEASE_MORE_MS),
     callsAhead: limits.callsAhead,
     idleMs: limits.idle,
+    underWay,
     bytesPerToken: limits.bytesPerToken,
     outputMax: limits.outputMax,
     told,
   });
+}
+
+async function open(
+  run: Run<Options>,
+  { limits, listen, others }: MeterConfig,
+  till: Till,
+  providers: ReadonlyMap<string, MeteredProvider>,
+  callers: Callers,
+): Promise<Meter> {
   return await openMeter({
     host: listen.host,
-    port: options.port ?? listen.port,
+    port: run.options.port ?? listen.port,
     providers,
     callers,
     till,
     callsMax: limits.callsMax,
     bodyBytesMax: limits.bodyBytesMax,
-    passesOthers: config.others === 'pass',
-    failed: (error) => {
-      out.data({ event: 'failed', error });
-      out.note(`error[${error.code}]: ${error.message}`);
-    },
+    passesOthers: others === 'pass',
+    failed: failedTo(run),
   });
 }
 
 function providersOf(
+  { providers, breakers }: MeterConfig,
+  run: Run<Options>,
+  { client }: Acting,
+  upstreams: ReadonlyMap<string, Upstream>,
+): ReadonlyMap<string, MeteredProvider> {
+  return new Map(
+    [...upstreams].map(([name, upstream]) => {
+      const { wire = 'openai', prices = name } = providers[name] ?? {};
+      const circuit = breakers && {
+        circuit: new Circuit(openBreakers(client), `provider:${name}`, failedTo(run)),
+      };
+      return [name, { wire, upstream, prices, ...circuit }];
+    }),
+  );
+}
+
+function failedTo({ out }: Run<Options>): (error: WireError) => void {
+  return (error) => {
+    out.data({ event: 'failed', error });
+    out.note(`error[${error.code}]: ${error.message}`);
+  };
+}
+
+function upstreamsOf(
   { providers, limits }: MeterConfig,
   { io }: Run<Options>,
   pathOf: (file: string) => string,
-): ReadonlyMap<string, MeteredProvider> {
+): ReadonlyMap<string, Upstream> {
   return new Map(
     Object.entries(providers).map(([name, provider]) => {
       const key = keyOf(name, provider, io.env, pathOf);
@@ -148,7 +189,7 @@ function providersOf(
         socketsMax: limits.callsMax,
         silenceMs: limits.silence,
       });
-      return [name, { wire: provider.wire, upstream, prices: provider.prices ?? name }];
+      return [name, upstream];
     }),
   );
 }

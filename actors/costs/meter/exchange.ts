@@ -5,11 +5,13 @@
  *     held, and only where one of them may have to be hidden.
  * X2  A caller that goes away mid-stream ends the call at the provider, and pays for what was made until then. One that goes
  *     away from an answer in one piece pays what the provider says: it makes it anyway.
- * X3  A call to which the provider answered nothing, or an error, costs nothing.
+ * X3  A call to which the provider answered nothing, or an error, costs nothing; but one that the caller left once the provider
+ *     had it costs what was asked: nobody reads for nothing.
  */
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { FabricError } from '#schemas/fabric-error';
+import type { Circuit } from './circuit.ts';
 import { EventSplitter } from './events.ts';
 import { forwarded, RECORD_HEADER, returned } from './headers.ts';
 import type { Wanted } from './request.ts';
@@ -24,6 +26,9 @@ const ANSWER_BYTES_MAX = 64 * 2 ** 20;
 export interface Exchange {
   readonly till: Till;
   readonly upstream: Upstream;
+  /** The breaker of the provider, where one is told. */
+  readonly circuit: Circuit | undefined;
+  readonly isProbe: boolean;
   readonly endpoint: Endpoint;
   readonly wanted: Wanted;
   readonly held: Held;
@@ -34,21 +39,34 @@ export interface Exchange {
 
 /** Resolves once the caller has its answer, or went away; gives a refusal where there is nothing to pass on. */
 export async function exchange(one: Exchange): Promise<Refusal | undefined> {
-  const { till, upstream, wanted, held, path, request, response } = one;
+  const { till, upstream, circuit, isProbe, wanted, held, path, request, response } = one;
   const gone = new AbortController();
   const onClose = (): void => gone.abort();
   response.once('close', onClose);
+  let isSent = false;
   try {
     const headers = forwarded(request.headers, upstream);
     headers['traceparent'] = held.call.traceparent;
     // X2: what is made in one piece is made anyway.
     const signal = wanted.isStream ? gone.signal : undefined;
-    const answer = await upstream.send('POST', path, headers, Buffer.from(wanted.body), signal);
+    const answer = await upstream.send('POST', path, headers, Buffer.from(wanted.body), signal, () => {
+      isSent = true;
+    });
+    circuit?.answered(answer.statusCode ?? 502, isProbe);
     return await answered(one, answer, gone.signal);
   } catch (thrown) {
-    till.giveBack(held);
-    if (gone.signal.aborted) return undefined;
-    return refusalOf(thrown);
+    const isLeft = gone.signal.aborted && wanted.isStream;
+    if (isLeft && isSent)
+      till.charge(held, { ...new Tally().result(held.call.bodyBytes), outcome: 'aborted' });
+    else till.giveBack(held);
+    if (gone.signal.aborted) {
+      // Nobody knows how it would have ended: somebody else tries.
+      if (isProbe) circuit?.tell(false, isProbe, 'its caller left before there was an answer');
+      return undefined;
+    }
+    const refusal = refusalOf(thrown);
+    circuit?.tell(false, isProbe, refusal.message);
+    return refusal;
   } finally {
     response.off('close', onClose);
   }

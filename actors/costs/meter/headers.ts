@@ -49,6 +49,8 @@ const NOT_RETURNED = new Set([
   'content-length',
   'alt-svc',
   'strict-transport-security',
+  // Who follows it takes the meter's token along.
+  'location',
 ]);
 
 export function forwarded(

@@ -15,13 +15,14 @@ import { FabricError, toWireError, type WireError } from '#schemas/fabric-error'
 import type { WireName } from '#schemas/meter';
 import { costErrors } from '../errors.ts';
 import type { Callers } from './callers.ts';
+import type { Circuit, Passage } from './circuit.ts';
 import { exchange, passOn, refusalOf } from './exchange.ts';
 import { forwarded, returned, traceOf } from './headers.ts';
 import { readRequest } from './request.ts';
 import { type Payer, payerOf, type Route, routeOf } from './route.ts';
 import type { Till } from './till.ts';
 import type { Upstream } from './upstream.ts';
-import { type Refusal, refusalHeaders } from './wire.ts';
+import { type Endpoint, type Refusal, refusalHeaders } from './wire.ts';
 import { wireOf } from './wires.ts';
 
 const HEADER_BYTES_MAX = 16 * 1_024;
@@ -30,6 +31,8 @@ const HEADERS_MS = 10_000;
 const REQUEST_MS = 120_000;
 /** Longer than SDKs keep a socket that they might use again. */
 const KEEP_ALIVE_MS = 65_000;
+/** All bodies that are in memory at a time, in bodies of the greatest size. */
+const BODIES_MAX = 8;
 /** For the rest of a request that is refused. */
 const LINGER_MS = 2_000;
 const DEGRADE_HEADER = 'if-degrade';
@@ -40,6 +43,8 @@ export interface MeteredProvider {
   readonly upstream: Upstream;
   /** Its name in the price table. */
   readonly prices: string;
+  /** Its breaker, where one is asked. */
+  readonly circuit?: Circuit;
 }
 
 export interface MeterParts {
@@ -96,6 +101,8 @@ class Desk {
   hosts: ReadonlySet<string> = new Set();
   readonly #parts: MeterParts;
   readonly #underWay = new Set<Promise<void>>();
+  /** Of bodies in memory. */
+  #bytes = 0;
 
   constructor(parts: MeterParts) {
     this.#parts = parts;
@@ -161,7 +168,7 @@ class Desk {
     provider: MeteredProvider,
     payer: Payer,
   ): Promise<Refusal | undefined> {
-    const { till, bodyBytesMax, passesOthers } = this.#parts;
+    const { bodyBytesMax, passesOthers } = this.#parts;
     const wire = wireOf(provider.wire);
     const endpoint = wire.endpoints.find(({ path }) => path === route.path);
     const isCounted = endpoint !== undefined && request.method === 'POST';
@@ -170,10 +177,35 @@ class Desk {
         kind: 'not_found',
         message: `${request.method} ${route.path} is not counted, and not forwarded.`,
       };
-    const read = await bodyOf(request, bodyBytesMax);
-    if (!('body' in read)) return read;
-    const path = `${route.path}${route.query}`;
-    if (!isCounted) return await passed(request, response, provider, path, read.body);
+    let taken = 0;
+    const take = (bytes: number): boolean => {
+      if (this.#bytes + bytes > bodyBytesMax * BODIES_MAX) return false;
+      this.#bytes += bytes;
+      taken += bytes;
+      return true;
+    };
+    try {
+      const read = await bodyOf(request, bodyBytesMax, take);
+      if (!('body' in read)) return read;
+      const path = `${route.path}${route.query}`;
+      return isCounted
+        ? await this.#counted(request, response, endpoint, provider, payer, path, read.body)
+        : await passed(request, response, provider, path, read.body);
+    } finally {
+      this.#bytes -= taken;
+    }
+  }
+
+  async #counted(
+    request: IncomingMessage,
+    response: ServerResponse,
+    endpoint: Endpoint,
+    provider: MeteredProvider,
+    payer: Payer,
+    path: string,
+    body: Buffer,
+  ): Promise<Refusal | undefined> {
+    const { till } = this.#parts;
     if (
       !/^application\/json\b/i.test(request.headers['content-type'] ?? '') ||
       request.headers['content-encoding'] !== undefined
@@ -182,7 +214,7 @@ class Desk {
         kind: 'bad_request',
         message: 'The meter cannot count this call: its body has to be plain application/json.',
       };
-    const reading = readRequest(read.body.toString('utf8'), endpoint);
+    const reading = readRequest(body.toString('utf8'), endpoint);
     if (!reading.ok) return reading.refusal;
     const { wanted } = reading;
     const holding = await till
@@ -191,26 +223,28 @@ class Desk {
         provider: provider.prices,
         model: wanted.model,
         payer,
-        bodyBytes: read.body.byteLength,
+        bodyBytes: body.byteLength,
         outputMax: wanted.outputMax,
         choices: wanted.choices,
         hasOutput: endpoint.outputLimits.length > 0,
         traceparent: traceOf(request.headers['traceparent']).traceparent,
       })
-      .catch((thrown: unknown): { readonly ok: false; readonly refusal: Refusal } => {
-        this.#parts.failed(toWireError(thrown));
-        return {
-          ok: false,
-          refusal: { kind: 'realm_away', message: 'The realm does not answer: nothing can be charged.' },
-        };
-      });
+      .catch((thrown: unknown) => this.#away(thrown));
     if (!holding.ok) return holding.refusal;
+    // Last of all: who is let through as a probe does go.
+    const passage = await this.#passage(provider);
+    if (!passage.ok) {
+      till.giveBack(holding.held);
+      return passage.refusal;
+    }
     const { degrade } = holding.held;
     if (degrade !== null)
       response.setHeader(DEGRADE_HEADER, degrade.to === 'model' ? `model=${degrade.model}` : 'queue');
     return await exchange({
       till,
       upstream: provider.upstream,
+      circuit: provider.circuit,
+      isProbe: passage.isProbe,
       endpoint,
       wanted,
       held: holding.held,
@@ -218,6 +252,19 @@ class Desk {
       request,
       response,
     });
+  }
+
+  #passage({ circuit }: MeteredProvider): Promise<Passage> {
+    if (circuit === undefined) return Promise.resolve({ ok: true, isProbe: false });
+    return circuit.may().catch((thrown: unknown) => this.#away(thrown));
+  }
+
+  #away(thrown: unknown): { readonly ok: false; readonly refusal: Refusal } {
+    this.#parts.failed(toWireError(thrown));
+    return {
+      ok: false,
+      refusal: { kind: 'realm_away', message: 'The realm does not answer: nothing can be charged.' },
+    };
   }
 }
 
@@ -247,7 +294,11 @@ function trace(request: IncomingMessage): Record<string, string> {
 }
 
 /** H3. */
-async function bodyOf(request: IncomingMessage, max: number): Promise<{ readonly body: Buffer } | Refusal> {
+async function bodyOf(
+  request: IncomingMessage,
+  max: number,
+  take: (bytes: number) => boolean,
+): Promise<{ readonly body: Buffer } | Refusal> {
   const tooLarge: Refusal = { kind: 'too_large', message: `A request has ${max} bytes at most.` };
   if (Number(request.headers['content-length'] ?? 0) > max) return tooLarge;
   const chunks: Buffer[] = [];
@@ -256,6 +307,7 @@ async function bodyOf(request: IncomingMessage, max: number): Promise<{ readonly
     for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       bytes += chunk.byteLength;
       if (bytes > max) return tooLarge;
+      if (!take(chunk.byteLength)) return { kind: 'busy', message: 'Other requests take all the room.' };
       chunks.push(chunk);
     }
   } catch {

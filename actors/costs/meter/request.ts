@@ -1,8 +1,8 @@
 /**
  * What a call asks for, and the body that is forwarded. Pure.
  *
- * Q1  What is read here is what the provider reads: a field that is there twice is refused, and a number that bounds an answer has to
- *     be one.
+ * Q1  What is read here is what the provider reads: a field that is there twice is refused, and so is one that some readers would
+ *     take for one that counts since they pay no heed to case; a number that bounds an answer has to be one.
  * Q2  The body goes on as it came, byte for byte, but for the one field that asks for usage.
  */
 import { fieldsOf, withField } from './top-level.ts';
@@ -39,6 +39,8 @@ export function readRequest(text: string, endpoint: Endpoint): Reading {
     return bad('the body is no JSON object');
   const fields = fieldsOf(text);
   if (fields === undefined) return bad('the body has a field twice');
+  const alike = likeOneOf(countedBy(endpoint), fields.keys());
+  if (alike !== undefined) return bad(`"${alike}" could be read as a field that counts`);
   const data = object(parsed);
   const { model, stream } = data;
   if (typeof model !== 'string' || !/^[\x21-\x7e]{1,200}$/.test(model))
@@ -67,6 +69,26 @@ export function readRequest(text: string, endpoint: Endpoint): Reading {
       isUsageHidden: isAsked,
     },
   };
+}
+
+/** The fields that are read here. */
+function countedBy({ outputLimits, choices, uncountable }: Endpoint): ReadonlySet<string> {
+  return new Set([
+    'model',
+    'stream',
+    USAGE_FIELD,
+    ...outputLimits,
+    ...(choices === undefined ? [] : [choices]),
+    ...uncountable,
+  ]);
+}
+
+function likeOneOf(counted: ReadonlySet<string>, names: Iterable<string>): string | undefined {
+  for (const name of names) {
+    // There and back: some letters have two small forms.
+    if (!counted.has(name) && counted.has(name.toUpperCase().toLowerCase())) return name;
+  }
+  return undefined;
 }
 
 function isGiven(value: unknown): boolean {

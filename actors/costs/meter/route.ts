@@ -37,8 +37,8 @@ export interface Route {
 /** Undefined for what leads nowhere. */
 export function routeOf(target: string): Route | undefined {
   const [path = '', ...queries] = target.split('?');
-  // Escapes, empty and dotted parts: what this reads and what a provider reads must be the same path.
-  if (!/^(?:\/[A-Za-z0-9._@+=~:-]+)+\/?$/.test(path) || /\/\.{1,2}(?:\/|$)/.test(path)) return undefined;
+  // Escapes, empty and dotted parts, the empty one at the end too: what this reads and what a provider reads must be the same path.
+  if (!/^(?:\/[A-Za-z0-9._@+=~:-]+)+$/.test(path) || /\/\.{1,2}(?:\/|$)/.test(path)) return undefined;
   const parts = path.slice(1).split('/');
   const named: Record<string, string> = {};
   while (NAMES.includes(parts[0] as (typeof NAMES)[number]) && parts.length > 2) {

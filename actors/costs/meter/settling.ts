@@ -12,9 +12,12 @@ export class Settling {
     this.#failed = failed;
   }
 
-  /** Returns at once. */
-  settle(id: string, work: () => Promise<void>): void {
-    const settling = this.#untilDone(id, work).finally(() => this.#underWay.delete(settling));
+  /** Returns at once. `over` is called once it is done, or refused for good; not where it is left undone at the close. */
+  settle(id: string, work: () => Promise<void>, over: () => void = () => undefined): void {
+    const settling = this.#untilDone(id, work).then((isOver) => {
+      this.#underWay.delete(settling);
+      if (isOver) over();
+    });
     this.#underWay.add(settling);
   }
 
@@ -24,18 +27,17 @@ export class Settling {
     await Promise.all(this.#underWay);
   }
 
-  async #untilDone(id: string, work: () => Promise<void>): Promise<void> {
+  async #untilDone(id: string, work: () => Promise<void>): Promise<boolean> {
     const { signal } = this.#closing;
     for (let attempt = 0; ; attempt += 1) {
       const isLast = signal.aborted;
       try {
         await work();
-        return;
+        return true;
       } catch (thrown) {
-        const isFinal =
-          isLast || (thrown instanceof FabricError && !thrown.retryable && thrown.code !== 'ask_timeout');
-        this.#failed(id, toWireError(thrown), !isFinal);
-        if (isFinal) return;
+        const isFinal = thrown instanceof FabricError && !thrown.retryable && thrown.code !== 'ask_timeout';
+        this.#failed(id, toWireError(thrown), !isFinal && !isLast);
+        if (isFinal || isLast) return isFinal;
         await rest(AGAIN_MS[Math.min(attempt, AGAIN_MS.length - 1)] ?? 0, signal);
       }
     }

@@ -6,25 +6,31 @@
  *     have.
  * V3  Every call that was forwarded is settled once: charged what it took, or given back where it took nothing. That is tried until
  *     it is done; a meter that closes waits for it.
+ * V4  A call of a meter that was killed is charged by the next one, as much as it may have cost: nobody knows what it did.
  */
 import type { Taken } from '#actors/governor/allowance/allowance';
 import { Allowances } from '#actors/governor/allowance/allowances';
 import type { Budgets } from '#actors/governor/budgets';
 import { amountMicros, boundMicros, dearestInput, tokensOf } from '#machines/costs/amount';
-import type { Degrade } from '#schemas/budget';
+import type { Amounts, Degrade } from '#schemas/budget';
 import type { CostRecord, Tokens } from '#schemas/cost';
 import { FabricError, type WireError } from '#schemas/fabric-error';
 import type { PriceRow } from '#schemas/price';
-import type { CostsClient } from '../client.ts';
+import type { CostsClient, Usage } from '../client.ts';
 import type { PriceList } from '../price-list.ts';
 import type { Payer } from './route.ts';
 import { Settling } from './settling.ts';
+import type { Lost, UnderWay } from './under-way.ts';
 import type { Refusal } from './wire.ts';
 
 /** An account that is there stays, mostly; one that is not may be opened at any moment. */
 const ACCOUNT_KNOWN_MS = 60_000;
 const ACCOUNT_ABSENT_MS = 2_000;
 const ACCOUNTS_MAX = 10_000;
+/** An estimate has a token for so many bytes. */
+const ESTIMATED_BYTES = 4;
+/** No call uses so many. */
+const TOKENS_MAX = 1_000_000_000;
 const NO_TOKENS: Tokens = { input: 0, cachedInput: 0, cacheWrite: 0, cacheWriteLong: 0, output: 0 };
 
 export interface TillParts {
@@ -39,6 +45,8 @@ export interface TillParts {
   readonly callsAhead: number;
   /** What is held ahead returns after this long without a call. */
   readonly idleMs: number;
+  /** Calls under way, for who comes after a meter that was killed; absent where none are kept. */
+  readonly underWay?: UnderWay;
   readonly bytesPerToken: number;
   readonly outputMax: number;
   readonly told: (news: TillNews) => void;
@@ -74,8 +82,17 @@ export interface Held {
   readonly row: PriceRow | undefined;
   /** Undefined where nothing is held. */
   readonly taken: Taken | undefined;
+  /** Who pays. */
+  readonly account: string | undefined;
+  /** The most that it may use. */
+  readonly bound: Tokens;
   readonly degrade: Degrade | null;
 }
+
+/** Of a call, what its record says. */
+type Recorded = Pick<Call, 'id' | 'provider' | 'model' | 'traceparent'> & {
+  readonly payer: Pick<Payer, 'session' | 'task' | 'swarm'>;
+};
 
 export interface Used {
   readonly tokens: Tokens;
@@ -112,8 +129,9 @@ export class Till implements AsyncDisposable {
     if (!quoted.found && !isUnpricedForwarded)
       return no('unknown_model', `The meter forwards nothing without a price: ${quoted.reason}.`);
     const row = quoted.found ? quoted.row : undefined;
+    const bound = this.#bound(call, row);
     if (budgets === undefined || row === undefined)
-      return { ok: true, held: { call, row, taken: undefined, degrade: null } };
+      return this.#begun({ call, row, taken: undefined, account: undefined, bound, degrade: null });
     const payer = await this.#payingAccount(budgets, call.payer);
     if (payer === undefined)
       return no(
@@ -125,14 +143,14 @@ export class Till implements AsyncDisposable {
         'no_budget',
         `Budget ${payer.account} is in ${payer.currency}, the price of ${call.model} in ${row.currency}.`,
       );
-    const bound = this.#bound(call, row);
     const micros = boundMicros(bound, row.perMillion);
     if (micros === undefined) return no('no_budget', 'No budget holds as much as this call might cost.');
     const amount = { micros, tokens: tokensOf(bound) };
     try {
       const answer = await this.#allowances?.take(payer.account, amount);
       if (answer?.granted === false) return no('no_budget', `Budget exhausted: ${answer.error.message}`);
-      return { ok: true, held: { call, row, taken: answer, degrade: answer?.degrade ?? null } };
+      const { account } = payer;
+      return this.#begun({ call, row, taken: answer, account, bound, degrade: answer?.degrade ?? null });
     } catch (thrown) {
       if (thrown instanceof FabricError && thrown.code === 'unknown_account')
         this.#accounts.delete(payer.account);
@@ -142,36 +160,31 @@ export class Till implements AsyncDisposable {
 
   /** V3. Returns at once. */
   charge({ call, row, taken }: Held, used: Used): void {
-    const { costs, told } = this.#parts;
-    const { session, task, swarm } = call.payer;
-    const micros = row === undefined ? 0 : (amountMicros(used.tokens, row.perMillion) ?? 0);
-    const at = Date.now();
-    const spent = taken?.end({ micros, tokens: tokensOf(used.tokens) });
-    this.#settling.settle(call.id, async () => {
-      const [{ record }] = await Promise.all([
-        costs.record({
-          ...used,
-          id: call.id,
-          at,
-          provider: call.provider,
-          model: call.model,
-          source: 'meter',
-          trace: call.traceparent,
-          ...(session !== null && { session }),
-          ...(task !== null && { task }),
-          ...(swarm !== null && { swarm }),
-          ...(row !== undefined && { row }),
-        }),
-        spent?.told(),
-      ]);
-      told({ event: 'charged', record });
-    });
+    const spent = taken?.end(amountOf(used, row));
+    this.#settle(call, row, used, async () => spent?.told());
+  }
+
+  /** V4. */
+  chargeLost(lost: readonly Lost[]): void {
+    for (const { call, row, account, bound } of lost) {
+      const tokens = {
+        ...NO_TOKENS,
+        input: Math.ceil(call.bodyBytes / ESTIMATED_BYTES),
+        output: bound.output,
+      };
+      const used: Used = { tokens, counted: 'estimated', outcome: 'failed' };
+      this.#settle(call, row, used, async () => {
+        if (account !== undefined) await this.#spend(account, `lost.${call.id}`, amountOf(used, row));
+      });
+    }
   }
 
   /** V3: it took nothing. */
   giveBack({ call, taken }: Held): void {
     const spent = taken?.end({ micros: 0, tokens: 0 });
-    if (spent !== undefined) this.#settling.settle(call.id, () => spent.told());
+    const over = (): void => this.#parts.underWay?.end(call.id);
+    if (spent === undefined) over();
+    else this.#settling.settle(call.id, () => spent.told(), over);
   }
 
   /** Once all is settled, or what is left was tried once more, and nothing is held any more. */
@@ -181,10 +194,57 @@ export class Till implements AsyncDisposable {
     await this.#settling.close();
   }
 
-  #bound({ bodyBytes, outputMax, choices, hasOutput }: Call, row: PriceRow): Tokens {
+  #begun(held: Held): { readonly ok: true; readonly held: Held } {
+    this.#parts.underWay?.begin(held);
+    return { ok: true, held };
+  }
+
+  /** Records what a call used, and does what its budget has to be told. */
+  #settle(call: Recorded, row: PriceRow | undefined, used: Used, pay: () => Promise<void>): void {
+    const { costs, told, underWay } = this.#parts;
+    const { id, provider, model, traceparent, payer } = call;
+    const { session, task, swarm } = payer;
+    const usage: Usage = {
+      ...used,
+      id,
+      at: Date.now(),
+      provider,
+      model,
+      source: 'meter',
+      trace: traceparent,
+      ...(session !== null && { session }),
+      ...(task !== null && { task }),
+      ...(swarm !== null && { swarm }),
+      ...(row !== undefined && { row }),
+    };
+    const work = async (): Promise<void> => {
+      const [{ record }] = await Promise.all([costs.record(usage), pay()]);
+      told({ event: 'charged', record });
+    };
+    this.#settling.settle(id, work, () => underWay?.end(id));
+  }
+
+  /** Of an account on which nothing is held for it: it takes the room there is, and the rest is told as an overrun. */
+  async #spend(account: string, id: string, amount: Amounts): Promise<void> {
+    const { budgets, leaseMs } = this.#parts;
+    try {
+      await budgets?.reserve(account, {}, { id, leaseMs });
+      await budgets?.commit(id, amount);
+    } catch (thrown) {
+      // It was done before, and its answer lost.
+      if (!(thrown instanceof FabricError) || thrown.code !== 'reservation_settled') throw thrown;
+    }
+  }
+
+  #bound({ bodyBytes, outputMax, choices, hasOutput }: Call, row: PriceRow | undefined): Tokens {
     const { bytesPerToken, outputMax: byDefault } = this.#parts;
-    const output = hasOutput ? (outputMax ?? row.outputMax ?? byDefault) * choices : 0;
-    return { ...NO_TOKENS, [dearestInput(row.perMillion)]: Math.ceil(bodyBytes / bytesPerToken), output };
+    const output = hasOutput ? (outputMax ?? row?.outputMax ?? byDefault) * choices : 0;
+    const way = row === undefined ? 'input' : dearestInput(row.perMillion);
+    return {
+      ...NO_TOKENS,
+      [way]: Math.ceil(bodyBytes / bytesPerToken),
+      output: Math.min(output, TOKENS_MAX),
+    };
   }
 
   /** The nearest account there is: of the token, the task, the session, the swarm, the realm. */
@@ -219,6 +279,11 @@ export function accountsOf({ account, session, swarm, task }: Payer): string[] {
     ...(swarm === null ? [] : [`swarm:${swarm}`]),
     'realm',
   ];
+}
+
+function amountOf({ tokens }: Used, row: PriceRow | undefined): Amounts {
+  const micros = row === undefined ? 0 : (amountMicros(tokens, row.perMillion) ?? 0);
+  return { micros, tokens: tokensOf(tokens) };
 }
 
 function no(kind: Refusal['kind'], message: string): { readonly ok: false; readonly refusal: Refusal } {

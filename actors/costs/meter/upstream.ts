@@ -37,6 +37,7 @@ export class Upstream implements Disposable {
   /**
    * Resolves with the beginning of the answer. A call is sent once: nobody knows what a provider did with one that it did not answer,
    * and callers try again by themselves. Throws `provider_silent`, and what goes wrong with a connection.
+   * `sent` is called once all of it has left.
    */
   send(
     method: string,
@@ -44,6 +45,7 @@ export class Upstream implements Disposable {
     headers: Record<string, string | string[]>,
     body: Buffer,
     signal: AbortSignal | undefined,
+    sent?: () => void,
   ): Promise<IncomingMessage> {
     const { protocol, hostname, port, pathname } = this.#base;
     const start = protocol === 'https:' ? httpsRequest : httpRequest;
@@ -66,6 +68,7 @@ export class Upstream implements Disposable {
       request.once('response', resolve);
       // Later errors reach who reads the answer, too.
       request.on('error', reject);
+      if (sent !== undefined) request.once('finish', sent);
       request.end(body);
     });
   }
