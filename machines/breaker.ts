@@ -255,7 +255,7 @@ function changed(
   const { id, status, cause, reason, rules } = next;
   const seq = context.seq + 1;
   const isOpen = status === 'open';
-  const worker = id.startsWith('session:') ? id.slice('session:'.length) : undefined;
+  const worker = rules.workers && id.startsWith('session:') ? id.slice('session:'.length) : undefined;
   const to = [...rules.tells, ...(worker === undefined ? [] : [`session/${worker}`])];
   const text = `breaker of ${id} is ${status}${reason === null ? '' : `: ${reason}`}`;
   const content = { action: 'breaker', text, breaker: id, status, cause, retryAt: next.retryAt };

@@ -2,13 +2,15 @@
  * A round of weighted coordination. Sessions bid by their own actors, which know their weights; the winner is the highest
  * confidence × weight × match, and a manifest says how it came to that.
  *
- * R1  One bid a session: a later one replaces it.
+ * R1  One bid a session: a later one replaces it. It comes from the session's own actor, which knows its weight.
  * R2  What was decided stays: a decided round takes no bids and is not decided again.
+ * R3  Who opened it decides it, or who steers: nobody ends it before the others have bid.
  */
 import type { AnyEventObject } from 'xstate';
 import { z } from 'zod';
 import { errorKinds, FabricError } from '#schemas/fabric-error';
 import {
+  BID_EVENT,
   BIDS_MAX,
   type Bid,
   ROUND_STATUSES,
@@ -26,8 +28,11 @@ export const roundErrors = errorKinds({
 
 const RULE = 'winner = max(confidence × weight × match); match = |required ∩ has| / |required|';
 const DIGEST = 'digest';
+const STEERING: ReadonlySet<string> = new Set(['operator', 'person', 'supervisor', 'governor', 'council']);
 
 interface RoundContext extends Omit<RoundView, 'bids'> {
+  /** Who opened it. */
+  readonly by: string | null;
   readonly task: string | null;
   readonly requires: readonly string[];
   readonly bids: readonly Bid[];
@@ -41,11 +46,12 @@ export const round = {
     id: 'round',
     version: '1',
     statuses: ROUND_STATUSES,
-    hears: ['round.*', `xstate.done.actor.${DIGEST}`, `xstate.error.actor.${DIGEST}`],
+    hears: ['round.*', BID_EVENT, `xstate.done.actor.${DIGEST}`, `xstate.error.actor.${DIGEST}`],
     drivers: [DIGEST],
     context: (_input, self) => ({
       id: self.slice(self.indexOf('/') + 1),
       status: 'absent',
+      by: null,
       task: null,
       requires: [],
       bids: [],
@@ -73,6 +79,8 @@ function decide(context: RoundContext, { event, from, at }: Heard): Outcome<Roun
   if (event.type === `xstate.error.actor.${DIGEST}`) return decided(context, undefined);
   const parsed = roundActionSchema.safeParse(actionOf(event));
   if (!parsed.success) return refused('bad_action', 'this is not an action of a round');
+  if (parsed.data.action === 'bid' && event.type !== BID_EVENT)
+    return refused('not_permitted', 'a session bids: `session.bid`');
   const action = parsed.data;
   if (context.status === 'absent' && action.action !== 'open')
     throw new FabricError(roundErrors.unknown_round, `Nobody opened round ${context.id}`);
@@ -83,6 +91,7 @@ function decide(context: RoundContext, { event, from, at }: Heard): Outcome<Roun
       if (context.status !== 'absent') return refused('wrong_state', `it is ${context.status}`);
       return accepted(context, {
         status: 'open',
+        by: from ?? null,
         task: action.task ?? null,
         requires: action.requires,
         openedAt: at,
@@ -96,6 +105,9 @@ function decide(context: RoundContext, { event, from, at }: Heard): Outcome<Roun
       return bids.length > BIDS_MAX ? refused('full', `${BIDS_MAX} bids`) : accepted(context, { bids });
     }
     case 'decide':
+      // R3.
+      if (from !== context.by && !STEERING.has(from?.slice(0, from.indexOf('/')) ?? ''))
+        return refused('not_permitted', `${from} did not open it`);
       return close(context, at);
   }
 }
@@ -152,7 +164,7 @@ function viewOf({ id, status, bids, manifest, sha256 }: RoundContext): RoundView
 }
 
 function actionOf({ type, ...rest }: AnyEventObject): unknown {
-  return { ...rest, action: type.slice('round.'.length) };
+  return { ...rest, action: type === BID_EVENT ? 'bid' : type.slice('round.'.length) };
 }
 
 function refused(code: string, reason: string): Outcome<RoundContext> {

@@ -11,7 +11,7 @@ import {
   swarmActionSchema,
 } from '#schemas/swarm';
 import { decidedMachine, type Heard, type Outcome } from './decided.ts';
-import { CREW, crewOrders, dismissed } from './swarm/crew.ts';
+import { accountOrders, CREW, crewOrders, dismissed } from './swarm/crew.ts';
 
 export const swarmErrors = errorKinds({
   unknown_swarm: { retryable: false, help: 'Form it first: `infrafabric swarm spawn`.' },
@@ -84,7 +84,8 @@ function act(context: SwarmContext, action: SwarmAction, at: number): Outcome<Sw
       };
       const change = changed(context, patch);
       const orders = crewOrders(context.crew, context.id, action.template);
-      return { ...change, ...orders, mail: [...(change.mail ?? []), ...(orders.mail ?? [])] };
+      const mail = [...accountOrders(action.template), ...(change.mail ?? []), ...(orders.mail ?? [])];
+      return { ...change, ...orders, mail };
     }
     case 'joined': {
       const others = context.sessions.filter((id) => id !== action.session);

@@ -14,7 +14,7 @@ export const worker = {
     id: 'worker',
     version: '1',
     statuses: WORKER_STATUSES,
-    hears: ['worker.*', 'task.*'],
+    hears: ['worker.*', 'task.*', 'budget.*'],
     drivers: [],
     context: initialWorker,
     decide: decideWorker,

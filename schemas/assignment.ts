@@ -29,6 +29,10 @@ export const assignmentRulesSchema = z
       .boolean()
       .default(false)
       .describe('Results are reported to `breaker/session:<worker>`, which opens and closes by them.'),
+    budgets: z
+      .boolean()
+      .default(false)
+      .describe('Nobody is given work whose account `session:<worker>` of the tree main is exhausted.'),
     factors: z
       .strictObject({ match: factor, reputation: factor, bloom: factor, cost: factor, load: factor })
       .prefault({})

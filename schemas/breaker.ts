@@ -24,6 +24,12 @@ export const breakerInputSchema = z
     coolDownMs: z.int().min(1).max(86_400_000).default(COOL_DOWN_MS_DEFAULT),
     coolDownMsMax: z.int().min(1).max(86_400_000).default(COOL_DOWN_MS_MAX_DEFAULT),
     probeMs: z.int().min(1).max(86_400_000).default(PROBE_MS_DEFAULT),
+    workers: z
+      .boolean()
+      .default(true)
+      .describe(
+        'That of `session:NAME` tells `session/NAME` and `worker/NAME`; no where the realm has no such kinds.',
+      ),
     tells: z.array(address).max(64).default([]).describe('Who hears of every opening, `council/main`.'),
   })
   .describe('How a breaker behaves.');

@@ -1,10 +1,12 @@
 /** Rounds of weighted coordination: who should have a task, by confidence × weight × match. */
 import { z } from 'zod';
 import { profileSchema } from './session.ts';
+import { WITHIN } from './within.ts';
 
 /** Type of the actors. */
 export const ROUND_TYPE = 'round';
 export const BIDS_MAX = 1_000;
+export const BID_EVENT = `${WITHIN}bid`;
 
 const id = z.string().min(1).max(200);
 const capabilities = z.array(z.string().max(200)).max(200);
@@ -21,7 +23,7 @@ export type Bid = z.infer<typeof bidSchema>;
 
 export const roundActionSchema = z.discriminatedUnion('action', [
   z.object({ action: z.literal('open'), task: id.optional(), requires: capabilities.default([]) }),
-  /** Mail of a session. */
+  /** Mail of a session, as the event {@link BID_EVENT}: its client could name another weight. */
   z.object({ action: z.literal('bid'), ...bidSchema.shape }),
   z.object({ action: z.literal('decide') }),
   z.object({ action: z.literal('get') }),

@@ -1,5 +1,6 @@
 /** Swarms: sessions under one budget and supervisor. */
 import { z } from 'zod';
+import { AMOUNT_MAX, accountName, TREE_DEFAULT, TREE_NAME } from './budget.ts';
 import { INTENSITY_MAX, RESTARTS } from './supervisor.ts';
 
 /** Type of the actors. */
@@ -15,7 +16,16 @@ export const swarmTemplateSchema = z
     capabilities: z.array(z.string().max(200)).max(200).default([]).describe('Of every session.'),
     size: z.int().min(1).max(SWARM_SESSIONS_MAX).default(1),
     budget: z
-      .strictObject({ costMicros: z.int().min(0).optional(), tokens: z.int().min(0).optional() })
+      .strictObject({
+        costMicros: z.int().min(0).max(AMOUNT_MAX).optional(),
+        tokens: z.int().min(0).max(AMOUNT_MAX).optional(),
+        parent: accountName
+          .optional()
+          .describe(
+            'Account above: then `swarm:ID` is opened below it with these limits, and its processes stop while it is exhausted. Without one the swarm only counts what its tasks say they cost.',
+          ),
+        tree: z.string().regex(TREE_NAME).default(TREE_DEFAULT).describe('Name of the budget tree.'),
+      })
       .optional(),
     supervisor: z.string().max(240).optional().describe('Address of who hears what becomes of it.'),
     reports: z
@@ -55,7 +65,7 @@ export const swarmActionSchema = z.discriminatedUnion('action', [
   z.object({ action: z.literal('form'), template: swarmTemplateSchema }),
   z.object({ action: z.literal('joined'), session: id }),
   z.object({ action: z.literal('left'), session: id, reason: z.string().max(2_000).optional() }),
-  z.object({ action: z.literal('spent'), session: id, task: id, costMicros: z.int().min(0) }),
+  z.object({ action: z.literal('spent'), session: id, task: id, costMicros: z.int().min(0).max(AMOUNT_MAX) }),
   z.object({ action: z.literal('stop'), reason: z.string().max(2_000).optional() }),
   z.object({ action: z.literal('get') }),
 ]);

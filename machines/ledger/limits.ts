@@ -17,7 +17,15 @@ export function set(context: LedgerContext, action: Of<'set'>, who: Who): Change
     return refuse('budget_not_permitted', `${who.by} may not set budget ${action.account}`);
   const known = rowOf(context.accounts, action.account);
   const wrong = known === undefined ? whyNotNew(context, action) : whyNotChanged(context, known, action);
-  if (wrong !== undefined) return wrong;
+  // By mail nobody hears the answer.
+  if (wrong !== undefined)
+    return {
+      ...wrong,
+      log: {
+        severity: 'WARN',
+        message: { type: 'budget_not_set', account: action.account, by: who.by, answer: wrong.answer },
+      },
+    };
   const { limit, period, zone, degrade } = action;
   const currency = context.currency === '' ? (action.currency ?? '') : context.currency;
   const base = known ?? opened(action, who.at);

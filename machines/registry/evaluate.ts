@@ -83,7 +83,7 @@ const lacksReputation: Asks = ({ reputation }, { factors, reputationMin }) =>
   factors.reputation && reputation < reputationMin;
 const isBroken: Asks = ({ breaker, load }) => breaker === 'open' || (breaker === 'half-open' && load > 0);
 const lacksBudget: Asks = ({ budgetLeftMicros, estimateMicros: estimate }) =>
-  budgetLeftMicros !== null && budgetLeftMicros < estimate;
+  budgetLeftMicros !== null && (budgetLeftMicros <= 0 || budgetLeftMicros < estimate);
 const lacksRoom: Asks = ({ load, maxConcurrent }, { factors }) => factors.load && load >= maxConcurrent;
 
 /** Undefined for a candidate. Asked of ten thousand workers at a time. */

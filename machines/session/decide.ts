@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { type Heard, type Outcome, TIMER_EVENT } from '#machines/decided';
 import { FabricError } from '#schemas/fabric-error';
 import { type IFMessage, messageOf } from '#schemas/if-message';
+import { BID_EVENT } from '#schemas/round';
 import { type SessionAction, sessionActionSchema } from '#schemas/session';
 import { busyness, isHere, type Question, type SessionContext, sessionView } from './context.ts';
 import { sessionErrors } from './errors.ts';
@@ -100,7 +101,7 @@ function steered(
     case 'bid': {
       const { id, weight, profile, capabilities } = context;
       const bid = { session: id, confidence: action.confidence, weight, profile, capabilities };
-      return { mail: [{ to: `round/${action.round}`, event: { type: 'round.bid', ...bid } }] };
+      return { mail: [{ to: `round/${action.round}`, event: { type: BID_EVENT, ...bid } }] };
     }
     case 'next':
       if (!isHere(context)) return {};

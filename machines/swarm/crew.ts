@@ -1,4 +1,5 @@
 /** The processes of a swarm: a supervisor with one child for each session, which runs its process. */
+import { faceOf, LEDGER_TYPE } from '#schemas/budget';
 import type { ChildSpec, SupervisorSpec } from '#schemas/supervisor';
 import { SUPERVISOR_MACHINE, SUPERVISOR_TYPE } from '#schemas/supervisor';
 import {
@@ -29,6 +30,20 @@ export function dismissed(swarm: string) {
   return { to: addressOf(swarm), event: { type: 'config.stop' } };
 }
 
+/** Opens the account of a swarm, or gives it the limits that its template has now; nothing where it names no account above. */
+export function accountOrders({ id, budget }: SwarmTemplate): NonNullable<Orders['mail']> {
+  if (budget?.parent === undefined) return [];
+  const { costMicros = null, tokens = null, parent, tree } = budget;
+  const limit = { micros: costMicros, tokens };
+  const reason = `the template of swarm ${id}`;
+  const event = { type: 'ledger.set', account: accountOf(id), parent, limit, reason };
+  return [{ to: `${LEDGER_TYPE}/${tree}`, event }];
+}
+
+function accountOf(swarm: string): string {
+  return `swarm:${swarm}`;
+}
+
 function addressOf(swarm: string): string {
   return `${SUPERVISOR_TYPE}/swarm:${swarm}`;
 }
@@ -50,5 +65,13 @@ function specOf(template: SwarmTemplate): SupervisorSpec | undefined {
     };
     return { id, address: `${RUNNER_TYPE}/${id}`, machine: RUNNER_MACHINE, restart, input };
   });
-  return { strategy: 'one_for_one', intensity, periodMs, children };
+  const { budget } = template;
+  const isBound = budget?.parent !== undefined;
+  return {
+    strategy: 'one_for_one',
+    intensity,
+    periodMs,
+    children,
+    ...(isBound && { budget: faceOf(budget.tree, accountOf(template.id)) }),
+  };
 }

@@ -7,12 +7,14 @@
  * K3  Its reputation moves by what tasks say, and by nothing else; who works cannot write to it. A component that is
  *     registered as a worker is judged by its runs instead, and its actor by its own alone.
  * K4  The end of an earlier claim says nothing of the one that counts now.
+ * K5  While its budget is exhausted it gets no work, whatever that would cost; its face says so.
  */
 import { z } from 'zod';
 import type { Heard, Outcome } from '#machines/decided';
 import { evaluate, unregistered } from '#machines/registry/evaluate';
 import { afterResult, firstReputation } from '#machines/registry/reputation';
 import { BREAKER_TYPE } from '#schemas/breaker';
+import { faceOf, TREE_DEFAULT } from '#schemas/budget';
 import { FabricError } from '#schemas/fabric-error';
 import { COMPONENT_TYPE } from '#schemas/service-contract';
 import { type WorkerAction, workerActionSchema } from '#schemas/worker';
@@ -34,6 +36,8 @@ const SPEAKERS: Readonly<Record<Exclude<WorkerAction['action'], 'get'>, Readonly
 export function decideWorker(context: WorkerContext, heard: Heard): Outcome<WorkerContext> {
   const { event, from = '', at } = heard;
   const speaker = from.slice(0, from.indexOf('/'));
+  if (event.type.startsWith('budget.'))
+    return from === budgetOf(context.id) ? heardBudget(context, event.type, at) : {};
   if (event.type.startsWith('task.')) return speaker === 'task' ? heardTask(context, event, at) : {};
   const { type, ...rest } = event;
   const parsed = workerActionSchema.safeParse({ ...rest, action: type.slice('worker.'.length) });
@@ -60,8 +64,17 @@ function steered(
       const { profile, taxonomyVersion, rules } = action;
       const isNew = context.status === 'absent';
       const first = isNew ? { reputation: firstReputation(at), idleSince: at } : {};
-      const patch = { ...first, status: 'registered' as const, profile, taxonomyVersion, rules };
-      return changed(context, patch, at, 'worker.registered');
+      const patch = {
+        ...first,
+        status: 'registered' as const,
+        profile,
+        taxonomyVersion,
+        rules,
+        // What a face said counts for as long as it is heard.
+        ...(context.rules.budgets && !rules.budgets && { budgetLeftMicros: null }),
+      };
+      const mail = followOrders(context, rules);
+      return { ...changed(context, patch, at, 'worker.registered'), mail };
     }
     case 'retire':
       return changed(context, { status: 'retired' }, at, 'worker.retired');
@@ -130,6 +143,27 @@ function heardTask(context: WorkerContext, event: Heard['event'], at: number): O
       message: { type: 'reputation', worker: context.id, was, is, task, because: event.type },
     },
   };
+}
+
+/** K5. */
+function heardBudget(context: WorkerContext, type: string, at: number): Outcome<WorkerContext> {
+  const isNews = type === 'budget.exhausted' || type === 'budget.resumed';
+  if (!isNews || !context.rules.budgets) return {};
+  return changed(context, { budgetLeftMicros: type === 'budget.exhausted' ? 0 : null }, at);
+}
+
+/** By custom an account is named for whose it is. */
+function budgetOf(worker: string): string {
+  return faceOf(TREE_DEFAULT, `session:${worker}`);
+}
+
+function followOrders(
+  { id, rules: before }: WorkerContext,
+  rules: WorkerContext['rules'],
+): NonNullable<Outcome<WorkerContext>['mail']> {
+  if (!rules.budgets && !before.budgets) return [];
+  // Told again it follows still.
+  return [{ to: budgetOf(id), event: { type: rules.budgets ? 'budget.follow' : 'budget.unfollow' } }];
 }
 
 /** Given back or called off says nothing of the worker; a lease that ran out does. */

@@ -21,7 +21,7 @@ export const shardErrors = errorKinds({
   unknown_event: { retryable: false, help: 'Send one of the event types that the machine reacts to.' },
   reserved_event: {
     retryable: false,
-    help: 'Event types starting with xstate., child. and config. belong to the kernel; send an IFMessage as itself, not the event of one (if.).',
+    help: 'Event types starting with xstate., child. and config. belong to the kernel, those with within. to actors among themselves; send an IFMessage as itself, not the event of one (if.).',
   },
   door_closed: {
     retryable: false,

@@ -5,6 +5,7 @@ import type { EventData, Machine } from '#runtime/machine/types';
 import type { Cause, Entry } from '#schemas/commit';
 import { type ErrorKind, FabricError, type WireError } from '#schemas/fabric-error';
 import { HELD_EVENT, RELEASED_EVENT } from '#schemas/policy';
+import { WITHIN } from '#schemas/within';
 import { shardErrors } from './errors.ts';
 import type { EdgeGate, Guard } from './ports.ts';
 import { acceptSeq, lastSeq } from './settle.ts';
@@ -174,7 +175,7 @@ export function mayBeTaken(state: ShardState, address: string, bytes: number, bo
   return kind !== undefined && kind.door !== 'closed' && bytes <= bodyBytesMax;
 }
 
-const RESERVED = ['xstate.', 'child.', 'config.', 'if.'];
+const RESERVED = ['xstate.', 'child.', 'config.', 'if.', WITHIN];
 
 function isReserved(type: string): boolean {
   if (type === HELD_EVENT || type === RELEASED_EVENT) return true; // G1 of released.ts.

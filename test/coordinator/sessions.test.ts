@@ -119,6 +119,14 @@ test('a round goes to the highest confidence × weight × match, and its manifes
   t.like(await world.ask('session/b', 'round/r', { type: 'round.bid', ...forged }), {
     code: 'not_permitted',
   });
+  // Not even in its own name: a session's actor knows its weight, who speaks for it names any.
+  t.like(await world.ask('session/b', 'round/r', { type: 'round.bid', ...forged, session: 'b' }), {
+    code: 'not_permitted',
+  });
+  await t.throwsAsync(world.ask('session/b', 'round/r', { type: 'within.bid', ...forged, session: 'b' }), {
+    code: 'reserved_event',
+  });
+  t.like(await world.ask('session/b', 'round/r', { type: 'round.decide' }), { code: 'not_permitted' });
   await world.ask('operator/o', 'round/r', { type: 'round.decide' });
   await world.realm.idle();
   const view = (await world.ask(A, 'round/r', { type: 'round.get' })) as RoundView;

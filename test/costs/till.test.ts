@@ -8,8 +8,8 @@ import { type Call, Till, type TillParts } from '#actors/costs/meter/till';
 import { UnderWay } from '#actors/costs/meter/under-way';
 import type { PriceList } from '#actors/costs/price-list';
 import type { Budgets } from '#actors/governor/budgets';
-import type { Amounts } from '#schemas/budget';
 import { governorErrors } from '#actors/governor/errors';
+import type { Amounts } from '#schemas/budget';
 import { FabricError } from '#schemas/fabric-error';
 import { priceRowSchema } from '#schemas/price';
 
@@ -47,7 +47,11 @@ class Stand {
   isAway = false;
   readonly budgets = {
     account: async () => ({ account: { currency: 'USD' }, above: [] }),
-    reserve: async (_: string, amount: Amounts) => ({ granted: true, degrade: null, reservation: { amount } }),
+    reserve: async (_: string, amount: Amounts) => ({
+      granted: true,
+      degrade: null,
+      reservation: { amount },
+    }),
     draw: async (_: string, { spent, hold }: { readonly spent: Amounts; readonly hold: Amounts }) => ({
       spent,
       hold,
@@ -55,7 +59,8 @@ class Stand {
       degrade: null,
     }),
     commit: async (id: string, amount: Amounts) => {
-      if (this.isAway && id.startsWith('lost.')) throw new FabricError({ ...governorErrors.bad_ledger, retryable: true }, 'away');
+      if (this.isAway && id.startsWith('lost.'))
+        throw new FabricError({ ...governorErrors.bad_ledger, retryable: true }, 'away');
       // Beside what is held together for all calls of a meter.
       if (id.startsWith('lost.')) this.committed.push([id, amount]);
     },

@@ -4,7 +4,9 @@ import { calendarDriver } from '#actors/governor/calendar-driver';
 import { budget } from '#machines/budget';
 import { counter } from '#machines/counter';
 import { ledger } from '#machines/ledger';
+import { runner } from '#machines/runner';
 import { supervisor } from '#machines/supervisor';
+import { swarm } from '#machines/swarm';
 import { testRealm } from '#runtime/testing/testing';
 import type { ChildSpec, SupervisorSpec } from '#schemas/supervisor';
 
@@ -73,4 +75,39 @@ test('an exhausted budget stops exactly its subtree, over a crash too; a new per
   realm.send('supervisor/root:a', { type: 'budget.exhausted' }, OPERATOR);
   await realm.idle();
   t.is((await realm.actor('supervisor/root:a')).state, 'running');
+});
+
+test('the budget of a swarm is an account of the tree, and its processes stop with it', async (t) => {
+  const never = { waits: true, run: () => new Promise(() => undefined) };
+  await using realm = await testRealm({
+    machines: [budget, ledger, runner, supervisor, swarm],
+    drivers: { calendar: { run: calendarDriver.run }, 'session-process': never },
+  });
+  const say = async (to: string, event: object): Promise<unknown> => {
+    const { reply } = await realm.ask(to, event, OPERATOR);
+    await realm.idle();
+    return reply;
+  };
+  await say('ledger/main', { type: 'ledger.set', account: 'realm', currency: 'EUR' });
+  const template = { id: 'a', budget: { costMicros: 100, parent: 'realm' }, process: { command: 'work' } };
+  await say('swarm/a', { type: 'swarm.form', template });
+  t.like(await say('ledger/main', { type: 'ledger.get', account: 'swarm:a' }), {
+    account: { parent: 'realm', limit: { micros: 100, tokens: null } },
+  });
+  const crew = async () => (await realm.actor('supervisor/swarm:a')).state;
+  t.is(await crew(), 'running');
+  await say('ledger/main', { type: 'ledger.reserve', id: 'r', account: 'swarm:a', amount: { micros: 100 } });
+  await say('ledger/main', { type: 'ledger.commit', id: 'r', amount: { micros: 100 } });
+  t.is(await crew(), 'halted');
+  await say('swarm/a', {
+    type: 'swarm.form',
+    template: { ...template, budget: { costMicros: 200, parent: 'realm' } },
+  });
+  t.is(await crew(), 'running');
+  // One that cannot be opened is told: nobody hears the answer to mail.
+  await say('swarm/b', {
+    type: 'swarm.form',
+    template: { ...template, id: 'b', budget: { parent: 'nowhere' } },
+  });
+  t.like(realm.log('ledger/main').at(-1)?.log, [{ message: { type: 'budget_not_set', account: 'swarm:b' } }]);
 });
