@@ -4,11 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import type { CostsClient, Usage } from '#actors/costs/client';
+import { Holders } from '#actors/costs/meter/holders';
 import { type Call, Till, type TillParts } from '#actors/costs/meter/till';
 import { UnderWay } from '#actors/costs/meter/under-way';
 import type { PriceList } from '#actors/costs/price-list';
 import type { Budgets } from '#actors/governor/budgets';
 import { governorErrors } from '#actors/governor/errors';
+import { taskErrors } from '#machines/task/errors';
+import type { Client } from '#runtime/client/client';
 import type { Amounts } from '#schemas/budget';
 import { FabricError } from '#schemas/fabric-error';
 import { priceRowSchema } from '#schemas/price';
@@ -21,7 +24,7 @@ const ROW = priceRowSchema.parse({
   from: 0,
   perMillion: { input: 2_000_000, output: 10_000_000 },
 });
-const PAYER = { session: 'a', task: null, swarm: null, account: undefined };
+const PAYER = { session: 'a', task: null, swarm: null, account: undefined, isBound: false };
 /** No process has it. */
 const DEAD_PID = 2 ** 31 - 1;
 
@@ -100,6 +103,28 @@ class Stand {
     rmSync(this.folder, { recursive: true });
   }
 }
+
+test('a token of one session names only tasks that it has', async (t) => {
+  using stand = new Stand();
+  const asked: string[] = [];
+  const client = {
+    ask: async (to: string) => {
+      asked.push(to);
+      if (to === 'task/none') throw new FabricError(taskErrors.unknown_task, 'nobody added it');
+      return { reply: { worker: to === 'task/its' ? 'session/a' : 'session/b', helpers: [] } };
+    },
+  } as unknown as Client;
+  const till = stand.till({ holders: new Holders(client) });
+  const isHeld = async (task: string, isBound: boolean): Promise<boolean> =>
+    (await till.hold({ ...callOf(task), payer: { ...PAYER, task, isBound } })).ok;
+  t.true(await isHeld('its', true));
+  t.true(await isHeld('its', true));
+  t.false(await isHeld('other', true));
+  t.false(await isHeld('none', true));
+  t.deepEqual(asked, ['task/its', 'task/other', 'task/none']);
+  t.true(await isHeld('other', false), 'who may speak for any session may speak of any task');
+  await till[Symbol.asyncDispose]();
+});
 
 test('calls of a meter that was killed are charged by the next one, once', async (t) => {
   using stand = new Stand();

@@ -17,6 +17,7 @@ import { openCosts } from '../client.ts';
 import { Callers, type KnownCaller } from '../meter/callers.ts';
 import { Circuit } from '../meter/circuit.ts';
 import { keyOf, meterOf, readMeter } from '../meter/config.ts';
+import { Holders } from '../meter/holders.ts';
 import { type Meter, type MeteredProvider, openMeter } from '../meter/meter.ts';
 import { Till, type TillNews } from '../meter/till.ts';
 import { UnderWay } from '../meter/under-way.ts';
@@ -123,6 +124,7 @@ function tillOf(
     leaseMs: Math.min(LEASE_MS_MAX, limits.silence + LEASE_MORE_MS),
     callsAhead: limits.callsAhead,
     idleMs: limits.idle,
+    holders: new Holders(client),
     underWay,
     bytesPerToken: limits.bytesPerToken,
     outputMax: limits.outputMax,

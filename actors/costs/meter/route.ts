@@ -18,6 +18,8 @@ export interface Payer {
   readonly swarm: string | null;
   /** The account that pays, where the caller’s token names one. */
   readonly account: string | undefined;
+  /** The token is that of this session: what it says of other things is its word alone. */
+  readonly isBound: boolean;
 }
 
 export interface Caller {
@@ -92,6 +94,7 @@ export function payerOf(
       swarm: caller.swarm ?? swarm ?? null,
       task: task ?? null,
       account: caller.account,
+      isBound: caller.session !== undefined,
     },
   };
 }

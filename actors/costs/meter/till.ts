@@ -7,6 +7,7 @@
  * V3  Every call that was forwarded is settled once: charged what it took, or given back where it took nothing. That is tried until
  *     it is done; a meter that closes waits for it.
  * V4  A call of a meter that was killed is charged by the next one, as much as it may have cost: nobody knows what it did.
+ * V5  A token of one session has charged to a task only what it does for it: the task says who has it.
  */
 import type { Taken } from '#actors/governor/allowance/allowance';
 import { Allowances } from '#actors/governor/allowance/allowances';
@@ -18,6 +19,7 @@ import { FabricError, type WireError } from '#schemas/fabric-error';
 import type { PriceRow } from '#schemas/price';
 import type { CostsClient, Usage } from '../client.ts';
 import type { PriceList } from '../price-list.ts';
+import type { Holders } from './holders.ts';
 import type { Payer } from './route.ts';
 import { Settling } from './settling.ts';
 import type { Lost, UnderWay } from './under-way.ts';
@@ -45,6 +47,8 @@ export interface TillParts {
   readonly callsAhead: number;
   /** What is held ahead returns after this long without a call. */
   readonly idleMs: number;
+  /** V5. Absent where nobody looks. */
+  readonly holders?: Pick<Holders, 'has'>;
   /** Calls under way, for who comes after a meter that was killed; absent where none are kept. */
   readonly underWay?: UnderWay;
   readonly bytesPerToken: number;
@@ -132,6 +136,8 @@ export class Till implements AsyncDisposable {
     const bound = this.#bound(call, row);
     if (budgets === undefined || row === undefined)
       return this.#begun({ call, row, taken: undefined, account: undefined, bound, degrade: null });
+    if (!(await this.#mayName(call.payer)))
+      return no('forbidden', `Task ${call.payer.task} is not that of session ${call.payer.session}.`);
     const payer = await this.#payingAccount(budgets, call.payer);
     if (payer === undefined)
       return no(
@@ -245,6 +251,12 @@ export class Till implements AsyncDisposable {
       [way]: Math.ceil(bodyBytes / bytesPerToken),
       output: Math.min(output, TOKENS_MAX),
     };
+  }
+
+  /** V5. */
+  async #mayName({ isBound, session, task, account }: Payer): Promise<boolean> {
+    if (!isBound || session === null || task === null || account !== undefined) return true;
+    return (await this.#parts.holders?.has(session, task)) ?? true;
   }
 
   /** The nearest account there is: of the token, the task, the session, the swarm, the realm. */
