@@ -75,6 +75,10 @@ export interface LedgerContext {
   readonly turnDue: number | null;
 }
 
+const PARTS = 16;
+/** Hundreds of reservations are open at a time where many work, and each step changes one. */
+const RESERVATION_PARTS = 64;
+
 export const NOTHING: Amounts = { micros: 0, tokens: 0 };
 export const NO_ZONE = 'UTC';
 
@@ -83,13 +87,13 @@ export function initialLedger(_input: unknown, self: string): LedgerContext {
     tree: self.slice(self.indexOf('/') + 1),
     status: 'absent',
     currency: '',
-    accounts: emptyTable(),
+    accounts: emptyTable(PARTS),
     accountCount: 0,
-    reservations: emptyTable(),
+    reservations: emptyTable(RESERVATION_PARTS),
     reservationCount: 0,
     ends: 0,
-    settled: emptyTable(),
-    expired: emptyTable(),
+    settled: emptyTable(PARTS),
+    expired: emptyTable(PARTS),
     calendars: {},
     asking: false,
     leaseDue: null,

@@ -56,12 +56,23 @@ function containerProblem(value: object, depth: number, before: unknown): string
   // A subclass (a Node buffer) would come back as its base.
   if (value.constructor === Uint8Array) return undefined;
   if (!isPlain(value)) return `a ${className(value)}`;
+  const was = typeof before === 'object' && before !== null ? (before as typeof value) : undefined;
   for (const key of Object.keys(value)) {
     left -= 1;
+    if (was !== undefined && isAsBefore(value[key], was[key], key)) continue;
     const problem = keyProblem(key) ?? fieldProblem(value, key, depth, before);
     if (problem !== undefined) return problem;
   }
   return left < 0 ? `more than ${VALUES_MAX} values` : undefined;
+}
+
+/**
+ * Looked at before, key and all: most fields of a row that a step writes anew. Only functions and the prototype itself are
+ * found in an object that was never given them.
+ */
+function isAsBefore(item: unknown, was: unknown, key: string): boolean {
+  if (item === undefined || typeof item === 'function' || key === '__proto__') return false;
+  return Object.is(item, was);
 }
 
 function keyProblem(key: string): string | undefined {

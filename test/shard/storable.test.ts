@@ -237,3 +237,34 @@ test('a checked value is what storage gives back, byte for byte and part for par
     { numRuns: 500 },
   );
 });
+
+test('what a step writes anew is looked at as if nothing had been there before', (t) => {
+  const bad = fc.constantFrom(
+    ...Object.values(UNSTORABLE).map((of) => of()),
+    -0,
+    0,
+    'cut \ud83d',
+    Object,
+    Object.prototype,
+    undefined,
+  );
+  const key = fc.constantFrom('a', 'b', 'constructor', '__proto__', 'toString', 'cut \ud83d', 'length');
+  const fields = fc.array(fc.tuple(key, fc.oneof(bad, fc.jsonValue())), { maxLength: 4 });
+  const own = (all: [string, unknown][]): object => {
+    const made = {};
+    for (const [name, value] of all)
+      Object.defineProperty(made, name, { value, enumerable: true, writable: true, configurable: true });
+    return made;
+  };
+  fc.assert(
+    fc.property(fields, fields, (old, fresh) => {
+      const before = { row: own(old), rows: [own(old)] };
+      if (storageProblem(before) !== undefined) return;
+      const make = () => ({ row: own([...old, ...fresh]), rows: [own([...fresh, ...old])] });
+      const [one, other] = [make(), make()];
+      t.is(contextProblem(one, before), storageProblem(other));
+      if (storageProblem(other) === undefined) t.deepEqual(encode(one), encode(other));
+    }),
+    { numRuns: 2_000 },
+  );
+});
