@@ -77,7 +77,7 @@ const NO_ROOM = new Set([10_002, 10_023, 10_028, 10_047]);
 
 async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOptions): Promise<number> {
   const jsm = await jetstreamManager(nc);
-  const { streams, buckets } = subjects;
+  const { streams } = subjects;
   // The log comes first: how many copies it can have, all others get.
   const replicas = await firstReplicas({
     isClustered: nc.info?.cluster !== undefined && nc.info.cluster !== '',
@@ -86,28 +86,47 @@ async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOpt
     create: (n) => ensureStream(jsm, subjects, wantedStreams(subjects, options, n)[0]),
     ...(options.logger !== undefined && { logger: options.logger }),
   });
-  for (const config of wantedStreams(subjects, options, replicas)) {
-    await ensureStream(jsm, subjects, config);
-  }
+  // None of the others waits for another: on an empty folder each takes the server some writes.
+  await together([
+    ...wantedStreams(subjects, options, replicas).map((config) => ensureStream(jsm, subjects, config)),
+    ...bucketsOf(nc, jsm, subjects, options, replicas),
+  ]);
   // A renumbering was given up before it counted.
   if ((await configOf(jsm, streams.inbox))?.metadata?.[FROZEN] !== undefined) await thawInbox(jsm, subjects);
-  const kvm = new Kvm(nc);
-  for (const bucket of [buckets.claims, buckets.nodes]) {
-    await undrifted(bucket, kvm.create(bucket, { replicas, history: 1, markerTTL: MARKER_TTL_MS }));
-  }
-  await ensureLeaseBucket(nc, buckets.leases, replicas);
-  for (const bucket of [buckets.keys, buckets.witness, buckets.policy, buckets.sandbox]) {
-    await undrifted(bucket, kvm.create(bucket, { replicas, history: 1 }));
-  }
-  await undrifted(buckets.tiles, new Objm(nc).create(buckets.tiles, { replicas, storage: StorageType.File }));
-  // As of the streams, an operator may change the bound.
-  const objectBytesMax =
-    (await configOf(jsm, `OBJ_${buckets.objects}`))?.max_bytes ?? options.objectBytesMax ?? -1;
-  await undrifted(
-    buckets.objects,
-    new Objm(nc).create(buckets.objects, { replicas, storage: StorageType.File, max_bytes: objectBytesMax }),
-  );
   return replicas;
+}
+
+function bucketsOf(
+  nc: NatsConnection,
+  jsm: JetStreamManager,
+  { buckets }: Subjects,
+  options: StreamOptions,
+  replicas: number,
+): Promise<void>[] {
+  const kvm = new Kvm(nc);
+  const objects = async (): Promise<void> => {
+    // As of the streams, an operator may change the bound.
+    const bytesMax = (await configOf(jsm, `OBJ_${buckets.objects}`))?.max_bytes ?? options.objectBytesMax;
+    const config = { replicas, storage: StorageType.File, max_bytes: bytesMax ?? -1 };
+    await undrifted(buckets.objects, new Objm(nc).create(buckets.objects, config));
+  };
+  return [
+    ...[buckets.claims, buckets.nodes].map((bucket) =>
+      undrifted(bucket, kvm.create(bucket, { replicas, history: 1, markerTTL: MARKER_TTL_MS })),
+    ),
+    ensureLeaseBucket(nc, buckets.leases, replicas),
+    ...[buckets.keys, buckets.witness, buckets.policy, buckets.sandbox].map((bucket) =>
+      undrifted(bucket, kvm.create(bucket, { replicas, history: 1 })),
+    ),
+    undrifted(buckets.tiles, new Objm(nc).create(buckets.tiles, { replicas, storage: StorageType.File })),
+    objects(),
+  ];
+}
+
+/** Waits for all; throws what the first in the list throws. */
+async function together(tasks: readonly Promise<unknown>[]): Promise<void> {
+  const failed = (await Promise.allSettled(tasks)).find(({ status }) => status === 'rejected');
+  if (failed?.status === 'rejected') throw failed.reason;
 }
 
 /** In memory: a lease that is lost with it is taken again or ends, and what it guards knows its holder from the log. */

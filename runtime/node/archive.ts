@@ -16,14 +16,6 @@ import { toWireError } from '#schemas/fabric-error';
 /** No timer of a process is longer than some days: longer pauses are looked at again. */
 const LOOK_AFTER_MS_MAX = 3_600_000;
 
-/** Before the streams are compared with what they should be: lowered limits would count as drift. */
-export async function healLogLimits(nc: NatsConnection, subjects: Subjects): Promise<void> {
-  const jsm = await jetstreamManager(nc);
-  const names = await jsm.streams.names().next();
-  if (!names.includes(subjects.streams.log) || !names.includes(`KV_${subjects.buckets.witness}`)) return;
-  await guardLimits(jsm, subjects.streams.log, await Marks.open(nc, subjects.buckets.witness));
-}
-
 export interface ArchiveParts {
   readonly nodeId: string;
   readonly config: RealmConfig;

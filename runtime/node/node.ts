@@ -7,23 +7,19 @@ import { Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { AccessKeeper } from '#runtime/access/keeper';
 import { openKinds } from '#runtime/access/users';
-import { openWholeLog, realmTile } from '#runtime/archive/open';
-import { withArchive } from '#runtime/archive/shard-log';
 import { AckMux } from '#runtime/bus/ack-mux';
 import { writePrivateFile } from '#runtime/bus/file';
-import { type AskRoute, natsAsks, openAskRouter } from '#runtime/bus/nats-asks';
+import { type AskRoute, openAskRouter } from '#runtime/bus/nats-asks';
 import { natsBlobs } from '#runtime/bus/nats-blobs';
 import { natsEffects } from '#runtime/bus/nats-effects';
-import { mailOf, natsInbox } from '#runtime/bus/nats-inbox';
-import { natsLog } from '#runtime/bus/nats-log';
-import { natsOutbox } from '#runtime/bus/nats-outbox';
 import { patiently } from '#runtime/bus/patience';
 import { claimedSenders, provenSenders } from '#runtime/bus/senders';
 import { ACCOUNTS_FILE, type EmbeddedServer } from '#runtime/bus/server';
-import { checkShards, ensureStreams } from '#runtime/bus/streams';
-import { addressOfTail, Subjects } from '#runtime/bus/subjects';
+import { ensureStreams } from '#runtime/bus/streams';
+import { Subjects } from '#runtime/bus/subjects';
 import { systemClock, systemRandom } from '#runtime/bus/system';
 import { tidyJetStream } from '#runtime/bus/tidy-jetstream';
+import { WEBHOOKS_LEASE, WITNESS_LEASE } from '#runtime/claims/lease-names';
 import { natsLeases } from '#runtime/claims/nats-leases';
 import { version } from '#runtime/cli/version';
 import { KeyRegistry } from '#runtime/edge/keys';
@@ -43,11 +39,10 @@ import { membersView } from '#runtime/members/view';
 import { Vigil } from '#runtime/members/vigil';
 import { Privacy } from '#runtime/privacy/privacy';
 import { orderRedaction } from '#runtime/privacy/redact';
-import type { AskDoor, Logger } from '#runtime/shard/ports';
-import type { Shard, ShardDeps } from '#runtime/shard/shard';
+import type { Logger } from '#runtime/shard/ports';
+import type { Shard } from '#runtime/shard/shard';
 import { loadConfig } from '#runtime/supervise/load-config';
-import { WEBHOOKS_LEASE, WebhookKeeper } from '#runtime/webhooks/keeper';
-import { WITNESS_LEASE, type WitnessService } from '#runtime/witness/service/service';
+import type { WitnessService } from '#runtime/witness/service/service';
 import type { RealmConfig } from '#schemas/config';
 import { KERNEL_TYPES } from '#schemas/kernel-kinds';
 import { KEYRING_ACTOR } from '#schemas/keyring';
@@ -55,18 +50,19 @@ import type { SupervisorSpec } from '#schemas/supervisor';
 import { orAborted } from './abort.ts';
 import type { ConfigApplyRequest, NodeStatus, RunFile } from './api.ts';
 import { ApiServer } from './api-server.ts';
-import { ArchiveKeeper, healLogLimits } from './archive.ts';
-import { crashProbe } from './crash-probe.ts';
 import { buildDrivers } from './drivers.ts';
 import { leaseKey, ShardHost } from './host.ts';
+import type { KeeperParts } from './keepers.ts';
 import { freeLeftBehind } from './left-behind.ts';
+import { healLogLimits } from './log-limits.ts';
 import { connectServer, openServer } from './open-server.ts';
+import { originOf } from './origin.ts';
 import { OwnKeys } from './own-keys.ts';
 import { ownName } from './own-name.ts';
 import { buildRegistry, loadKinds } from './registry.ts';
 import { Resources } from './resources.ts';
 import { RootSupervisor } from './root-supervisor.ts';
-import { openWitness, originOf } from './witness.ts';
+import { shardPorts } from './shard-deps.ts';
 
 const packageVersion = version();
 /** Output of an effect: it is an entry of the log, with room for the rest of a commit. */
@@ -75,8 +71,6 @@ const EFFECT_OUTPUT_BYTES_MAX = 128 * 1024;
 const JS_TIMEOUT_MS = 2_000;
 /** Servers of a cluster tell one another of a new subscription within a round trip. */
 const LINGER_MS = 50;
-/** All shards together hold back at most this part (1/n) of the inbox before they let go of what is consumed. */
-const INBOX_RELEASE_SHARE = 4;
 
 export interface NodeOptions {
   readonly config: RealmConfig;
@@ -181,7 +175,7 @@ export class Node {
         objectBytesMax: config.limits.objectBytesMax,
       });
     });
-    await this.#openShards(nc, subjects, registry, drivers, own);
+    const parts = await this.#openShards(nc, subjects, registry, drivers, own);
     this.#writeRunFile({
       url,
       ...(token !== undefined && { token }),
@@ -189,6 +183,8 @@ export class Node {
       ...(!this.#ownsServer() && { joined: true }),
       ...(config.nats.secure && { secure: { ...(caFile !== undefined && { ca: caFile }) } }),
     });
+    const { openKeepers } = await import('./keepers.ts');
+    this.#witness = await openKeepers(parts, this.#resources);
   }
 
   status(): NodeStatus {
@@ -252,7 +248,7 @@ export class Node {
     registry: Registry,
     drivers: readonly Driver[],
     own: readonly Driver[],
-  ): Promise<void> {
+  ): Promise<KeeperParts> {
     const { config, log, spec } = this.#options;
     const jsm = await jetstreamManager(nc, { timeout: JS_TIMEOUT_MS });
     const keys = await KeyRegistry.open(
@@ -303,12 +299,8 @@ export class Node {
       });
       if (opened !== undefined) this.#resources.use(opened);
     }
-    const guard = own.find((driver) => driver.guard !== undefined)?.guard;
-    const outbox = natsOutbox({ nc, subjects, blobs, logger: log });
-    const inboxDeps = { nc, jsm, subjects, clock: systemClock, logger: log, senders };
     const acks = new AckMux(nc);
     this.#resources.defer(() => acks.close());
-    const probe = crashProbe(process.env);
     const hub = createEffectHub({
       drivers,
       clock: systemClock,
@@ -332,43 +324,22 @@ export class Node {
       log,
     });
     this.#resources.use(effects);
-    const doorOf = (shard: number, group: string): AskDoor =>
-      natsAsks(nc, subjects, shard, log, group, senders);
-    const depsOf = (shard: number, group: string): ShardDeps => {
-      const guarded = privacy.shard(shard, natsInbox(inboxDeps, shard), gate);
-      return {
-        shard,
-        node: this.id,
-        registry,
-        shardOf: (address) => subjects.shardOf(address),
-        shards: config.shards,
-        checkShards: () => checkShards(jsm, subjects),
-        addressOf: addressOfTail,
-        mailOf: (message) => mailOf(subjects, message),
-        log: withArchive(natsLog({ nc, jsm, acks, subjects }, shard), {
-          shard,
-          first: async () => (await jsm.streams.info(subjects.streams.log)).state.first_seq,
-          whole: () => openWholeLog(nc, subjects, process.env),
-          logger: log,
-        }),
-        inbox: guarded.inbox,
-        admit: guarded.admit,
-        onCommit: (commit) => guarded.committed(commit.consumed),
-        asks: doorOf(shard, group),
-        outbox,
-        blobs,
-        effects: (deliver) => effects.runner(shard, deliver),
-        gate: guarded.gate,
-        ...(guard !== undefined && { guard }),
-        clock: systemClock,
-        logger: log,
-        limits: {
-          ...config.limits,
-          inboxReleaseBytes: config.limits.inboxBytesMax / (config.shards * INBOX_RELEASE_SHARE),
-        },
-        ...(probe !== undefined && { probe }),
-      };
-    };
+    const { depsOf, doorOf } = shardPorts({
+      nodeId: this.id,
+      config,
+      nc,
+      jsm,
+      acks,
+      subjects,
+      registry,
+      senders,
+      gate,
+      guard: own.find((driver) => driver.guard !== undefined)?.guard,
+      privacy,
+      blobs,
+      effects,
+      logger: log,
+    });
     const ownKeys = new OwnKeys({
       dataDir: this.#options.dataDir,
       realm: config.realm,
@@ -444,49 +415,18 @@ export class Node {
     });
     await orAborted(host.settled(), this.#options.signal);
     await orAborted(root.ensure(), this.#options.signal);
-    const keeper = new ArchiveKeeper({
+    return {
       nodeId: this.id,
       config,
-      baseDir: this.#options.baseDir,
-      nc,
-      subjects,
-      tile: realmTile(nc, subjects),
-      clock: systemClock,
-      random: systemRandom,
-      logger: log,
-    });
-    this.#resources.use(keeper);
-    keeper.start();
-    const webhooks = await WebhookKeeper.open({
-      nodeId: this.id,
-      config,
-      baseDir: this.#options.baseDir,
-      nc,
-      subjects,
-      leases,
-      clock: systemClock,
-      random: systemRandom,
-      logger: log,
-    });
-    this.#resources.use(webhooks);
-    if (!config.witness.enabled) return;
-    const witness = openWitness({
-      nodeId: this.id,
-      config,
-      ownKeys,
       baseDir: this.#options.baseDir,
       nc,
       subjects,
       leases,
       api,
+      keys,
+      ownKeys,
       logger: log,
-    });
-    this.#resources.use(witness);
-    this.#witness = witness;
-    witness.start();
-    keys.onRevoked((kid) => {
-      if (ownKeys.isSigner(kid)) witness.renew();
-    });
+    };
   }
 
   #traits(registry: Registry): NodeTraits {

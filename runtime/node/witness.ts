@@ -9,6 +9,7 @@ import { cosignerOf, cosignersOfPolicy } from '#runtime/witness/service/accept';
 import { WitnessService } from '#runtime/witness/service/service';
 import type { RealmConfig } from '#schemas/config';
 import type { ApiServer } from './api-server.ts';
+import { originOf } from './origin.ts';
 import type { OwnKeys } from './own-keys.ts';
 
 export interface WitnessParts {
@@ -49,9 +50,4 @@ export function openWitness(parts: WitnessParts): WitnessService {
     random: systemRandom,
     logger,
   });
-}
-
-/** First line of the realm's checkpoints. */
-export function originOf({ realm, witness }: Pick<RealmConfig, 'realm' | 'witness'>): string {
-  return witness.origin ?? `infrafabric/${realm}`;
 }

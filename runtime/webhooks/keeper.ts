@@ -4,6 +4,7 @@ import type { NatsConnection } from '@nats-io/nats-core';
 import { openWholeLog } from '#runtime/archive/open';
 import type { Subjects } from '#runtime/bus/subjects';
 import { acquireLease } from '#runtime/claims/lease';
+import { WEBHOOKS_LEASE } from '#runtime/claims/lease-names';
 import type { LeaseStore } from '#runtime/claims/lease-store';
 import type { Clock, Logger, Random } from '#runtime/shard/ports';
 import type { RealmConfig } from '#schemas/config';
@@ -12,8 +13,6 @@ import { Places } from './place.ts';
 import { rest } from './rest.ts';
 import { readSecret } from './signature.ts';
 import { deliver } from './webhook.ts';
-
-export const WEBHOOKS_LEASE = 'webhooks';
 
 export interface KeeperParts {
   readonly nodeId: string;

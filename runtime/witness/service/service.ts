@@ -3,6 +3,7 @@
  * and tells of breaks. Whatever fails here stops the witness for a while, never the node.
  */
 import { acquireLease, type Lease } from '#runtime/claims/lease';
+import { WITNESS_LEASE } from '#runtime/claims/lease-names';
 import type { LeaseStore } from '#runtime/claims/lease-store';
 import type { Random } from '#runtime/shard/ports';
 import { toWireError } from '#schemas/fabric-error';
@@ -10,8 +11,6 @@ import { witnessServiceErrors } from './errors.ts';
 import { pause } from './pause.ts';
 import { Term, type TermOptions } from './term.ts';
 
-/** Name of the builder's lease. */
-export const WITNESS_LEASE = 'witness';
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 30_000;
 

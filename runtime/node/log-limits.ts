@@ -1,0 +1,13 @@
+import { jetstreamManager } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/nats-core';
+import { guardLimits } from '#runtime/archive/drop';
+import { Marks } from '#runtime/archive/mark';
+import type { Subjects } from '#runtime/bus/subjects';
+
+/** Before the streams are compared with what they should be: lowered limits would count as drift. */
+export async function healLogLimits(nc: NatsConnection, subjects: Subjects): Promise<void> {
+  const jsm = await jetstreamManager(nc);
+  const names = await jsm.streams.names().next();
+  if (!names.includes(subjects.streams.log) || !names.includes(`KV_${subjects.buckets.witness}`)) return;
+  await guardLimits(jsm, subjects.streams.log, await Marks.open(nc, subjects.buckets.witness));
+}
