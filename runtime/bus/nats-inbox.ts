@@ -159,6 +159,8 @@ class InboxReader {
       idle_heartbeat: HEARTBEAT_MS,
     });
     this.#stop = () => messages.stop();
+    // Whoever closed it meanwhile had nothing to stop yet.
+    if (this.#closed) messages.stop();
     try {
       for await (const m of messages) {
         if (this.#resumed !== undefined) await this.#resumed.promise;

@@ -407,6 +407,29 @@ test('the inbox survives that its consumer is taken away', async (t) => {
   await subscription.close();
 });
 
+test('an inbox closes at whatever moment of its opening', async (t) => {
+  await using bus = await Bus.open();
+  const inbox = await bus.inbox(0);
+  const { nc } = bus;
+  const request = nc.request.bind(nc);
+  let answered: () => void = () => {};
+  nc.request = async (subject, ...rest) => {
+    const answer = await request(subject, ...rest);
+    if (subject.includes('CONSUMER.CREATE')) answered();
+    return answer;
+  };
+  for (let turns = 0; turns < 40; turns += 1) {
+    const made = new Promise<void>((resolve) => {
+      answered = resolve;
+    });
+    const subscription = await inbox.open(0, () => {});
+    await made;
+    for (let turn = 0; turn < turns; turn += 1) await undefined;
+    await subscription.close();
+  }
+  t.pass();
+});
+
 test('a paused inbox holds still, and goes on where it was', async (t) => {
   await using bus = await Bus.open();
   const js = jetstream(bus.nc);
