@@ -1,5 +1,4 @@
 /** The place where strangers' code is read and run: the gate and the jail of one process, with the layers they have. */
-import { gateComponent } from '#runtime/sandbox/gate/gate';
 import type { GatedComponent } from '#runtime/sandbox/gate/types';
 import type { Layer, LayerPolicy } from '#runtime/sandbox/jail/layers';
 import { Jail } from '#runtime/sandbox/jail/pool';
@@ -34,7 +33,7 @@ export async function openChamber({
   });
   return {
     layers: jail.layers,
-    gate: async (bytes) => await gateComponent(bytes),
+    gate: async (bytes) => await jail.prepare(bytes),
     run: async (task) => await jail.run(task),
     [Symbol.asyncDispose]: async () => await jail[Symbol.asyncDispose](),
   };

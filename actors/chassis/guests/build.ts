@@ -4,8 +4,10 @@
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { FabricError } from '#schemas/fabric-error';
 import { chassisErrors } from '../errors.ts';
@@ -84,18 +86,13 @@ async function compiled(file: string): Promise<Uint8Array> {
 
 const COMPONENTIZE = '@bytecodealliance/componentize-js';
 
-/** An engine and the program in one: a package that whoever writes JavaScript guests installs. */
+interface Componentize {
+  componentize(options: object): Promise<{ readonly component: Uint8Array }>;
+}
+
+/** An engine and the program in one: by a package that whoever writes JavaScript guests installs beside them. */
 async function bundled(file: string): Promise<Uint8Array> {
-  let tool: { componentize(options: object): Promise<{ readonly component: Uint8Array }> };
-  try {
-    tool = (await import(COMPONENTIZE)) as typeof tool;
-  } catch (cause) {
-    throw new FabricError(
-      chassisErrors.guest_tool_missing,
-      `JavaScript wants \`npm install ${COMPONENTIZE}\``,
-      { cause },
-    );
-  }
+  const tool = await componentizeFor(file);
   try {
     const { component } = await tool.componentize({
       sourcePath: file,
@@ -106,6 +103,21 @@ async function bundled(file: string): Promise<Uint8Array> {
     return component;
   } catch (cause) {
     throw notBuilt(file, cause);
+  }
+}
+
+/** Found from the guest's folder on, as its own imports are. */
+async function componentizeFor(file: string): Promise<Componentize> {
+  try {
+    const manifest = findPackageJSON(COMPONENTIZE, pathToFileURL(file));
+    const { exports } = JSON.parse(readFileSync(manifest ?? '', 'utf8')) as { exports: { import: string } };
+    return (await import(pathToFileURL(join(dirname(manifest ?? ''), exports.import)).href)) as Componentize;
+  } catch (cause) {
+    throw new FabricError(
+      chassisErrors.guest_tool_missing,
+      `JavaScript wants \`npm install ${COMPONENTIZE}\` beside ${file}`,
+      { cause },
+    );
   }
 }
 
