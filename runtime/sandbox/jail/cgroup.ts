@@ -129,6 +129,9 @@ function removeLeft(folder: string): void {
 export class Cgroup {
   readonly #version: 1 | 2;
   readonly #folders: CgroupBase['folders'];
+  /** What stands in the files: writing one costs more than a short run. */
+  #memoryBytes = 0;
+  #share: 'usual' | 'low' = 'usual';
 
   constructor(base: CgroupBase, name: string) {
     this.#version = base.version;
@@ -136,6 +139,7 @@ export class Cgroup {
     this.#folders = { memory: join(memory, name), cpu: join(cpu, name), pids: join(pids, name) };
     for (const folder of new Set(Object.values(this.#folders))) mkdirSync(folder);
     writeFileSync(join(this.#folders.pids, 'pids.max'), String(TASKS_MAX));
+    this.setShare('low'); // until it has work
   }
 
   /** K1. */
@@ -147,6 +151,8 @@ export class Cgroup {
 
   /** Of everything in the group, what the program itself needs included. */
   setMemory(bytes: number): void {
+    if (bytes === this.#memoryBytes) return;
+    this.#memoryBytes = bytes;
     const [plain, withSwap] = FILES[this.#version].memory.map((name) =>
       join(this.#folders.memory, name ?? ''),
     );
@@ -164,6 +170,8 @@ export class Cgroup {
   }
 
   setShare(share: 'usual' | 'low'): void {
+    if (share === this.#share) return;
+    this.#share = share;
     const { share: file, shares } = FILES[this.#version];
     writeFileSync(join(this.#folders.cpu, file), shares[share]);
   }

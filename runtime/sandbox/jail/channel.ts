@@ -114,7 +114,8 @@ export class Channel {
     if (this.#isReady) this.#events.onEnd(how);
     else this.#ready.reject(this.#notStarted(how));
     this.#over.resolve();
-    await this.#launched.cgroup?.remove();
+    // A group that stays is met again, and told, where its parent goes (closeLayers).
+    await this.#launched.cgroup?.remove().catch(() => undefined);
   }
 
   #notStarted(how: string): FabricError {

@@ -6,11 +6,15 @@
  * N2  Nothing of the node's environment reaches it, and no descriptor but three pipes.
  * N3  Node itself is told to refuse everything but reading the program's own folders.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import type { Writable } from 'node:stream';
+import { FabricError } from '#schemas/fabric-error';
 import { bubblewrapArguments, INSIDE, type Mount } from './bubblewrap.ts';
 import { Cgroup } from './cgroup.ts';
+import { jailErrors } from './errors.ts';
+import { inheritedDescriptors } from './inherited.ts';
 import { type Layers, SHELL } from './layers.ts';
 
 /** Which program a process runs. */
@@ -42,15 +46,39 @@ const limitsScript = (dataBytesMax: number): string =>
 export function launch(program: Program, layers: Layers, memoryBytesMax: number, name: string): Launched {
   const [file, ...args] = commandLine(program, layers, memoryBytesMax);
   const cgroup = layers.cgroups === undefined ? undefined : new Cgroup(layers.cgroups, name);
-  const child = spawn(file, args, { env: {}, stdio: ['pipe', 'pipe', 'pipe', 'pipe'] }); // N2
+  const { seccomp, hasShell } = layers;
+  const blank = openSync('/dev/null', 'r');
+  const child = spawn(file, args, { env: {}, stdio: stdioOf(seccomp !== undefined, blank) }); // N2
+  closeSync(blank);
   // What ends early is told by `exit`, not by a pipe that breaks.
-  child.stdin?.on('error', () => undefined);
-  const filter = child.stdio[3] as Writable;
-  filter.on('error', () => undefined);
-  filter.end(layers.seccomp);
-  if (child.pid !== undefined) cgroup?.add(child.pid);
-  if (layers.hasShell) child.stdin?.write('\n'); // N1
+  for (const pipe of [child.stdin, child.stdio[3] as Writable | undefined])
+    pipe?.on('error', () => undefined);
+  (child.stdio[3] as Writable | undefined)?.end(seccomp);
+  try {
+    if (child.pid !== undefined) cgroup?.add(child.pid);
+  } catch (thrown) {
+    child.kill('SIGKILL'); // N1: never outside of its group
+    throw new FabricError(
+      jailErrors.jail_not_started,
+      'A process of the jail could not be put into its group',
+      {
+        cause: thrown,
+      },
+    );
+  }
+  if (hasShell) child.stdin?.write('\n'); // N1
   return { child, cgroup };
+}
+
+/** Three pipes, one more where bubblewrap reads its filter and closes it, and nothing in the place of what we inherited. */
+function stdioOf(hasFilter: boolean, blank: number): StdioOptions {
+  const stdio: ('pipe' | 'ignore' | number)[] = ['pipe', 'pipe', 'pipe', hasFilter ? 'pipe' : 'ignore'];
+  for (const fd of inheritedDescriptors()) {
+    if (fd < stdio.length) continue; // it is replaced already
+    while (stdio.length < fd) stdio.push('ignore');
+    stdio.push(blank);
+  }
+  return stdio;
 }
 
 function commandLine(program: Program, layers: Layers, memoryBytesMax: number): [string, ...string[]] {

@@ -5,6 +5,7 @@
  * J2  It is ended after a failure, after many runs, when it knows many components, and when another tenant needs its place.
  * J3  No more processes run tasks than the pool has places; who comes then waits in turn, and past a bound is refused.
  * J4  The layers are those of the report for the life of the pool (L1).
+ * J5  One component at a time is at the gate: its process may take a gigabyte.
  */
 import type { GatedComponent } from '#runtime/sandbox/gate/types';
 import { FabricError, toWireError } from '#schemas/fabric-error';
@@ -32,6 +33,7 @@ const DEFAULTS = { size: 4, spares: 1, queueMax: 1_000, memoryBytesMax: 256 * MI
 /** After so many runs a process makes room for a fresh one (J2). */
 const RUNS_MAX = 1_000;
 const COMPONENTS_MAX = 16;
+const PREPARING_MAX = 64;
 
 interface Waiting {
   readonly task: JailTask;
@@ -41,7 +43,7 @@ interface Waiting {
 /** A process at work or at rest, of a tenant. */
 interface Place {
   readonly tenant: string;
-  readonly process: Promise<TaskProcess>;
+  process: Promise<TaskProcess>;
   isBusy: boolean;
 }
 
@@ -53,6 +55,8 @@ export class Jail {
   #places: Place[] = [];
   #spares: Promise<TaskProcess>[] = [];
   #gate: Promise<GateProcess> | undefined;
+  #gated: Promise<unknown> = Promise.resolve();
+  #preparing = 0;
   #started = 0;
   #isClosed = false;
 
@@ -83,25 +87,42 @@ export class Jail {
     }
     const place = this.#findPlace(task) ?? (await this.#wait(task));
     try {
-      const process = await place.process;
+      const idle = await place.process;
       if (this.#isClosed) throw closed();
-      return await process.run(task);
+      if (idle.isEnded) place.process = this.#start(); // it died while it had nothing to do
+      return await (await place.process).run(task);
     } finally {
       await this.#leave(place);
     }
   }
 
-  /** Lets a component in, in a process that does nothing else. Throws `component_*`, `jail_closed`, `jail_not_started`. */
+  /**
+   * Lets a component in, in a process that does nothing else; one after the other (J5).
+   * Throws `component_*`, `jail_busy`, `jail_closed`, `jail_not_started`.
+   */
   async prepare(component: Uint8Array): Promise<GatedComponent> {
-    if (this.#isClosed) throw closed();
-    const ready = this.#gate ?? this.#startGate();
-    this.#gate = undefined;
-    const gate = await ready;
+    if (this.#preparing >= PREPARING_MAX) {
+      throw new FabricError(jailErrors.jail_busy, `${this.#preparing} components wait at the gate already`);
+    }
+    this.#preparing += 1;
+    const gated = this.#gated.then(() => this.#passGate(component));
+    this.#gated = gated.catch(() => undefined);
     try {
-      return await gate.gate(component);
+      return await gated;
+    } finally {
+      this.#preparing -= 1;
+    }
+  }
+
+  async #passGate(component: Uint8Array): Promise<GatedComponent> {
+    if (this.#isClosed) throw closed();
+    const gate = this.#gate ?? this.#startGate();
+    this.#gate = gate;
+    try {
+      return await (await gate).gate(component);
     } finally {
       // Where one component comes others follow.
-      if (!this.#isClosed) this.#gate ??= this.#startGate();
+      this.#gate = this.#isClosed ? undefined : this.#startGate();
     }
   }
 

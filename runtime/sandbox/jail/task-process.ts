@@ -5,7 +5,7 @@
  * P2  Whatever exceeds a limit ends it at once. Time, lines, calls and sizes are judged here, on what came out of the
  *     pipe; fuel and memory in the process, and the parent only checks that they can be true.
  * P3  After anything but an orderly result it is ended: no task runs where another has trapped.
- * P4  A run that takes long yields the processor to short ones of others.
+ * P4  What takes long, a start among it, yields the processor to short runs of others.
  */
 import { type ErrorKind, FabricError, toWireError, type WireError } from '#schemas/fabric-error';
 import { answerFields } from './answer.ts';
@@ -50,7 +50,6 @@ export class TaskProcess {
   readonly #components = new Set<string>();
   #running: Running | undefined;
   #runs = 0;
-  #killsBefore = 0;
 
   private constructor({ program, layers, memoryBytesMax, name }: TaskProcessOptions) {
     this.#overheadBytes = program.overheadBytes;
@@ -90,10 +89,6 @@ export class TaskProcess {
     return this.#components;
   }
 
-  get pid(): number | undefined {
-    return this.#launched.child.pid;
-  }
-
   /** Resolves with what came of it, whatever that is. */
   run(task: JailTask): Promise<JailResult> {
     const { limits, component, signal } = task;
@@ -102,11 +97,9 @@ export class TaskProcess {
     const overTime = (): void =>
       this.#fail(jailErrors.task_time_exceeded, `The task took longer than ${limits.wallMs} ms`);
     const timers = [setTimeout(overTime, limits.wallMs)];
-    if (cgroup !== undefined) {
-      this.#killsBefore = cgroup.outOfMemoryKills();
-      cgroup.setMemory(limits.memoryBytes + this.#overheadBytes);
-      timers.push(setTimeout(() => cgroup.setShare('low'), SHORT_MS)); // P4
-    }
+    cgroup?.setMemory(limits.memoryBytes + this.#overheadBytes);
+    cgroup?.setShare('usual');
+    timers.push(setTimeout(() => cgroup?.setShare('low'), SHORT_MS)); // P4
     const startedAt = performance.now();
     this.#running = {
       task,
@@ -119,6 +112,7 @@ export class TaskProcess {
       failure: undefined,
     };
     this.#runs += 1;
+    if (this.isEnded) void this.ended.then(() => this.#end('it had ended before'));
     if (signal?.aborted) this.#cancel();
     else signal?.addEventListener('abort', this.#cancel, { once: true });
     if (!this.#components.has(component.sha256)) {
@@ -232,7 +226,7 @@ export class TaskProcess {
 
   #reasonOf(how: string, { task }: Running): WireError {
     const kills = this.#launched.cgroup?.outOfMemoryKills() ?? 0;
-    const isMemory = kills > this.#killsBefore || /out of memory/i.test(this.#channel.stderr);
+    const isMemory = kills > 0 || /out of memory/i.test(this.#channel.stderr);
     const error = isMemory
       ? new FabricError(
           jailErrors.task_memory_exceeded,
@@ -262,7 +256,6 @@ export class TaskProcess {
     for (const timer of running.timers) clearTimeout(timer);
     running.task.signal?.removeEventListener('abort', this.#cancel);
     running.abort.abort();
-    if (result.ms > SHORT_MS && !this.isEnded) this.#launched.cgroup?.setShare('usual');
     running.result.resolve(result);
   }
 }

@@ -1,26 +1,9 @@
 /** One jail for the file; where layers are missing on a machine the tests say so and go on with what there is. */
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
-import type { Program } from '#runtime/sandbox/jail/launch';
-import { closeLayers, openLayers } from '#runtime/sandbox/jail/layers';
 import { Jail } from '#runtime/sandbox/jail/pool';
-import { TASK_PROGRAM } from '#runtime/sandbox/jail/programs';
-import { TaskProcess } from '#runtime/sandbox/jail/task-process';
 import type { HostCall, JailResult } from '#runtime/sandbox/jail/types';
 import { handmade, LIMITS, running, taskOf } from '../../rig/jail.ts';
 import { echo, wat } from '../gate/guests.ts';
-
-const ROOT = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
-
-const HOSTILE_FOLDER = join(ROOT, 'test', 'sandbox', 'jail', 'hostile');
-
-/** A process that was taken over. */
-const HOSTILE: Program = {
-  ...TASK_PROGRAM,
-  main: join(HOSTILE_FOLDER, 'speaks.ts'),
-  reads: [...TASK_PROGRAM.reads, { outside: HOSTILE_FOLDER, inside: 'test/sandbox/jail/hostile' }],
-};
 
 let jail: Jail;
 test.before(async (t) => {
@@ -164,43 +147,4 @@ test.serial('a tenant never meets the process of another', async (t) => {
     return result.kind === 'done' ? Buffer.from(result.output).toString() : result.error.code;
   };
   for (const tenant of ['a', 'b', 'c', 'd', 'e']) t.is(await markOf(tenant), 'clean');
-});
-
-test.serial('a process that was taken over can say nothing that harms its parent', async (t) => {
-  const layers = await openLayers('any');
-  const options = { program: HOSTILE, layers, memoryBytesMax: LIMITS.memoryBytes };
-  const sayings: readonly [saying: string, code: string][] = [
-    ['ready-twice', 'jail_protocol'],
-    ['a-frame-of-4-gib', 'jail_protocol'],
-    ['an-empty-frame', 'jail_protocol'],
-    ['lengths-that-lie', 'jail_protocol'],
-    ['an-unknown-kind', 'jail_protocol'],
-    ['a-call-nobody-knows', 'jail_protocol'],
-    ['a-level-nobody-knows', 'jail_protocol'],
-    ['a-field-too-many', 'jail_protocol'],
-    ['text-that-is-none', 'jail_protocol'],
-    ['more-fuel-than-it-has', 'jail_protocol'],
-    ['more-output-than-it-may', 'jail_protocol'],
-    ['fuel-that-is-none', 'jail_protocol'],
-    ['a-call-in-a-call', 'jail_protocol'],
-    ['a-flood-of-errors', 'jail_protocol'],
-    ['a-flood-of-lines', 'task_logs_exceeded'],
-    ['a-flood-of-empty-lines', 'task_logs_exceeded'],
-    ['nothing-and-dies', 'jail_died'],
-  ];
-  const say = async (saying: string, n: number): Promise<string> => {
-    const process = await TaskProcess.start({ ...options, name: `hostile-${n}` });
-    const result = await process.run(
-      taskOf(ECHO, { input: Buffer.from(saying), host: () => new Promise(() => undefined) }),
-    );
-    await process.kill();
-    return failure(t, result);
-  };
-  for (const [n, [saying, code]] of sayings.entries()) t.is(await say(saying, n), code, saying);
-  // The first of two results counts; the second ends the process.
-  const process = await TaskProcess.start({ ...options, name: 'hostile-two' });
-  t.is((await process.run(taskOf(ECHO, { input: Buffer.from('two-results') }))).kind, 'done');
-  await process.ended;
-  t.true(process.isEnded);
-  await closeLayers(layers);
 });

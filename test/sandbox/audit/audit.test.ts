@@ -1,0 +1,57 @@
+/** A part of the audit, quick enough for every day; `npm run audit:chassis` carries out all of it. */
+import { readFileSync } from 'node:fs';
+import test from 'ava';
+import { Jail } from '#runtime/sandbox/jail/pool';
+import { allAttacks, carryOut } from './audit.ts';
+
+/** The least that an audit is worth its name with. */
+const ATTACKS_MIN = 60;
+
+const DAILY = new Set([
+  'an empty loop',
+  'a loop in the start function',
+  'more fuel than time',
+  'recursion without an end',
+  'growing page by page',
+  'reading beyond its memory',
+  'more output than it may',
+  'a flood of calls',
+  'code in the name of an export: a quote',
+  'threads',
+  'a static import',
+  'code from text, by a constructor',
+  'buffers without an end',
+  'an error that cannot be read',
+  'what it left behind, read by the neighbour',
+  'a frame of four gigabytes',
+  'lengths that lie',
+  'a call nobody knows',
+  'headers that are none',
+  'more fuel than it has',
+  'a call in a call',
+  'a flood of errors',
+  'a flood of empty lines',
+  'two results',
+  'write beside its program',
+  'dial a TCP port of the machine',
+  'start itself again',
+  'signal the node',
+]);
+
+const attacks = allAttacks();
+
+test('attacks of every kind end as they should', async (t) => {
+  await using jail = await Jail.open({ require: 'any' });
+  for (const { name, isOn, seen } of jail.layers) if (!isOn) t.log(`without ${name}: ${seen}`);
+  for (const attack of attacks.filter(({ name }) => DAILY.has(name))) {
+    const { group, name, ended, isContained } = await carryOut(jail, attack);
+    t.true(isContained, `${group}: ${name} ended with ${ended}`);
+  }
+});
+
+test('the page of the audit has every attack, and none that was not contained', (t) => {
+  const page = readFileSync(new URL('../../../docs/chassis-audit.md', import.meta.url), 'utf8');
+  for (const { name } of attacks) t.true(page.includes(`| ${name} |`), name);
+  t.false(page.includes('**not contained**'));
+  t.true(attacks.length >= ATTACKS_MIN);
+});
