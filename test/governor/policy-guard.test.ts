@@ -337,6 +337,18 @@ test('a claim cannot talk its cost down, nor hide it by its size', async (t) => 
   t.is(requestOf('claim', huge, undefined).costMicros, MICROS_MAX);
 });
 
+test('what is asked of a ledger is about the budget that it names', (t) => {
+  const asked = (account: unknown) =>
+    requestOf(
+      'reserve',
+      { actor: 'ledger/main', event: { type: 'ledger.reserve', account }, from: 'session/x' },
+      undefined,
+    );
+  t.is(asked('session:ndi').on?.address, 'budget/main:session:ndi');
+  t.is(asked('../x').on?.address, 'ledger/main');
+  t.is(asked(undefined).on?.address, 'ledger/main');
+});
+
 test('nobody takes the name of an approval before it is needed', async (t) => {
   await using world = await World.open(TEXT);
   const request = { type: 'approval.request', question: 'x', default: 'yes', waitMs: 1_000 };

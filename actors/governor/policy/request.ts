@@ -1,5 +1,6 @@
 /** What an event asks for, in the terms of a policy. Pure. */
 import type { EventData } from '#runtime/machine/types';
+import { accountName, faceOf, LEDGER_TYPE } from '#schemas/budget';
 import { hazardSchema, messageOf } from '#schemas/if-message';
 import { type ActionKind, MICROS_MAX, type PolicyRequest } from '#schemas/policy';
 import { SESSION_TYPE } from '#schemas/session';
@@ -67,7 +68,7 @@ export function requestOf(action: string, asked: Asked, facts: SessionFacts | un
       tags: [],
     },
     on: {
-      address: actor,
+      address: onWhat(actor, said),
       requires: textsOf(known['requires']),
       ...(typeof taskKind === 'string' && { taskKind: taskKind.slice(0, 100) }),
       ...(typeof worker === 'string' && worker !== '' && { worker: worker.slice(0, 240) }),
@@ -75,6 +76,13 @@ export function requestOf(action: string, asked: Asked, facts: SessionFacts | un
     ...(costMicros !== undefined && { costMicros }),
     ...(hazard.success && { hazard: hazard.data }),
   };
+}
+
+/** A ledger keeps many budgets: rules speak of the one that is meant, by the address of its face. */
+function onWhat(actor: string, said: Fields): string {
+  const account = said['account'];
+  if (kindOf(actor) !== LEDGER_TYPE || !accountName.safeParse(account).success) return actor;
+  return faceOf(actor.slice(LEDGER_TYPE.length + 1), String(account));
 }
 
 /**
