@@ -224,6 +224,23 @@ test('an allowance of which the lease ran out takes nothing more, and what it sp
   t.is(line.account('a').reserved.micros, 0);
 });
 
+test('where the ledger has forgotten an allowance work goes on under another, and what was spent is not passed over in silence', async (t) => {
+  const line = new Line();
+  line.open(10_000, 'a');
+  const { allowances, settling } = line.allowances(2);
+  const one = await allowances.take('a', micros(100));
+  await Promise.all(settling);
+  line.context = initialLedger(undefined, 'ledger/main');
+  line.open(10_000, 'a');
+  const other = await allowances.take('a', micros(5_000));
+  if (!one.granted || !other.granted) return t.fail();
+  await t.throwsAsync(one.end(micros(70)).told, { code: 'unknown_reservation' });
+  await other.end(micros(20)).told();
+  t.like(line.account('a'), { total: { micros: 20 } });
+  allowances.close();
+  await Promise.all(settling);
+});
+
 test('what is held ahead returns when no work comes', async (t) => {
   const line = new Line();
   line.open(10_000, 'a');

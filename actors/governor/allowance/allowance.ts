@@ -181,9 +181,11 @@ export class Allowance {
     } catch (thrown) {
       this.#release(batch);
       untold?.reject(thrown);
-      for (const { reject } of batch) reject(thrown);
       // Nobody knows it any more, or nobody may draw on it: what comes next needs another.
-      if (!this.#isOpen || (thrown instanceof FabricError && !thrown.retryable)) this.#end();
+      const isLost = thrown instanceof FabricError && !thrown.retryable;
+      const isReopened = isLost && this.#isOpen;
+      for (const { resolve, reject } of batch) isReopened ? resolve(undefined) : reject(thrown);
+      if (isLost || !this.#isOpen) this.#end();
     }
   }
 

@@ -6,9 +6,10 @@
  * L3  A draw names sums, so what it says is right whichever of those before it arrived.
  */
 import { least, most, plus, rest } from '#machines/ledger/room';
-import type { Amounts } from '#schemas/budget';
+import { AMOUNT_MAX, type Amounts } from '#schemas/budget';
 
 const NOTHING: Amounts = { micros: 0, tokens: 0 };
+const AMOUNTS_MAX: Amounts = { micros: AMOUNT_MAX, tokens: AMOUNT_MAX };
 const NO_DOUBT: Amounts = { micros: Number.POSITIVE_INFINITY, tokens: Number.POSITIVE_INFINITY };
 
 /** What a draw says. */
@@ -54,7 +55,7 @@ export class AllowanceSums {
   /** What the ledger is to be told now, where `spare` is wanted for work to come. */
   draft(spare: Amounts): Draft {
     const left = rest(this.#line, this.spent);
-    const upTo = plus(this.taken, spare);
+    const upTo = least(plus(this.taken, spare), AMOUNTS_MAX);
     // What is free beyond that goes back; what is free within it may be taken while the draw is under way.
     const draft = { spent: this.spent, hold: most(this.taken, least(left, upTo)), upTo };
     this.#doubt = least(this.#doubt, plus(draft.spent, draft.hold));
