@@ -1,5 +1,7 @@
 /** What we use of the WebAssembly JavaScript interface: the types of Node name little of it. */
 declare namespace WebAssembly {
+  function validate(bytes: Uint8Array<ArrayBuffer>): boolean;
+
   type Imports = Record<string, Record<string, unknown>>;
 
   interface Module {
