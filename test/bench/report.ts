@@ -39,6 +39,11 @@ const SECTIONS = {
     columns: BESIDE_LIMIT,
     picture: '',
   },
+  chassis: {
+    marks: ['<!-- chassis -->', '<!-- /chassis -->'],
+    columns: BESIDE_LIMIT,
+    picture: '',
+  },
   waste: {
     page: 'waste.md',
     /** Counted, not timed. */

@@ -1,10 +1,11 @@
 /**
- * `npm run bench -- kernel|witness|cluster|failover|coordinator|governor|waste [--json] [--quick] [--only TEXT]`: a subject beside its limits, in one run. With --json a
+ * `npm run bench -- kernel|witness|cluster|failover|coordinator|governor|waste|chassis [--json] [--quick] [--only TEXT]`: a subject beside its limits, in one run. With --json a
  * line per case, otherwise a table at the end. `limit` runs the limit alone; --profile DIR leaves CPU profiles;
  * --page puts the figures into docs/performance.md, of `waste` into docs/waste.md.
  */
 import { parseArgs } from 'node:util';
 import { asks } from './asks.ts';
+import { chassis } from './chassis/chassis.ts';
 import { coordinator } from './coordinator.ts';
 import { failover } from './failover/failover.ts';
 import { governor } from './governor/governor.ts';
@@ -24,7 +25,7 @@ import { waste } from './waste/waste.ts';
 import { witnessLoad } from './witness-load.ts';
 
 const USAGE =
-  'Usage: npm run bench -- kernel|witness|cluster|failover|coordinator|governor|waste|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR] [--page]\n';
+  'Usage: npm run bench -- kernel|witness|cluster|failover|coordinator|governor|waste|chassis|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR] [--page]\n';
 const FULL = { rounds: 5, roundMs: 3_000, scale: 1 };
 const QUICK = { rounds: 1, roundMs: 500, scale: 0.02 };
 const SUITES = {
@@ -35,6 +36,7 @@ const SUITES = {
   coordinator: [coordinator],
   governor,
   waste: [waste],
+  chassis,
   limit: [asks],
 };
 

@@ -1,5 +1,6 @@
 /** What we use of the WebAssembly JavaScript interface: the types of Node name little of it. */
 declare namespace WebAssembly {
+  function compile(bytes: Uint8Array<ArrayBuffer>): Promise<Module>;
   function validate(bytes: Uint8Array<ArrayBuffer>): boolean;
 
   type Imports = Record<string, Record<string, unknown>>;
