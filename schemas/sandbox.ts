@@ -65,13 +65,13 @@ export const blobSchema = z.union([
 ]);
 export type Blob = z.infer<typeof blobSchema>;
 
-/** Where bytes of that digest lie in the object store. */
+/** Where bytes of that digest lie in the object store, once and for good. */
 export function blobName(sha256: string): string {
-  return `sandbox/${sha256}`;
+  return `body/data/${sha256}`;
 }
 
 export function componentName(sha256: string): string {
-  return `component/${sha256}`;
+  return `body/component/${sha256}`;
 }
 
 /** Whom a failure speaks against: the component, whoever asked for the run, or the chassis itself. */

@@ -36,7 +36,7 @@ export async function openOffice(realm: DriverRealm, options: SandboxOptions): P
   for (const { name, isOn, seen } of chamber.layers) {
     if (!isOn) logger.warn({ layer: name, seen }, 'sandbox.layer_missing');
   }
-  const blobs = await natsBlobs(nc, subjects);
+  const blobs = await natsBlobs(nc, subjects, { bucket: subjects.buckets.boxes });
   const load = async (sha256: string): Promise<GatedComponent> =>
     await chamber.gate(await storedBytes(blobs, componentName(sha256), sha256));
   const known = new KnownComponents(load);

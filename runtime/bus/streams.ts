@@ -118,7 +118,9 @@ function bucketsOf(
     ...[buckets.keys, buckets.witness, buckets.policy, buckets.sandbox].map((bucket) =>
       undrifted(bucket, kvm.create(bucket, { replicas, history: 1 })),
     ),
-    undrifted(buckets.tiles, new Objm(nc).create(buckets.tiles, { replicas, storage: StorageType.File })),
+    ...[buckets.tiles, buckets.boxes].map((bucket) =>
+      undrifted(bucket, new Objm(nc).create(bucket, { replicas, storage: StorageType.File })),
+    ),
     objects(),
   ];
 }

@@ -76,6 +76,8 @@ export class Subjects {
     readonly policy: string;
     /** What sandboxed tasks keep. */
     readonly sandbox: string;
+    /** Components, inputs and outputs of sandboxed tasks: what is read there is checked against its name. */
+    readonly boxes: string;
   };
 
   constructor(prefix: string, shards: number) {
@@ -94,6 +96,7 @@ export class Subjects {
       privacy: `${prefix}_privacy`,
       policy: `${prefix}_policy`,
       sandbox: `${prefix}_sandbox`,
+      boxes: `${prefix}_boxes`,
     };
   }
 
@@ -190,8 +193,8 @@ export class Subjects {
     readonly kv: readonly string[];
     readonly obj: readonly string[];
   } {
-    const { objects, tiles, ...kv } = this.buckets;
-    return { streams: Object.values(this.streams), kv: Object.values(kv), obj: [objects, tiles] };
+    const { objects, tiles, boxes, ...kv } = this.buckets;
+    return { streams: Object.values(this.streams), kv: Object.values(kv), obj: [objects, tiles, boxes] };
   }
 
   /** What rights name; `type` is a kind, `id` an actor of it or a star for all. The caller checks both. */

@@ -12,7 +12,10 @@ realm: counter
 nats: { secure: true }
 access:
   agent/bob: { asks: [counter/b1], sends: [] }
+drivers: { sandbox: { require: any } }
 kinds:
+  component: { machine: component, spawnOnMessage: true, door: open }
+  sandbox: { machine: sandbox, spawnOnMessage: true, door: open }
   counter: { machine: counter, spawnOnMessage: true, door: open }
 `;
 
@@ -62,6 +65,15 @@ test('in a secure realm all commands work for the operator, an auditor only read
     const late = await folder.run(['ask', 'counter/k1', 'inc', '--nkey', key('agent/alice')]);
     t.not(late.code, 0);
     t.notRegex(await run('access', 'list'), /agent\/alice/);
+
+    await run('chassis', 'new', 'wc');
+    await run('chassis', 'publish', 'wc');
+    const input = 'five words '.repeat(4_000);
+    t.is(
+      await run('chassis', 'submit', 'wc', '--input', input, '--wait'),
+      '8000\n',
+      'an input of the object store',
+    );
 
     await run('doctor');
     for (const place of ['.', 'tls', 'keys']) {

@@ -41,7 +41,10 @@ export async function withChassis<T>(
     };
     return await use({
       desk,
-      blobs: async () => await natsBlobs(desk.realm.connection, desk.realm.subjects),
+      blobs: async () => {
+        const { connection, subjects } = desk.realm;
+        return await natsBlobs(connection, subjects, { bucket: subjects.buckets.boxes });
+      },
       component: async (name) =>
         (await ask(componentAddress(name), { type: 'component.get' })) as ComponentView,
       task: async (id) => (await ask(taskAddress(id), { type: 'sandbox.get' })) as SandboxView,

@@ -87,6 +87,7 @@ function find(grant: Grant, call: HostCall): Finding {
 function emit({ emit: allowed }: Grant, { name, body }: Called<'emit'>): Finding {
   if (!EVENT_NAME.test(name)) return bad('an event has a plain name');
   if (!allowed.some((pattern) => coversPattern(pattern, name))) return denied(`event ${name}`);
+  if (!isJson(body)) return bad('the body of an event is JSON');
   return { cost: { emitBytes: Buffer.byteLength(body) } };
 }
 
@@ -108,6 +109,15 @@ function ask({ ask: allowed }: Grant, { to, event }: Called<'ask'>): Finding {
     (door) => coversPattern(door.to, to) && door.events.some((name) => coversPattern(name, type)),
   );
   return isCovered ? {} : denied(`${type} to ${to}`);
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function eventType(text: string): string | undefined {

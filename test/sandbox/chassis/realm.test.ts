@@ -141,3 +141,24 @@ test('a task ends at its limits and when it is killed, and only it', async (t) =
   t.regex(await ok(t, 'kill', 'sandbox/long.1', '--reason', 'enough'), /✓ sandbox\/long\.1 killed/);
   t.like(await waiting, { status: 'killed' });
 });
+
+test('a node that dies in the middle of a run begins it again once, as the contract says', async (t) => {
+  t.timeout(SLOW_MS);
+  const limits = { fuel: Number.MAX_SAFE_INTEGER, wallMs: '200s', memoryBytes: '1MiB' };
+  await guest(t, 'long', guestWat('(loop $on (br $on)) (unreachable)'), { limits, retries: 1 });
+  await ok(t, 'submit', 'long');
+  const view = async (): Promise<SandboxView | undefined> =>
+    await json<SandboxView>(t, 'show', 'sandbox/long.1').catch(() => undefined);
+  while ((await view())?.status !== 'running');
+  const { folder } = t.context;
+  const { pid } = JSON.parse(readFileSync(join(folder.path, '.infrafabric/boxes/run.json'), 'utf8')) as {
+    pid: number;
+  };
+  process.kill(pid, 'SIGKILL');
+  const { code, err } = await folder.run(['up', '--detach']);
+  t.is(code, 0, err);
+  let again = await view();
+  while (again?.status !== 'running' || again.attempts < 2) again = await view();
+  t.like(again.run, { exit: 'sandbox_turn_lost', fault: 'chassis' }, 'what came of the first attempt');
+  await ok(t, 'kill', 'sandbox/long.1', '--reason', 'enough');
+});

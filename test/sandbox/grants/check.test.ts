@@ -93,6 +93,7 @@ test('names with a second reading are refused before they are compared', (t) => 
   for (const event of ['get', null, [], { type: 1 }, { type: 'get\n' }, { type: 'xstate.init>' }])
     t.is(codeOf(ask('counter/k1', event)), 'grant_bad_call', JSON.stringify(event));
   t.is(codeOf({ kind: 'ask', to: 'counter/k1', event: '{' }), 'grant_bad_call');
+  t.is(codeOf({ kind: 'emit', name: 'progress.half', body: '{' }), 'grant_bad_call');
   for (const name of ['', '*', 'progress.>', 'a b', 'progress.', '.progress'])
     t.is(codeOf({ kind: 'emit', name, body: '{}' }), 'grant_bad_call', name);
   for (const url of [
