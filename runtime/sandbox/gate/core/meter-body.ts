@@ -8,8 +8,9 @@
  * B3  The fuel is compared with zero at the beginning of each function and of each turn of a loop, so that no code
  *     runs longer than through its own length without having paid.
  * B4  What grows with a number at run time (filling, copying, growing) is paid by that number before it is done.
- * B5  Inside a function the fuel is in a local, for speed; it is in the global whenever other code can look: at calls,
- *     at the ends, and at every comparison, so that a trap forgets a stretch at most.
+ * B5  In a function with a loop the fuel is in a local, for speed; it is in the global whenever other code can look: at
+ *     calls, at the ends, and at every comparison, so that a trap forgets a stretch at most. Without a loop there is
+ *     nothing to gain, and it stays in the global.
  * B6  The guest cannot name the meter's globals and locals: its globals are counted around them, and a local beyond
  *     its own is refused.
  * B7  Memories grow as long as the run has pages left, whatever each of them may have by itself.
@@ -54,6 +55,16 @@ export function meterBody(
   return new BodyMeter(body, parameters, context, stats).write();
 }
 
+/** Whether a loop is in what is left of the body. */
+function hasLoop(body: Reader): boolean {
+  const instruction: Instruction = { at: 0, code: 0, index: 0 };
+  while (!body.isDone) {
+    readInstruction(body, instruction);
+    if (instruction.code === Op.loop) return true;
+  }
+  return false;
+}
+
 class BodyMeter {
   readonly #body: Reader;
   readonly #context: BodyContext;
@@ -65,6 +76,8 @@ class BodyMeter {
   /** Two more, for operands of what grows. */
   readonly #count: number;
   readonly #grown: number;
+  /** B5. */
+  readonly #isInLocal: boolean;
   #usesCounts = false;
   readonly #out: Writer;
   /** The stretch at hand, as far as it was rewritten. */
@@ -86,6 +99,7 @@ class BodyMeter {
     this.#count = this.#fuel + 1;
     this.#grown = this.#fuel + 2;
     this.#copiedTo = body.at;
+    this.#isInLocal = hasLoop(new Reader(body.bytes, body.at, body.end));
   }
 
   write(): Uint8Array {
@@ -213,8 +227,7 @@ class BodyMeter {
     this.#copyTo(this.#body.at);
     const out = this.#out;
     if (this.#cost > 0 || isChecked) {
-      out.u8(Op.localGet);
-      out.u32(this.#fuel);
+      this.#readFuel(out);
       out.u8(Op.i64Const);
       out.s32(this.#cost);
       out.u8(Op.i64Sub);
@@ -228,8 +241,8 @@ class BodyMeter {
   /** The difference on the stack is the fuel now; compared with zero if so wanted (B3). */
   #keepFuel(out: Writer, isChecked: boolean): void {
     if (!isChecked) {
-      out.u8(Op.localSet);
-      out.u32(this.#fuel);
+      out.u8(this.#isInLocal ? Op.localSet : Op.globalSet);
+      out.u32(this.#isInLocal ? this.#fuel : this.#context.fuelGlobal);
       return;
     }
     this.#stats.checks += 1;
@@ -242,8 +255,14 @@ class BodyMeter {
     out.raw([Op.i64Const, 0, Op.i64LtS, Op.if, EMPTY, Op.unreachable, Op.end]);
   }
 
+  #readFuel(out: Writer): void {
+    out.u8(this.#isInLocal ? Op.localGet : Op.globalGet);
+    out.u32(this.#isInLocal ? this.#fuel : this.#context.fuelGlobal);
+  }
+
   /** B5: from the global. */
   #takeFuel(out: Writer): void {
+    if (!this.#isInLocal) return;
     out.u8(Op.globalGet);
     out.u32(this.#context.fuelGlobal);
     out.u8(Op.localSet);
@@ -252,6 +271,7 @@ class BodyMeter {
 
   /** B5: to the global, before the instruction at hand. */
   #giveFuelBefore(at: number): void {
+    if (!this.#isInLocal) return;
     this.#copyTo(at);
     this.#stretch.u8(Op.localGet);
     this.#stretch.u32(this.#fuel);
@@ -266,8 +286,7 @@ class BodyMeter {
     const out = this.#stretch;
     out.u8(Op.localTee);
     out.u32(this.#count);
-    out.u8(Op.localGet);
-    out.u32(this.#fuel);
+    this.#readFuel(out);
     out.u8(Op.localGet);
     out.u32(this.#count);
     out.raw([Op.i64ExtendI32U, Op.i64Const, perUnitLog2, Op.i64ShrU, Op.i64Sub]);
@@ -281,8 +300,7 @@ class BodyMeter {
     const out = this.#stretch;
     out.u8(Op.localTee);
     out.u32(this.#count);
-    out.u8(Op.localGet);
-    out.u32(this.#fuel);
+    this.#readFuel(out);
     out.u8(Op.i32Const);
     out.s32(max);
     out.u8(Op.localGet);
@@ -306,8 +324,7 @@ class BodyMeter {
     out.u8(Op.globalGet);
     out.u32(pagesGlobal);
     out.raw([Op.i32GtU, Op.if, I32, Op.i32Const, MINUS_ONE, Op.else]);
-    out.u8(Op.localGet);
-    out.u32(this.#fuel);
+    this.#readFuel(out);
     out.u8(Op.localGet);
     out.u32(this.#count);
     out.raw([Op.i64ExtendI32U, Op.i64Const, PAGE_LOG2, Op.i64Shl, Op.i64Sub]);
