@@ -1,5 +1,6 @@
 /** The place where strangers' code is read and run: the gate and the jail of one process, with the layers they have. */
-import type { GatedComponent } from '#runtime/sandbox/gate/types';
+import { GateCache } from '#runtime/sandbox/gate/cache';
+import { GATE_LIMITS, type GatedComponent } from '#runtime/sandbox/gate/types';
 import type { Layer, LayerPolicy } from '#runtime/sandbox/jail/layers';
 import { Jail } from '#runtime/sandbox/jail/pool';
 import type { JailResult, JailTask } from '#runtime/sandbox/jail/types';
@@ -11,6 +12,8 @@ export interface ChamberOptions {
   readonly places?: number;
   /** The most memory that a task may be given. */
   readonly memoryBytesMax?: number;
+  /** Where what passed the gate is kept; without one every component passes each time. */
+  readonly cacheFolder?: string;
 }
 
 export interface Chamber extends AsyncDisposable {
@@ -25,15 +28,18 @@ export async function openChamber({
   require = 'full',
   places,
   memoryBytesMax,
+  cacheFolder,
 }: ChamberOptions): Promise<Chamber> {
   const jail = await Jail.open({
     require,
     ...(places !== undefined && { size: places }),
     ...(memoryBytesMax !== undefined && { memoryBytesMax }),
   });
+  const prepare = (bytes: Uint8Array) => jail.prepare(bytes);
+  const cache = cacheFolder === undefined ? undefined : new GateCache({ folder: cacheFolder });
   return {
     layers: jail.layers,
-    gate: async (bytes) => await jail.prepare(bytes),
+    gate: async (bytes) => await (cache?.gated(bytes, GATE_LIMITS, prepare) ?? prepare(bytes)),
     run: async (task) => await jail.run(task),
     [Symbol.asyncDispose]: async () => await jail[Symbol.asyncDispose](),
   };

@@ -1,4 +1,5 @@
 /** What a node runs sandboxed tasks with: a jail, the turns of its places, the components it knows, and the world. */
+import { join } from 'node:path';
 import { natsBlobs } from '#runtime/bus/nats-blobs';
 import type { DriverRealm } from '#runtime/effects/driver';
 import type { HttpDriverOptions } from '#runtime/effects/http';
@@ -16,6 +17,8 @@ import { realmWorld } from './world.ts';
 export const PLACES_DEFAULT = 4;
 /** Tasks that wait on a node: at a second each, four places need four minutes for them. */
 export const QUEUE_MAX_DEFAULT = 1_000;
+/** Of the node's data: components that passed the gate. */
+const CACHE_FOLDER = 'components';
 
 export interface SandboxOptions extends ChamberOptions {
   readonly queueMax?: number;
@@ -29,9 +32,13 @@ export interface Office extends AsyncDisposable {
 }
 
 export async function openOffice(realm: DriverRealm, options: SandboxOptions): Promise<Office> {
-  const { nc, subjects, clock, logger } = realm;
+  const { nc, subjects, clock, logger, dataDir } = realm;
   const { places = PLACES_DEFAULT, queueMax = QUEUE_MAX_DEFAULT, http } = options;
-  const chamber: Chamber = await openChamber({ ...options, places });
+  const chamber: Chamber = await openChamber({
+    ...options,
+    places,
+    cacheFolder: join(dataDir, CACHE_FOLDER),
+  });
   const level = levelOf(chamber.layers);
   for (const { name, isOn, seen } of chamber.layers) {
     if (!isOn) logger.warn({ layer: name, seen }, 'sandbox.layer_missing');
