@@ -6,9 +6,11 @@
  * K2  Groups go with their processes; what a killed node left behind goes when the next one opens.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { isProcessAlive } from '#runtime/bus/pid';
+import { Crowd, type Share } from './crowd.ts';
 
 const PREFIX = 'infrafabric-jail-';
 /** Threads of one Node process and bubblewrap's two processes, with room. */
@@ -23,23 +25,31 @@ const FILES = {
     memory: ['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes'],
     kills: 'memory.oom_control',
     share: 'cpu.shares',
-    shares: { usual: '1024', low: '2' },
+    shares: { usual: 1_024, low: 2 },
   },
   2: {
     memory: ['memory.max'],
     kills: 'memory.events',
     share: 'cpu.weight',
-    shares: { usual: '100', low: '1' },
+    shares: { usual: 100, low: 1 },
   },
 } as const;
 
 /** By this process: each has its own place. */
 let opened = 0;
 
-/** Where groups are made: a folder per controller in version 1, one for all in version 2. */
-export interface CgroupBase {
+/** By how much a step of niceness changes what a process weighs, as the scheduler has it. */
+const NICE_STEP = 1.25;
+
+/** A folder per controller in version 1, one for all in version 2. */
+export interface CgroupPlaces {
   readonly version: 1 | 2;
   readonly folders: Readonly<Record<'memory' | 'cpu' | 'pids', string>>;
+}
+
+/** Where groups are made. */
+export interface CgroupBase extends CgroupPlaces {
+  readonly crowd: Crowd;
 }
 
 /** Finds a place where groups with all three controllers can be made, and makes it. Throws a sentence that says why not. */
@@ -59,11 +69,21 @@ export function openCgroups(root = '/proc/self'): CgroupBase {
     mkdirSync(join(folder, name), { recursive: true });
   }
   if (base.version === 2) delegate(folders.memory);
-  return { version: base.version, folders };
+  return { version: base.version, folders, crowd: new Crowd(weighing(base.version, folders.cpu)) };
+}
+
+/** Sets what the whole jail weighs, with the niceness of the node. */
+function weighing(version: 1 | 2, folder: string): (share: Share) => void {
+  const { share: file, shares } = FILES[version];
+  const usual = Math.round(shares.usual / NICE_STEP ** getPriority());
+  const write = (share: Share): void =>
+    writeFileSync(join(folder, file), String(Math.max(shares.low, share === 'usual' ? usual : shares.low)));
+  write('usual');
+  return write;
 }
 
 /** Where the process is, from /proc/self/cgroup and /proc/self/mountinfo; version 1 where it has the controllers. */
-export function cgroupPlaces(cgroup: string, mountinfo: string): CgroupBase | undefined {
+export function cgroupPlaces(cgroup: string, mountinfo: string): CgroupPlaces | undefined {
   const mounts = mountinfo.split('\n').flatMap((line) => {
     const [before = '', after = ''] = line.split(' - ');
     const [, , , root = '', mount = ''] = before.split(' ');
@@ -91,7 +111,7 @@ export function cgroupPlaces(cgroup: string, mountinfo: string): CgroupBase | un
 }
 
 /** In version 2 a group with processes of its own divides nothing: its parent may, where it was delegated. */
-function dividable({ folders }: CgroupBase): CgroupBase {
+function dividable({ folders }: CgroupPlaces): CgroupPlaces {
   for (const folder of [folders.memory, dirname(folders.memory)]) {
     try {
       delegate(folder);
@@ -129,9 +149,8 @@ function removeLeft(folder: string): void {
 export class Cgroup {
   readonly #version: 1 | 2;
   readonly #folders: CgroupBase['folders'];
-  /** What stands in the files: writing one costs more than a short run. */
-  #memoryBytes = 0;
-  #share: 'usual' | 'low' = 'usual';
+  /** What stands in the file: writing it for nothing would cost a part of a short run. */
+  #share: Share = 'usual';
 
   constructor(base: CgroupBase, name: string) {
     this.#version = base.version;
@@ -149,36 +168,30 @@ export class Cgroup {
     }
   }
 
-  /** Of everything in the group, what the program itself needs included. */
+  /** Of everything in the group, what the program itself needs included. The limit with swap cannot be below the plain one. */
   setMemory(bytes: number): void {
-    if (bytes === this.#memoryBytes) return;
-    this.#memoryBytes = bytes;
-    const [plain, withSwap] = FILES[this.#version].memory.map((name) =>
-      join(this.#folders.memory, name ?? ''),
-    );
-    const write = (file: string | undefined): void => {
-      if (file !== undefined && existsSync(file)) writeFileSync(file, String(bytes));
-    };
-    try {
-      write(plain);
-      write(withSwap);
-    } catch {
-      // The limit with swap may not be below the plain one: raised in this order, lowered in the other.
-      write(withSwap);
-      write(plain);
+    for (const name of FILES[this.#version].memory) {
+      const file = join(this.#folders.memory, name);
+      if (existsSync(file)) writeFileSync(file, String(bytes));
     }
   }
 
-  setShare(share: 'usual' | 'low'): void {
+  setShare(share: Share): void {
     if (share === this.#share) return;
     this.#share = share;
     const { share: file, shares } = FILES[this.#version];
-    writeFileSync(join(this.#folders.cpu, file), shares[share]);
+    try {
+      writeFileSync(join(this.#folders.cpu, file), String(shares[share]));
+    } catch (thrown) {
+      // The group has gone, and its process with it.
+      if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown;
+    }
   }
 
-  /** How often the kernel killed something here because memory was short. */
+  /** How often the kernel killed something here because memory was short. A group that has gone tells nothing. */
   outOfMemoryKills(): number {
-    const text = readFileSync(join(this.#folders.memory, FILES[this.#version].kills), 'utf8');
+    const file = join(this.#folders.memory, FILES[this.#version].kills);
+    const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
     return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
   }
 

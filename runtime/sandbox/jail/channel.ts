@@ -81,7 +81,7 @@ export class Channel {
 
   /** Last lines that it wrote: for whoever looks for a fault, never for a decision. */
   get stderr(): string {
-    return this.#stderr.trimEnd();
+    return this.#stderr.trimEnd().toWellFormed();
   }
 
   get isKilled(): boolean {

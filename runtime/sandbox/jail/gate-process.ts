@@ -33,10 +33,7 @@ export class GateProcess {
   /** Resolves when it waits for a component. Throws `jail_not_started`. */
   static async start(layers: Layers, name: string): Promise<GateProcess> {
     const started = new GateProcess();
-    const program = gateProgram();
-    const launched = launch(program, layers, MEMORY_BYTES_MAX, name);
-    launched.cgroup?.setMemory(MEMORY_BYTES_MAX + program.overheadBytes);
-    started.#opened = await Channel.open(launched, {
+    started.#opened = await Channel.open(launch(gateProgram(), layers, MEMORY_BYTES_MAX, name), {
       frameBytesMax: () => FRAME_BYTES_MAX,
       onFrame: (frame) => {
         if (started.#component === undefined) throw new FrameError('it was not asked');

@@ -55,6 +55,7 @@ export function launch(program: Program, layers: Layers, memoryBytesMax: number,
     pipe?.on('error', () => undefined);
   (child.stdio[3] as Writable | undefined)?.end(seccomp);
   try {
+    cgroup?.setMemory(memoryBytesMax + program.overheadBytes);
     if (child.pid !== undefined) cgroup?.add(child.pid);
   } catch (thrown) {
     child.kill('SIGKILL'); // N1: never outside of its group

@@ -13,7 +13,7 @@ const TASK_HEAP_MIB = 128;
 const TASK_OVERHEAD_BYTES = 256 * MIB;
 /** A component of the largest size, translated, takes a third of it. */
 const GATE_HEAP_MIB = 512;
-const GATE_OVERHEAD_BYTES = 1_536 * MIB;
+const GATE_OVERHEAD_BYTES = 512 * MIB;
 
 /** Runs the components of one tenant. */
 export const TASK_PROGRAM: Program = {

@@ -13,6 +13,7 @@ import { RunBudget } from './budget.ts';
 import { Channel } from './channel.ts';
 import { CALL_BYTES_MAX, FRAME_OVERHEAD_BYTES } from './child/bounds.ts';
 import { FRAME, type Frame, FrameError, toNumber, toText, toWord } from './child/frames.ts';
+import type { Crowd, Turn } from './crowd.ts';
 import { jailErrors } from './errors.ts';
 import { type GuestMessage, readMessage, type Used } from './guest-message.ts';
 import { type Launched, launch, type Program } from './launch.ts';
@@ -38,6 +39,7 @@ interface Running {
   readonly result: PromiseWithResolvers<JailResult>;
   readonly abort: AbortController;
   readonly timers: readonly NodeJS.Timeout[];
+  readonly turn: Turn | undefined;
   /** It waits for an answer, and has nothing to say. */
   isAnswered: boolean;
   failure: WireError | undefined;
@@ -45,15 +47,15 @@ interface Running {
 
 export class TaskProcess {
   readonly #launched: Launched;
+  readonly #crowd: Crowd | undefined;
   #opened: Channel | undefined;
-  readonly #overheadBytes: number;
   readonly #components = new Set<string>();
   #running: Running | undefined;
   #runs = 0;
 
   private constructor({ program, layers, memoryBytesMax, name }: TaskProcessOptions) {
-    this.#overheadBytes = program.overheadBytes;
     this.#launched = launch(program, layers, memoryBytesMax, name);
+    this.#crowd = layers.cgroups?.crowd;
   }
 
   /** Resolves when it waits for its first order. Throws `jail_not_started`. */
@@ -97,9 +99,13 @@ export class TaskProcess {
     const overTime = (): void =>
       this.#fail(jailErrors.task_time_exceeded, `The task took longer than ${limits.wallMs} ms`);
     const timers = [setTimeout(overTime, limits.wallMs)];
-    cgroup?.setMemory(limits.memoryBytes + this.#overheadBytes);
     cgroup?.setShare('usual');
-    timers.push(setTimeout(() => cgroup?.setShare('low'), SHORT_MS)); // P4
+    const turn = this.#crowd?.begin();
+    const yieldToOthers = (): void => {
+      cgroup?.setShare('low');
+      turn?.lengthen();
+    };
+    timers.push(setTimeout(yieldToOthers, SHORT_MS)); // P4
     const startedAt = performance.now();
     this.#running = {
       task,
@@ -108,6 +114,7 @@ export class TaskProcess {
       result,
       abort: new AbortController(),
       timers,
+      turn,
       isAnswered: true,
       failure: undefined,
     };
@@ -210,7 +217,7 @@ export class TaskProcess {
   /** P3. The result comes when the process is gone. */
   #failWith(error: WireError): void {
     const running = this.#running;
-    this.#channel.kill();
+    this.#opened?.kill();
     if (running === undefined) return;
     running.failure ??= error;
     running.abort.abort();
@@ -219,18 +226,18 @@ export class TaskProcess {
   #end(how: string): void {
     const running = this.#running;
     if (running !== undefined) {
-      const error = running.failure ?? this.#reasonOf(how, running);
+      const error = running.failure ?? this.#reasonOf(how);
       this.#settle({ kind: 'failed', error, ...this.#usage(running, { fuel: 0, memoryBytes: 0 }) });
     }
   }
 
-  #reasonOf(how: string, { task }: Running): WireError {
+  #reasonOf(how: string): WireError {
     const kills = this.#launched.cgroup?.outOfMemoryKills() ?? 0;
     const isMemory = kills > 0 || /out of memory/i.test(this.#channel.stderr);
     const error = isMemory
       ? new FabricError(
           jailErrors.task_memory_exceeded,
-          `The process of the task needed more than ${task.limits.memoryBytes} bytes and its own`,
+          'The process of the task took more memory than guests and generated code may have together',
         )
       : new FabricError(jailErrors.jail_died, `The process of the task died: ${how}`, this.#tail());
     return error.toWire();
@@ -254,6 +261,7 @@ export class TaskProcess {
     if (running === undefined) return;
     this.#running = undefined;
     for (const timer of running.timers) clearTimeout(timer);
+    running.turn?.end();
     running.task.signal?.removeEventListener('abort', this.#cancel);
     running.abort.abort();
     running.result.resolve(result);

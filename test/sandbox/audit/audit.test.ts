@@ -32,6 +32,7 @@ const DAILY = new Set([
   'a flood of errors',
   'a flood of empty lines',
   'two results',
+  'outliving a node that is killed',
   'write beside its program',
   'dial a TCP port of the machine',
   'start itself again',

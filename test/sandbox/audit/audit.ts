@@ -4,6 +4,7 @@ import type { Attack } from './attack.ts';
 import { componentAttacks } from './components.ts';
 import { generatedAttacks } from './generated.ts';
 import { guestAttacks } from './guests.ts';
+import { lifeAttacks } from './lives.ts';
 import { messageAttacks } from './messages.ts';
 import { processAttacks } from './processes.ts';
 
@@ -15,7 +16,7 @@ export interface Finding {
 }
 
 export function allAttacks(): readonly Attack[] {
-  return [...guestAttacks, ...componentAttacks, ...generatedAttacks, ...messageAttacks, ...processAttacks()];
+  return [...guestAttacks, ...componentAttacks, ...generatedAttacks, ...messageAttacks, ...lifeAttacks, ...processAttacks()];
 }
 
 export async function carryOut(jail: Jail, { group, name, contained, run }: Attack): Promise<Finding> {

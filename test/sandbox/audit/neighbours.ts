@@ -7,6 +7,8 @@ const RUNS = 400;
 /** As many as a pool of four leaves beside the one who is measured. */
 const ATTACKERS = 3;
 const BURN_MS = 2_000;
+const RUNAWAYS = 30;
+const RUNAWAY_MS = 200;
 
 export interface Feeling {
   readonly p50Ms: number;
@@ -21,6 +23,17 @@ export async function feel(jail: Jail): Promise<{ readonly alone: Feeling; reado
   over.abort();
   await Promise.all(burning);
   return { alone, besides };
+}
+
+/** How long after its limit a runaway is dead, its pipes closed by the kernel. */
+export async function measureLateness(jail: Jail): Promise<Feeling> {
+  const limits = { ...LIMITS, wallMs: RUNAWAY_MS };
+  const times: number[] = [];
+  for (let n = 0; n < RUNAWAYS; n += 1) {
+    const { ms } = await jail.run(taskOf(running('for (;;);'), { tenant: ATTACKER, limits }));
+    times.push(ms - RUNAWAY_MS);
+  }
+  return feelingOf(times);
 }
 
 async function burn(jail: Jail, n: number, signal: AbortSignal): Promise<void> {
@@ -39,6 +52,11 @@ async function measure(jail: Jail): Promise<Feeling> {
     await jail.run(task);
     times.push(performance.now() - startedAt);
   }
+  return feelingOf(times);
+}
+
+function feelingOf(times: number[]): Feeling {
   times.sort((a, b) => a - b);
-  return { p50Ms: times[RUNS / 2] ?? 0, p99Ms: times[Math.floor(RUNS * 0.99)] ?? 0 };
+  const at = (part: number): number => times[Math.floor(times.length * part)] ?? 0;
+  return { p50Ms: at(0.5), p99Ms: at(0.99) };
 }

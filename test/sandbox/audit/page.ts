@@ -7,10 +7,11 @@ export interface Audit {
   readonly layers: readonly Layer[];
   readonly findings: readonly Finding[];
   readonly neighbours: { readonly alone: Feeling; readonly besides: Feeling };
+  readonly lateness: Feeling;
   readonly machine: string;
 }
 
-export function auditPage({ layers, findings, neighbours, machine }: Audit): string {
+export function auditPage({ layers, findings, neighbours, lateness, machine }: Audit): string {
   const groups = Map.groupBy(findings, ({ group }) => group);
   const contained = findings.filter(({ isContained }) => isContained).length;
   return `# Attacks on the jail
@@ -41,6 +42,10 @@ Four hundred short tasks of one tenant, one after the other, alone and while thr
 |---|---|---|
 ${feelingRow('alone', neighbours.alone)}
 ${feelingRow('beside three endless loops', neighbours.besides)}
+
+## Runaways
+From the time limit of an endless loop until its process is dead and its pipes are closed: p50 ${lateness.p50Ms.toFixed(1)} ms,
+p99 ${lateness.p99Ms.toFixed(1)} ms.
 `;
 }
 

@@ -1,0 +1,89 @@
+import test from 'ava';
+import { cgroupPlaces } from '#runtime/sandbox/jail/cgroup';
+import { Crowd, type Share } from '#runtime/sandbox/jail/crowd';
+import { seccompProgram } from '#runtime/sandbox/jail/seccomp';
+
+test('where a process is in control groups, in both versions and in a container', (t) => {
+  const first = `40 30 0:36 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+41 30 0:37 / /sys/fs/cgroup/memory rw,nosuid shared:5 - cgroup cgroup rw,memory
+42 30 0:38 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids`;
+  t.deepEqual(cgroupPlaces('3:cpu,cpuacct:/a\n2:memory:/b/c\n1:pids:/\n0::/\n', first), {
+    version: 1,
+    folders: {
+      cpu: '/sys/fs/cgroup/cpu,cpuacct/a',
+      memory: '/sys/fs/cgroup/memory/b/c',
+      pids: '/sys/fs/cgroup/pids/',
+    },
+  });
+  const second = '30 24 0:26 /docker/x /sys/fs/cgroup rw - cgroup2 cgroup2 rw';
+  const folder = '/sys/fs/cgroup/node';
+  t.deepEqual(cgroupPlaces('0::/docker/x/node\n', second), {
+    version: 2,
+    folders: { memory: folder, cpu: folder, pids: folder },
+  });
+  t.is(cgroupPlaces('0::/\n', ''), undefined);
+});
+
+test('a jail yields while only long runs are under way', (t) => {
+  const shares: Share[] = [];
+  const crowd = new Crowd((share) => shares.push(share));
+  const long = crowd.begin();
+  long.lengthen();
+  const short = crowd.begin();
+  short.end();
+  short.end();
+  long.end();
+  long.lengthen();
+  t.deepEqual(shares, ['low', 'usual', 'low', 'usual']);
+});
+
+const ALLOW = 0x7fff_0000;
+const EPERM = 0x0005_0001;
+const ENOSYS = 0x0005_0026;
+const KILL = 0x8000_0000;
+const X64 = 0xc000_003e;
+
+test('the filter lets pass what is listed, threads but no processes, and ends calls of another machine', (t) => {
+  const x64 = (number: number, ...args: number[]) => judge(seccompProgram('x64'), [number, X64, 0, 0], args);
+  t.is(x64(0), ALLOW); // read
+  t.is(x64(41), EPERM); // socket
+  t.is(x64(57), EPERM); // fork
+  t.is(x64(62, 1), EPERM); // kill
+  t.is(x64(101), EPERM); // ptrace
+  t.is(x64(425), EPERM); // io_uring_setup
+  t.is(x64(56, 0x0001_0000), ALLOW); // clone of a thread
+  t.is(x64(56, 17), EPERM); // clone of a process
+  t.is(x64(435), ENOSYS); // clone3
+  t.is(x64(16, 1, 0x5421), ALLOW); // ioctl FIONBIO
+  t.is(x64(16, 0, 0x5412), EPERM); // ioctl TIOCSTI
+  t.is(x64(157, 15), ALLOW); // prctl PR_SET_NAME
+  t.is(x64(157, 22), EPERM); // prctl PR_SET_SECCOMP
+  t.is(x64(302, 0), ALLOW); // prlimit64 of itself
+  t.is(x64(302, 77), EPERM); // prlimit64 of another
+  t.is(x64(0x4000_0000), KILL); // x32
+  t.is(judge(seccompProgram('x64'), [0, 0x4000_0003, 0, 0], []), KILL); // i386
+  t.is(judge(seccompProgram('arm64'), [63, 0xc000_00b7, 0, 0], []), ALLOW); // read
+  t.is(judge(seccompProgram('arm64'), [198, 0xc000_00b7, 0, 0], []), EPERM); // socket
+});
+
+/** Runs a program over `struct seccomp_data`, as the kernel does. */
+function judge(program: Uint8Array, head: readonly number[], args: readonly number[]): number {
+  const data = [...head, ...args.flatMap((arg) => [arg, 0])];
+  const view = new DataView(program.buffer, program.byteOffset);
+  let held = 0;
+  for (let at = 0; at < program.byteLength; at += 8) {
+    const [code, ifTrue, ifFalse] = [view.getUint16(at, true), view.getUint8(at + 2), view.getUint8(at + 3)];
+    const operand = view.getUint32(at + 4, true);
+    if (code === 0x06) return operand;
+    if (code === 0x20) held = data[operand / 4] ?? 0;
+    else {
+      const tests: Readonly<Record<number, boolean>> = {
+        0x15: held === operand,
+        0x35: held >= operand,
+        0x45: (held & operand) !== 0,
+      };
+      at += 8 * (tests[code] === true ? ifTrue : ifFalse);
+    }
+  }
+  return Number.NaN;
+}
