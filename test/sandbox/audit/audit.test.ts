@@ -1,8 +1,10 @@
 /** A part of the audit, quick enough for every day; `npm run audit:chassis` carries out all of it. */
 import { readFileSync } from 'node:fs';
 import test from 'ava';
+import { reportLayers } from '#runtime/sandbox/jail/layers';
 import { Jail } from '#runtime/sandbox/jail/pool';
 import { allAttacks, carryOut } from './audit.ts';
+import { outlive } from './lives.ts';
 
 /** The least that an audit is worth its name with. */
 const ATTACKS_MIN = 60;
@@ -32,7 +34,6 @@ const DAILY = new Set([
   'a flood of errors',
   'a flood of empty lines',
   'two results',
-  'outliving a node that is killed',
   'write beside its program',
   'dial a TCP port of the machine',
   'start itself again',
@@ -48,6 +49,12 @@ test('attacks of every kind end as they should', async (t) => {
     const { group, name, ended, isContained } = await carryOut(jail, attack);
     t.true(isContained, `${group}: ${name} ended with ${ended}`);
   }
+});
+
+test('no process of a jail outlives a node that is killed', async (t) => {
+  const layers = await reportLayers();
+  if (!layers.some(({ name, isOn }) => name === 'namespaces' && isOn)) return t.pass('without bubblewrap none is tied');
+  t.is(await outlive(), 'gone');
 });
 
 test('the page of the audit has every attack, and none that was not contained', (t) => {

@@ -4,7 +4,6 @@ import type { Attack } from './attack.ts';
 import { componentAttacks } from './components.ts';
 import { generatedAttacks } from './generated.ts';
 import { guestAttacks } from './guests.ts';
-import { lifeAttacks } from './lives.ts';
 import { messageAttacks } from './messages.ts';
 import { processAttacks } from './processes.ts';
 
@@ -16,7 +15,13 @@ export interface Finding {
 }
 
 export function allAttacks(): readonly Attack[] {
-  return [...guestAttacks, ...componentAttacks, ...generatedAttacks, ...messageAttacks, ...lifeAttacks, ...processAttacks()];
+  return [
+    ...guestAttacks,
+    ...componentAttacks,
+    ...generatedAttacks,
+    ...messageAttacks,
+    ...processAttacks(),
+  ];
 }
 
 export async function carryOut(jail: Jail, { group, name, contained, run }: Attack): Promise<Finding> {

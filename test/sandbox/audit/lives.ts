@@ -1,29 +1,17 @@
-/** Attacks on what ends a process: it is to die with its node, however that dies. */
+/** The processes of a jail are to die with their node, however that dies. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isProcessAlive } from '#runtime/bus/pid';
-import type { Attack } from './attack.ts';
 
 const HOLDER = fileURLToPath(new URL('./holder.ts', import.meta.url));
 const GONE_MS_MAX = 10_000;
 const LOOK_MS = 20;
 
-export const lifeAttacks: readonly Attack[] = [
-  {
-    group: 'lives',
-    name: 'outliving a node that is killed',
-    contained: ['gone', 'not tried: a layer is missing'],
-    run: async (jail) => {
-      const isTied = jail.layers.some(({ name, isOn }) => name === 'namespaces' && isOn);
-      return isTied ? await outlive() : 'not tried: a layer is missing';
-    },
-  },
-];
-
-async function outlive(): Promise<string> {
+/** Kills a node while a task runs, and says what became of the processes of its jail. */
+export async function outlive(): Promise<string> {
   const node = spawn(process.execPath, ['--no-warnings', HOLDER], { stdio: ['ignore', 'pipe', 'ignore'] });
   const ended = once(node, 'exit');
   await Promise.race([once(node.stdout, 'data'), ended]);

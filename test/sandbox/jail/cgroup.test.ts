@@ -78,9 +78,9 @@ function judge(program: Uint8Array, head: readonly number[], args: readonly numb
     if (code === 0x20) held = data[operand / 4] ?? 0;
     else {
       const tests: Readonly<Record<number, boolean>> = {
-        0x15: held === operand,
-        0x35: held >= operand,
-        0x45: (held & operand) !== 0,
+        21: held === operand,
+        53: held >= operand,
+        69: (held & operand) !== 0,
       };
       at += 8 * (tests[code] === true ? ifTrue : ifFalse);
     }
