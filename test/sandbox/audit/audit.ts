@@ -15,13 +15,7 @@ export interface Finding {
 }
 
 export function allAttacks(): readonly Attack[] {
-  return [
-    ...guestAttacks,
-    ...componentAttacks,
-    ...generatedAttacks,
-    ...messageAttacks,
-    ...processAttacks(),
-  ];
+  return [...guestAttacks, ...componentAttacks, ...generatedAttacks, ...messageAttacks, ...processAttacks()];
 }
 
 export async function carryOut(jail: Jail, { group, name, contained, run }: Attack): Promise<Finding> {
