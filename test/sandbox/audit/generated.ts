@@ -10,7 +10,7 @@ const group = 'generated code';
 const THROWS = ['task_trapped'];
 const GOT = 'return new Uint8Array();';
 
-function attack(name: string, contained: readonly string[], body: string, wallMs = 10_000): Attack {
+function attack(name: string, contained: readonly string[], body: string, wallMs = 60_000): Attack {
   const component = running(body);
   const limits = { ...LIMITS, wallMs };
   return { group, name, contained, run: (jail) => attackWith(jail, component, { limits }) };

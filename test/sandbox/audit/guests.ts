@@ -24,7 +24,7 @@ function attack(
     run: async (jail) =>
       attackWith(jail, await gateComponent(await guest(text)), {
         input: Buffer.from('input'),
-        limits: { ...LIMITS, wallMs: 10_000, ...limits },
+        limits: { ...LIMITS, wallMs: 60_000, ...limits },
       }),
   };
 }

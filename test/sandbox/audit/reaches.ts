@@ -30,7 +30,7 @@ export async function reachFromTask(layers: Layers, name: string, n: number): Pr
     memoryBytesMax: LIMITS.memoryBytes,
     name: `reach-${n}`,
   });
-  const limits = { ...LIMITS, wallMs: 10_000 };
+  const limits = { ...LIMITS, wallMs: 60_000 };
   const result = await process.run(taskOf(running(''), { input: Buffer.from(name), limits }));
   await process.kill();
   return result.kind === 'done' ? Buffer.from(result.output).toString() : result.error.code;
