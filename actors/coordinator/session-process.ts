@@ -22,17 +22,19 @@ import { coordinatorErrors } from './errors.ts';
 /** Of stdout and stderr each, kept in the log when the process has ended: what an operator looks at first. */
 const OUTPUT_BYTES_MAX = 4_096;
 
+const DRIVER = 'session-process';
+
 export interface SessionProcessOptions extends Pick<ProcessDriverOptions, 'allow' | 'allowEnv'> {
   readonly processesMax?: number;
 }
 
 export function sessionProcessDriver(options: SessionProcessOptions = {}): Driver {
-  const processes = processDriver({ ...options, outputBytesMax: OUTPUT_BYTES_MAX });
+  const processes = processDriver({ ...options, driver: DRIVER, outputBytesMax: OUTPUT_BYTES_MAX });
   const max = options.processesMax ?? PROCESSES_MAX_DEFAULT;
   let realm: DriverRealm | undefined;
   let running = 0;
   return {
-    name: 'session-process',
+    name: DRIVER,
     // An agent may work for days: no slot, no time limit; `processesMax` is the bound.
     waits: true,
     // A node that is just starting.

@@ -32,7 +32,21 @@ const USAGE_CODES = new Set([
   'bad_task',
   'bad_degrade',
   'bad_zone',
+  'bad_time_zone',
+  'mcp_bad_session',
   'reason_missing',
+]);
+/** What the realm says to whoever asks it; most commands say so by themselves. */
+const REFUSED_CODES = new Set([
+  'unknown_kind',
+  'unknown_actor',
+  'unknown_approval',
+  'no_registry',
+  'bad_envelope',
+  'unsigned',
+  'api_refused',
+  'list_refused',
+  'policy_denied',
 ]);
 const NOT_RUNNING_CODES = new Set([
   'not_running',
@@ -57,6 +71,7 @@ export function exitCodeOf(thrown: unknown): ExitCode {
   if (thrown instanceof Refused) return EXIT.refused;
   if (!(thrown instanceof FabricError)) return EXIT.failure;
   if (USAGE_CODES.has(thrown.code)) return EXIT.usage;
+  if (REFUSED_CODES.has(thrown.code)) return EXIT.refused;
   if (NOT_RUNNING_CODES.has(thrown.code)) return EXIT.notRunning;
   if (thrown.code === 'bad_config' || thrown.code === 'config_missing') return EXIT.configInvalid;
   return EXIT.failure;

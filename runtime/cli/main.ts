@@ -1,6 +1,6 @@
 /** The command line: parses, runs one command, turns whatever comes of it into lines and an exit code. */
 import { CommanderError } from 'commander';
-import { FabricError } from '#schemas/fabric-error';
+import { FabricError, type WireError } from '#schemas/fabric-error';
 import type { Distribution } from './builtins.ts';
 import type { Shell } from './command.ts';
 import { cliErrors } from './errors.ts';
@@ -36,7 +36,7 @@ export async function main(
     else await root.parseAsync([...argv], { from: 'user' });
     return shell.exitCode;
   } catch (thrown) {
-    return report(thrown, argv, io);
+    return report(thrown, argv, io, distribution);
   } finally {
     listening?.close();
   }
@@ -49,16 +49,16 @@ export function processIo(signal: AbortSignal): Io {
   return { stdin, stdout, stderr, env, cwd: process.cwd(), self, signal };
 }
 
-function report(thrown: unknown, argv: readonly string[], io: Io): ExitCode {
+function report(thrown: unknown, argv: readonly string[], io: Io, distribution: Distribution): ExitCode {
   if (isInterruption(thrown, io.signal)) return EXIT.interrupted;
   if (thrown instanceof CommanderError) {
     if (thrown.exitCode === 0) return EXIT.ok;
     // A command without the subcommand it needs: its help stands on stderr.
     if (thrown.code === 'commander.help') return EXIT.usage;
-    return report(usageError(thrown), argv, io);
+    return report(usageError(thrown), argv, io, distribution);
   }
   const error = thrown instanceof Refused ? thrown.error : thrown;
-  const wire = wireOf(error);
+  const wire = withExample(wireOf(error), distribution);
   if (argv.includes('--json')) outOf(io, true).data({ ok: false, error: wire });
   const colours = palette(wantsColour(io.env, io.stderr));
   const lines = errorLines(
@@ -73,6 +73,17 @@ function report(thrown: unknown, argv: readonly string[], io: Io): ExitCode {
 /** What was waited for with the signal rejects with an error of its own, and the reason as its cause. */
 function isInterruption(thrown: unknown, { aborted, reason }: AbortSignal): boolean {
   return aborted && (thrown === reason || (thrown instanceof Error && thrown.cause === reason));
+}
+
+/** A realm without a kind that a command speaks to: where one is that has it. */
+function withExample(error: WireError, { examples }: Distribution): WireError {
+  const actor = error.code === 'unknown_kind' ? error.details?.['actor'] : undefined;
+  const example = typeof actor === 'string' ? examples[actor.slice(0, actor.indexOf('/'))] : undefined;
+  if (example === undefined) return error;
+  return {
+    ...error,
+    help: `${example} has this kind and those around it: take them over under kinds: of the config, then \`infrafabric reload\`.`,
+  };
 }
 
 /** Commander's own wording, without its prefix. */

@@ -16,6 +16,8 @@ import { effectErrors } from './errors.ts';
 import { startGroup } from './process-group.ts';
 import { resolveSecrets } from './secrets.ts';
 
+const DRIVER = 'process';
+
 export interface ProcessDriverOptions {
   /** Programs as inputs name them: a name found on the node's PATH, or an absolute path. None by default. */
   readonly allow?: readonly string[];
@@ -23,6 +25,8 @@ export interface ProcessDriverOptions {
   readonly allowEnv?: readonly string[];
   /** Of stdout and stderr each. */
   readonly outputBytesMax?: number;
+  /** Name of the driver in the config, where another one runs processes by this. */
+  readonly driver?: string;
   /** Between SIGTERM and SIGKILL. */
   readonly termGraceMs?: number;
 }
@@ -58,7 +62,7 @@ const CONCURRENCY_MAX = 16;
 
 export function processDriver(options: ProcessDriverOptions = {}): Driver {
   return {
-    name: 'process',
+    name: DRIVER,
     timeoutMs: TIMEOUT_MS,
     concurrencyMax: CONCURRENCY_MAX,
     validate: (input) => void readInput(input),
@@ -74,7 +78,7 @@ function readInput(input: unknown) {
 
 async function runProcess(call: EffectCall, options: ProcessDriverOptions): Promise<ProcessOutput> {
   const input = readInput(call.input);
-  const file = programFile(input.command, options.allow ?? []);
+  const file = programFile(input.command, options.allow ?? [], options.driver ?? DRIVER);
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(input.env)) {
     env[name] = resolveSecrets(value, options.allowEnv ?? []);
@@ -130,10 +134,12 @@ function ended(child: ReturnType<typeof startGroup>['child'], command: string) {
 }
 
 /** X1. Throws `process_refused`, `process_not_started`. */
-function programFile(command: string, allow: readonly string[]): string {
+function programFile(command: string, allow: readonly string[], driver: string): string {
   if (!allow.includes(command)) {
-    throw new FabricError(effectErrors.process_refused, `Running ${command} is not allowed`, {
-      details: { command, add: `drivers: {process: {allow: [${command}]}}` },
+    const add = `drivers: {${driver}: {allow: [${command}]}}`;
+    const help = `Add the command to the realm config, \`${add}\`, and reload.`;
+    throw new FabricError({ ...effectErrors.process_refused, help }, `Running ${command} is not allowed`, {
+      details: { command, add },
     });
   }
   if (isAbsolute(command)) return command;

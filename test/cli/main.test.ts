@@ -12,7 +12,11 @@ import { merge } from '../../runtime/cli/merge.ts';
 import { sendLines } from '../../runtime/cli/send-lines.ts';
 
 const folders: string[] = [];
-const distribution = { commands: {}, builtins: async () => ({ machines: [], drivers: {}, program: '' }) };
+const distribution = {
+  commands: {},
+  examples: {},
+  builtins: async () => ({ machines: [], drivers: {}, program: '' }),
+};
 
 async function run(argv: string[], given: Partial<Io> = {}) {
   const written = { out: '', err: '' };

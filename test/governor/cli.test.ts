@@ -25,7 +25,17 @@ test('limits are set, watched, overridden and forecast; a breaker opens with its
   };
   await ok('up', '--detach');
   t.regex(await ok('budget', 'tree'), /There are no budgets in tree main yet/);
-  await fails(/error\[currency_differs\]/, 4, 'budget', 'set', 'realm', '--limit', '50');
+  await fails(
+    /error\[currency_differs\][\s\S]*help: Name its currency: --currency EUR/,
+    4,
+    'budget',
+    'set',
+    'realm',
+    '--limit',
+    '50',
+  );
+  await fails(/error\[usage\]: .*'a b'/, 2, 'budget', 'set', 'a b', '--currency', 'EUR');
+  await fails(/error\[usage\]: .*ISO 4217 such as EUR/, 2, 'budget', 'set', 'realm', '--currency', 'EURO');
   await fails(/error\[bad_zone\]: "Mars\/North"/, 2, 'budget', 'set', 'realm', '--zone', 'Mars/North');
   await ok(
     'budget',
@@ -44,6 +54,10 @@ test('limits are set, watched, overridden and forecast; a breaker opens with its
     await ok('budget', 'set', 'session:ndi', '--parent', 'realm', '--limit', '2', '--degrade', 'model:small'),
     /✓ session:ndi {2}0 %\n {2}money {5}0\.00 EUR of 2\.00 EUR, 0\.00 EUR held/,
   );
+  await fails(/error\[parent_differs\][\s\S]*--parent realm/, 4, 'budget', 'set', 'orphan', '--limit', '1');
+  await ok('budget', 'set', 'z:free', '--parent', 'realm', '--limit', '3', '--tokens', '7');
+  const unbound = await ok('budget', 'set', 'z:free', '--limit', 'none', '--tokens', 'none', '--json');
+  t.like(JSON.parse(unbound), { limit: { micros: null, tokens: null } });
   await fails(/error\[bad_degrade\]/, 2, 'budget', 'set', 'realm', '--degrade', 'pray');
   await fails(/error\[unknown_account\]: There is no account nobody/, 4, 'budget', 'show', 'nobody');
 

@@ -59,6 +59,12 @@ test('workers are registered, listed and matched, and every refusal names its fi
   const first = await ok(t, ...register, 'session/ann', '--capabilities', 'voip,code:go', '--cost', '12.50');
   t.regex(first, /✓ worker\/ann {2}12\.50 USD\/h, 1 at once, can code:go, integration:sip/);
   t.regex(first, /note: "voip" is read as integration:sip/);
+  t.regex(
+    await ok(t, ...register, 'ann', '--max-concurrent', '1'),
+    /✓ worker\/ann {2}12\.50 USD\/h, 1 at once, can code:go, integration:sip/,
+    'what is not named stays',
+  );
+  t.regex(await refused(t, ...register), /error\[usage\]: Name a worker/);
   const typo = await ok(t, ...register, 'ben', '--capabilities', 'integration:siip', '--cost', '3');
   t.regex(typo, /warning: "integration:siip" is not in taxonomy 1 — did you mean "integration:sip"\?/);
   const strict = ['--capabilities', 'integration:siip', '--strict'];

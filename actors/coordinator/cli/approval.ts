@@ -8,6 +8,8 @@ import { formatDuration } from '#schemas/units';
 import { coordinatorErrors } from '../errors.ts';
 import { type Acting, actAs, addressOption } from './acting.ts';
 
+const FEW_MINUTES_MS = 180_000;
+
 interface AnswerOptions {
   readonly as?: string;
   readonly reason?: string;
@@ -47,7 +49,8 @@ function listCommand(shell: Shell): Command {
       out.data(reply.approval);
       out.lines(linesOf(reply.approval, realm.now()));
     }
-    if (count === 0) out.lines(['nothing waits for an answer']);
+    if (count === 0)
+      out.lines([options.all === true ? 'Nothing was ever asked.' : 'Nothing waits for an answer.']);
     return EXIT.ok;
   });
 }
@@ -99,11 +102,17 @@ function reason(reply: ApprovalReply & { readonly accepted: false }): string {
   return reply.reason;
 }
 
+/** To whole seconds; of what is longer than a few minutes, to whole minutes. */
+function roundedUp(ms: number): number {
+  const unit = ms > FEW_MINUTES_MS ? 60_000 : 1_000;
+  return Math.ceil(ms / unit) * unit;
+}
+
 function linesOf(view: ApprovalView, now: number): string[] {
   const { id, status, question, by, verdict, answeredBy, dueAt } = view;
   if (status !== 'pending')
     return [`${id}  ${verdict ?? ''}  by ${answeredBy ?? 'nobody, in time'}`, `  ${question}`];
-  const left = formatDuration(Math.max(0, Math.ceil(((dueAt ?? now) - now) / 1_000) * 1_000));
+  const left = formatDuration(roundedUp(Math.max(0, (dueAt ?? now) - now)));
   const who = view.held === null ? '' : `, ${view.held.approvers.join(' or ')} may answer`;
   return [`${id}  asked by ${by ?? 'nobody'}, ${view.default} in ${left}${who}`, `  ${question}`];
 }

@@ -1,17 +1,20 @@
 /** `swarm`: sessions from a template, each with a process of its own that the realm supervises. */
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, isAbsolute, resolve } from 'node:path';
+import { dirname, isAbsolute, relative, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { parse } from 'yaml';
-import { z } from 'zod';
 import { declare, handle, type Shell, timeoutOption, wholeNumber } from '#runtime/cli/command';
-import { EXIT } from '#runtime/cli/exit-codes';
+import { EXIT, Refused } from '#runtime/cli/exit-codes';
 import type { Io } from '#runtime/cli/io';
 import type { Realm } from '#runtime/cli/realm';
+import { cut, plural } from '#runtime/cli/render/format';
+import { Problems } from '#runtime/supervise/problems';
+import { checkSchema } from '#runtime/supervise/schema-problems';
+import { Places, readSource } from '#runtime/supervise/source';
 import { FabricError } from '#schemas/fabric-error';
 import {
   RUNNER_TYPE,
+  SWARM_SESSIONS_MAX,
   type SwarmTemplate,
   type SwarmView,
   sessionsOf,
@@ -23,6 +26,7 @@ import type { CoordinatorClient } from '../types.ts';
 import { actAs } from './acting.ts';
 
 const TEMPLATE = 'swarm.yaml';
+const FAILED = 'failed';
 const STOP_TIMEOUT_MS = 30_000;
 /** What a supervisor has done cannot be awaited from outside, only looked at. */
 const LOOK_EVERY_MS = 50;
@@ -73,7 +77,7 @@ function spawnCommand(shell: Shell): Command {
         ? 'no process: its sessions come by themselves'
         : template.process.command;
     out.lines([
-      `${out.palette.good('✓')} ${swarm.id} ${swarm.status}, ${sessions.length} sessions (${how})`,
+      `${out.palette.good('✓')} ${swarm.id} ${swarm.status}, ${plural(sessions.length, 'session')} (${how})`,
       `  ${sessions.join(', ')}`,
     ]);
     return EXIT.ok;
@@ -94,25 +98,29 @@ function listCommand(shell: Shell): Command {
     const processes = await processesOf(acting.realm);
     const sessions = new Map((await coordinator.sessions()).map((session) => [session.id, session]));
     for (const swarm of swarms) {
-      const members = membersOf(swarm).map((id) => {
-        const session = sessions.get(id);
-        return {
-          id,
-          process: processes.get(id) ?? null,
-          status: session?.status ?? 'absent',
-          tasks: session?.tasks.map((task) => task.id) ?? [],
-        };
-      });
+      const members = await Promise.all(
+        membersOf(swarm).map(async (id) => {
+          const session = sessions.get(id);
+          const process = processes.get(id) ?? null;
+          return {
+            id,
+            process,
+            status: session?.status ?? 'absent',
+            tasks: session?.tasks.map((task) => task.id) ?? [],
+            failure: process === FAILED ? await failureOf(acting.realm, id) : null,
+          };
+        }),
+      );
       out.data({ ...swarm, members });
       out.lines([
         `${swarm.id}  ${swarm.status}, spent ${swarm.spentMicros / 1e6}`,
-        ...members.map(
-          ({ id, process, status, tasks }) =>
-            `  ${id.padEnd(20)} ${(process ?? 'no process').padEnd(11)} ${status.padEnd(8)} ${tasks.join(' ')}`,
+        ...members.map(({ id, process, status, tasks, failure }) =>
+          `  ${id.padEnd(20)} ${(process ?? 'no process').padEnd(11)} ${status.padEnd(8)} ${failure ?? tasks.join(' ')}`.trimEnd(),
         ),
       ]);
     }
-    if (swarms.length === 0) out.lines(['there are no swarms']);
+    if (swarms.length === 0)
+      out.lines(['There are no swarms. `infrafabric swarm spawn --help` shows how one begins.']);
     return EXIT.ok;
   });
 }
@@ -152,16 +160,32 @@ function stopCommand(shell: Shell): Command {
 async function existing(coordinator: CoordinatorClient, id: string): Promise<SwarmView> {
   const swarm = await coordinator.swarm(id);
   if (swarm !== undefined) return swarm;
-  throw new FabricError(coordinatorErrors.no_swarm, `There is no swarm ${id}`, { details: { id } });
+  throw new Refused(
+    new FabricError(coordinatorErrors.no_swarm, `There is no swarm ${id}`, { details: { id } }),
+  );
 }
 
 /** State of the actor that runs a session's process, by session. */
 async function processesOf(realm: Realm): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   for await (const { address, status, value } of realm.actors({ type: RUNNER_TYPE })) {
-    found.set(address.slice(RUNNER_TYPE.length + 1), status === 'active' ? String(value) : status);
+    found.set(
+      address.slice(RUNNER_TYPE.length + 1),
+      status === 'active' ? String(value) : status === 'error' ? FAILED : status,
+    );
   }
   return found;
+}
+
+/** Why the process of a session is not there any more, in a line. */
+async function failureOf(realm: Realm, session: string): Promise<string> {
+  const { error } = await realm.show(`${RUNNER_TYPE}/${session}`);
+  const { message = 'no reason was given', code } = (error ?? {}) as {
+    readonly message?: string;
+    readonly code?: unknown;
+  };
+  const exit = typeof code === 'number' ? `, exit code ${code}` : '';
+  return `${cut(message, 80)}${exit}: \`infrafabric show ${RUNNER_TYPE}/${session}\` says more`;
 }
 
 function membersOf({ template, sessions }: SwarmView): string[] {
@@ -169,23 +193,32 @@ function membersOf({ template, sessions }: SwarmView): string[] {
   return [...new Set([...planned, ...sessions])];
 }
 
+/** Throws `bad_swarm` with everything that is wrong, at its place. */
+function readTemplate(file: string, text: string, size: number | undefined): SwarmTemplate {
+  const problems = new Problems(coordinatorErrors.bad_swarm);
+  const places = new Places();
+  const raw = readSource(text, { file, places, problems });
+  const isMapping = typeof raw === 'object' && raw !== null && !Array.isArray(raw);
+  if (!isMapping)
+    problems.addUnlessKnown({ file, line: 1, column: 1 }, 'holds no template: expected a mapping with "id"');
+  const template = isMapping ? checkSchema(swarmTemplateSchema, raw, places, problems) : undefined;
+  problems.throwIfAny();
+  if (template === undefined) throw new Error('invariant: what is no template has a problem');
+  if (size === undefined) return template;
+  if (size < 1 || size > SWARM_SESSIONS_MAX)
+    throw new FabricError(
+      coordinatorErrors.bad_swarm,
+      `A swarm has 1 to ${SWARM_SESSIONS_MAX} sessions, not ${size}`,
+    );
+  return { ...template, size };
+}
+
 /** Throws `bad_swarm`. */
 function templateOf(given: string, size: number | undefined, io: Io): SwarmTemplate {
   const count = /^\d+$/.test(given) ? Number(given) : size;
   const file = resolve(io.cwd, /^\d+$/.test(given) ? TEMPLATE : given);
   if (!existsSync(file)) throw new FabricError(coordinatorErrors.bad_swarm, `There is no template ${file}`);
-  let raw: unknown;
-  try {
-    raw = parse(readFileSync(file, 'utf8'));
-  } catch (cause) {
-    throw new FabricError(coordinatorErrors.bad_swarm, `${file} is no YAML: ${(cause as Error).message}`, {
-      cause,
-    });
-  }
-  const sized =
-    typeof raw === 'object' && raw !== null && count !== undefined ? { ...raw, size: count } : raw;
-  const { success, data, error } = swarmTemplateSchema.safeParse(sized);
-  if (!success) throw new FabricError(coordinatorErrors.bad_swarm, `${file}:\n${z.prettifyError(error)}`);
+  const data = readTemplate(relative(io.cwd, file), readFileSync(file, 'utf8'), count);
   if (data.process === undefined) return data;
   // Where the process runs is meant from where the template lies.
   const { cwd = '.' } = data.process;

@@ -80,6 +80,9 @@ export function taskAddCommand(shell: Shell): Command {
       const isNew = reply.added.includes(id);
       out.data({ ok: true, task: id, added: isNew, missing: reply.missing });
       out.lines([isNew ? `${out.palette.good('+')} task/${id}` : `task/${id} is there already`]);
+      const known = isNew || title === undefined ? undefined : await desk.task(id);
+      if (known !== undefined && known.title !== title)
+        out.note(out.palette.warn(`It keeps its title: ${known.title === '' ? 'none' : known.title}`));
       if (reply.missing.length > 0)
         out.lines([out.palette.warn(`It waits for tasks nobody added yet: ${reply.missing.join(', ')}`)]);
       return EXIT.ok;

@@ -149,7 +149,14 @@ export function taskMoveCommands(shell: Shell): Command[] {
         const { options, out } = run;
         const id = named.replace(/^task\//, '');
         return await withDesk(run, async (desk) => {
-          const reply = await sayToTask(desk, id, event(args, options));
+          const said = event(args, options);
+          const reply = await sayToTask(desk, id, said);
+          if (said['kind'] === 'task' && (await desk.task(String(said['on']))) === undefined)
+            out.note(
+              out.palette.warn(
+                `There is no task ${said['on']} yet; for a person or resource say so with --kind`,
+              ),
+            );
           out.data({ ok: true, task: id, as: desk.as, ...reply });
           const done = reply.status === 'in_progress' ? `, ${reply.milestone} %` : '';
           out.lines([`${out.palette.name(`task/${id}`)} ${statusWord(reply.status)}${done}`]);

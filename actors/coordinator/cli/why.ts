@@ -46,7 +46,7 @@ export function whyCommand(shell: Shell): Command {
       out.data({ task, reasons, waitsFor: waits, blocks: waiting, story, entries });
       // Reasons quote what workers said.
       out.lines([
-        `${out.palette.strong(id)} ${cut(task.title, TEXT_MAX)}`,
+        `${out.palette.strong(id)} ${cut(task.title, TEXT_MAX)}`.trimEnd(),
         ...reasons.map((text) => `  ${cut(text, TEXT_MAX)}`),
       ]);
       if (waits.length > task.waitingFor.length)

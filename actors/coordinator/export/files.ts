@@ -7,14 +7,14 @@ import { PROGRESS_FILE, progressFile } from './progress-file.ts';
 export const EXPORT_MARK = 'Written by `infrafabric export`';
 const BOARD_WORDS = `${EXPORT_MARK} from the live board, which \`infrafabric board\` shows. The next export writes it anew.`;
 
-/** Name → text. */
+/** Name → text, by name. */
 export function exportFiles(tasks: readonly TaskView[], realm: string): ReadonlyMap<string, string> {
   const files = new Map(
     [...mirrorFiles(tasks, realm, BOARD_WORDS)].map(([name, text]) => [name, marked(name, text)] as const),
   );
   const progress = progressFile(tasks);
   if (progress !== undefined) files.set(PROGRESS_FILE, marked(PROGRESS_FILE, progress));
-  return files;
+  return new Map([...files].toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function marked(name: string, text: string): string {

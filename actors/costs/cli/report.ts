@@ -16,6 +16,8 @@ import { Records } from '../report/records.ts';
 import { DIMENSIONS, type Dimension, type Sum, type Sums, sumsOf } from '../report/sums.ts';
 import { WASTE_REASONS, type WasteReport, wasteOf } from '../report/waste.ts';
 
+const NOTHING = 'Nothing was recorded. docs/costs.md shows how costs come in.';
+
 interface Options {
   readonly by: readonly Dimension[];
   readonly since?: number;
@@ -102,7 +104,7 @@ function tellSums(sums: Sums, { options, out }: Run<Options>): ExitCode {
   for (const row of sums.rows) out.data(row);
   out.data({ total: sums.total });
   if (sums.total.records === 0) {
-    out.lines(['Nothing was recorded. docs/costs.md shows how costs come in.']);
+    out.lines([NOTHING]);
     return EXIT.ok;
   }
   const columns: Column[] = [
@@ -141,6 +143,10 @@ function remarks({ unpriced, estimated }: Sum): string[] {
 function tellWaste(report: WasteReport, { out }: Run<Options>): ExitCode {
   out.data(report);
   const { total, wasted, share, byReason, tasks, unattributed } = report;
+  if (total.records === 0) {
+    out.lines([NOTHING]);
+    return EXIT.ok;
+  }
   const percent = Object.entries(share).map(
     ([currency, part]) => `${(part * 100).toFixed(1)} % (${currency})`,
   );

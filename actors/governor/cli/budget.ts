@@ -4,7 +4,16 @@ import { type CommonOptions, declare, handle, type Shell, wholeNumber } from '#r
 import { EXIT, Refused } from '#runtime/cli/exit-codes';
 import type { Io } from '#runtime/cli/io';
 import { watching } from '#runtime/cli/watching';
-import { type Degrade, type Limit, ledgerErrors, PERIODS, type Period, TREE_DEFAULT } from '#schemas/budget';
+import {
+  ACCOUNT_NAME,
+  type AccountView,
+  type Degrade,
+  type Limit,
+  ledgerErrors,
+  PERIODS,
+  type Period,
+  TREE_DEFAULT,
+} from '#schemas/budget';
 import { FabricError } from '#schemas/fabric-error';
 import { parseMoney } from '#schemas/money';
 import { actAs, addressOption } from '../../coordinator/cli/acting.ts';
@@ -12,6 +21,9 @@ import { type AccountSettings, type Budgets, openBudgets } from '../budgets.ts';
 import { governorErrors } from '../errors.ts';
 import { forecastOf } from '../forecast.ts';
 import { accountLines, forecastTable, treeTable } from '../pictures.ts';
+
+/** Not null, which commander takes for an option without its argument. */
+const NONE = 'none';
 
 interface TreeOptions extends CommonOptions {
   readonly tree: string;
@@ -21,8 +33,8 @@ interface TreeOptions extends CommonOptions {
 interface SetOptions extends TreeOptions {
   readonly parent?: string;
   readonly currency?: string;
-  readonly limit?: number | null;
-  readonly tokens?: number | null;
+  readonly limit?: number | typeof NONE;
+  readonly tokens?: number | typeof NONE;
   readonly period?: Period;
   readonly zone?: string;
   readonly degrade?: string;
@@ -66,9 +78,9 @@ function setCommand(shell: Shell): Command {
       ],
     }),
   )
-    .argument('<account>', 'its name; by custom whose it is: realm, swarm:a, session:ndi')
+    .argument('<account>', 'its name; by custom whose it is: realm, swarm:a, session:ndi', accountOption)
     .option('--parent <account>', 'the account above')
-    .option('--currency <code>', 'of a new tree, ISO 4217')
+    .addOption(new Option('--currency <code>', 'of a new tree, ISO 4217').argParser(currencyCode))
     .addOption(
       new Option('--limit <money>', 'in units of the currency; none: no limit').argParser(moneyOrNone),
     )
@@ -90,7 +102,7 @@ function setCommand(shell: Shell): Command {
       const before = (await budgets.account(name))?.account;
       const settings = settingsOf(options, before?.limit);
       const isSet = before === undefined || Object.keys(settings).some((key) => key !== 'reason');
-      const set = isSet ? await budgets.set(name, settings) : before;
+      const set = isSet ? await opened(budgets.set(name, settings), before === undefined, options) : before;
       if (!isOverride) return set;
       return await budgets.override(name, { micros: extra ?? 0, tokens: extraTokens ?? 0 }, reason ?? '');
     });
@@ -177,6 +189,27 @@ function noAccount(name: string, { tree }: TreeOptions): Refused {
   );
 }
 
+/** What a new account lacks is an option of this command: which one says more than what the ledger does not like. */
+async function opened(
+  set: Promise<AccountView>,
+  isNew: boolean,
+  { currency, parent }: SetOptions,
+): Promise<AccountView> {
+  try {
+    return await set;
+  } catch (thrown) {
+    if (!isNew || !(thrown instanceof FabricError)) throw thrown;
+    const { code, message, retryable } = thrown;
+    const isFirst = code === ledgerErrors.currency_differs.code && currency === undefined;
+    const isOrphan = code === ledgerErrors.parent_differs.code && parent === undefined;
+    if (!isFirst && !isOrphan) throw thrown;
+    const help = isFirst
+      ? 'Name its currency: --currency EUR.'
+      : 'Name the account above it: --parent realm; `infrafabric budget tree` shows those there are.';
+    throw new Refused(new FabricError({ code, retryable, help }, message, { cause: thrown }));
+  }
+}
+
 function withTree(command: Command): Command {
   return command.option('--tree <name>', 'the budget tree', TREE_DEFAULT);
 }
@@ -199,8 +232,8 @@ async function withBudgets<T>(
 function settingsOf(options: SetOptions, before: Limit | undefined): AccountSettings {
   const { parent, currency, limit, tokens, period, zone, degrade, at, reason } = options;
   const hasLimit = limit !== undefined || tokens !== undefined;
-  const micros = limit === undefined ? (before?.micros ?? null) : limit;
-  const count = tokens === undefined ? (before?.tokens ?? null) : tokens;
+  const micros = limit === undefined ? (before?.micros ?? null) : boundOf(limit);
+  const count = tokens === undefined ? (before?.tokens ?? null) : boundOf(tokens);
   return {
     ...(parent !== undefined && { parent }),
     ...(currency !== undefined && { currency }),
@@ -212,9 +245,13 @@ function settingsOf(options: SetOptions, before: Limit | undefined): AccountSett
   };
 }
 
+function boundOf(given: number | typeof NONE): number | null {
+  return given === NONE ? null : given;
+}
+
 /** Throws `bad_degrade`. */
 function degradeOf(text: string, at: number | undefined): Degrade | null {
-  if (text === 'none') return null;
+  if (text === NONE) return null;
   if (text === 'queue') return { to: 'queue', at: at ?? 100 };
   const model = text.startsWith('model:') ? text.slice('model:'.length) : '';
   if (model === '')
@@ -229,18 +266,30 @@ function nothing(tree: string): string[] {
   ];
 }
 
+function accountOption(text: string): string {
+  if (!ACCOUNT_NAME.test(text))
+    throw new InvalidArgumentError('Expected letters, digits and . _ @ + = ~ : -, such as session:ndi.');
+  return text;
+}
+
+function currencyCode(text: string): string {
+  const code = text.toUpperCase();
+  if (!/^[A-Z]{3}$/.test(code)) throw new InvalidArgumentError('Expected a code of ISO 4217 such as EUR.');
+  return code;
+}
+
 function money(text: string): number {
   const micros = parseMoney(text);
   if (micros === undefined) throw new InvalidArgumentError('Expected an amount such as 12 or 12.50.');
   return micros;
 }
 
-function moneyOrNone(text: string): number | null {
-  return text === 'none' ? null : money(text);
+function moneyOrNone(text: string): number | typeof NONE {
+  return text === NONE ? NONE : money(text);
 }
 
-function numberOrNone(text: string): number | null {
-  if (text === 'none') return null;
+function numberOrNone(text: string): number | typeof NONE {
+  if (text === NONE) return NONE;
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('Expected a whole number from 0, or none.');
   return Number(text);
 }

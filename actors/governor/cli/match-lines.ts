@@ -45,9 +45,11 @@ export function matchLines(
         )),
     ...(candidateCount > candidates.length ? [`… and ${candidateCount - candidates.length} more`] : []),
     '',
-    refusedCount === 0
-      ? 'Nobody was refused.'
-      : `${plural(refusedCount, 'worker was', 'workers were')} refused, first by: ${counts.join(', ')}.`,
+    candidateCount + refusedCount === 0
+      ? 'No worker is registered: `infrafabric governor register --help` shows how one is.'
+      : refusedCount === 0
+        ? 'Nobody was refused.'
+        : `${plural(refusedCount, 'worker was', 'workers were')} refused, first by: ${counts.join(', ')}.`,
     ...(refusedOnes.length === 0
       ? []
       : table(

@@ -3,10 +3,10 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { commaList } from '#actors/coordinator/cli/task-add';
 import { type ActingOptions, knownTask, withActing } from '#actors/coordinator/cli/with-desk';
 import { declare, handle, type Shell, wholeNumber } from '#runtime/cli/command';
+import { cliErrors } from '#runtime/cli/errors';
 import { EXIT } from '#runtime/cli/exit-codes';
 import { type Need, needSchema, type Verdict } from '#schemas/assignment';
 import { FabricError } from '#schemas/fabric-error';
-import { registryErrors } from '../registry/errors.ts';
 import { readCapabilitiesOf } from '../registry/read.ts';
 import { WorkerIndex } from '../registry/worker-index.ts';
 import { workersOf } from '../registry/workers.ts';
@@ -74,7 +74,7 @@ async function needOf(
   { requires = [], hours: given, context }: Pick<Options, 'requires' | 'hours' | 'context'>,
 ): Promise<Need> {
   if ((task === undefined) === (requires.length === 0))
-    throw new FabricError(registryErrors.bad_profile, 'Name a task, or what is required with --requires');
+    throw new FabricError(cliErrors.usage, 'Name a task, or what is required with --requires');
   if (task === undefined)
     return needSchema.parse({ task: '', requires, hours: given, contextTokens: context });
   const view = await knownTask(desk, task.replace(/^task\//, ''));

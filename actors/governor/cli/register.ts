@@ -3,13 +3,22 @@ import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { commaList } from '#actors/coordinator/cli/task-add';
 import { type ActingOptions, withActing } from '#actors/coordinator/cli/with-desk';
+import { type WorkerContext, workerView } from '#machines/worker/context';
 import { declare, handle, type Run, type Shell, wholeNumber } from '#runtime/cli/command';
+import { cliErrors } from '#runtime/cli/errors';
 import { EXIT } from '#runtime/cli/exit-codes';
 import type { Out } from '#runtime/cli/io';
 import type { ReadCapabilities } from '#schemas/capability';
 import { FabricError } from '#schemas/fabric-error';
 import { formatMoney, parseMoney } from '#schemas/money';
-import { TIERS, type WorkerProfile, type WorkerProfileInput, workerProfileSchema } from '#schemas/worker';
+import {
+  TIERS,
+  WORKER_TYPE,
+  type WorkerProfile,
+  type WorkerProfileInput,
+  type WorkerView,
+  workerProfileSchema,
+} from '#schemas/worker';
 import { registryErrors } from '../registry/errors.ts';
 import { readWorkers } from '../registry/workers-file.ts';
 
@@ -32,7 +41,7 @@ export function registerCommand(shell: Shell): Command {
     name: 'register',
     summary: 'register a worker: what it can do, what it costs, how much it takes at once',
     description:
-      'Registers a worker, or changes what stands in the registry; its reputation stays. Capabilities are read by the taxonomy in force: aliases are resolved, and what it does not know is told with the nearest one, or refused with --strict.',
+      'Registers a worker, or changes what is named of one that stands in the registry; its reputation stays. Capabilities are read by the taxonomy in force: aliases are resolved, and what it does not know is told with the nearest one, or refused with --strict.',
     group: 'Work',
     examples: [
       ['infrafabric governor register ndi --capabilities integration:ndi,code:go --cost 12.50', 'one'],
@@ -65,7 +74,7 @@ export function registerCommand(shell: Shell): Command {
     const { options, out } = run;
     return await withRegistry(run, async (registry) => {
       const { currency } = await registry.get();
-      const profiles = profilesOf(id, run, currency);
+      const profiles = await profilesOf(id, run, registry, currency);
       for (const profile of profiles) await register(registry, profile, options.strict === true, out);
       return EXIT.ok;
     });
@@ -96,18 +105,27 @@ function remarksOf(problems: ReadCapabilities['problems'], version: number | nul
   });
 }
 
-function profilesOf(
+async function profilesOf(
   id: string | undefined,
   { options, io }: Run<Options>,
+  { desk }: RegistryDesk,
   currency: string,
-): readonly WorkerProfile[] {
+): Promise<readonly WorkerProfile[]> {
   const { file } = options;
   if ((file === undefined) === (id === undefined))
-    throw new FabricError(registryErrors.bad_profile, 'Name a worker, or a file of workers with --file');
+    throw new FabricError(cliErrors.usage, 'Name a worker, or a file of workers with --file');
   if (file !== undefined) return readWorkers(file, resolve(io.cwd, file));
+  const name = (id ?? '').replace(/^(?:session|worker)\//, '');
+  // What is not named stays as it is: a new capability must not make a worker free.
+  const before = (await desk.seen<WorkerContext, WorkerView>(WORKER_TYPE, name, workerView))?.profile;
+  const price = before?.costPerHour;
   const parsed = workerProfileSchema.safeParse({
-    id: (id ?? '').replace(/^(?:session|worker)\//, ''),
-    costPerHour: { micros: options.cost ?? 0, currency: options.currency ?? currency },
+    ...before,
+    id: name,
+    costPerHour: {
+      micros: options.cost ?? price?.micros ?? 0,
+      currency: options.currency ?? price?.currency ?? currency,
+    },
     ...(options.capabilities !== undefined && { capabilities: [...options.capabilities] }),
     ...(options.model !== undefined && { model: options.model }),
     ...(options.maxConcurrent !== undefined && { maxConcurrent: options.maxConcurrent }),
