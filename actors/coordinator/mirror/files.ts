@@ -25,7 +25,7 @@ export function mirrorFiles(
     sorted.filter(({ worker }) => worker?.startsWith('session/') === true),
     ({ worker }) => workerName(worker),
   );
-  for (const [session, its] of bySession) {
+  for (const [session, its] of [...bySession].sort(([a = ''], [b = '']) => (a < b ? -1 : 1))) {
     const text = status(session, its);
     if (text !== undefined)
       files.set(`STATUS-${session.toUpperCase().replaceAll(/[^A-Z0-9._-]/g, '_')}.yaml`, text);
