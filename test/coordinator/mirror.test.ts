@@ -93,7 +93,7 @@ test('what is mirrored can be imported, and says nothing new to the board it cam
   const files = [...mirrorFiles(BUSY, 'demo')].map(([file, text]) => ({ file, text }));
   t.deepEqual(
     files.map(({ file }) => file),
-    ['BOARD.md', 'STATUS-CLI.yaml', 'STATUS-BUS.yaml'],
+    ['BOARD.md', 'STATUS-BUS.yaml', 'STATUS-CLI.yaml'],
   );
   const wanted = readFiles(files);
   t.deepEqual(wanted.remarks, []);
