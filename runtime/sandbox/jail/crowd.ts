@@ -2,8 +2,8 @@
  * How much of the processor all processes of a jail have together.
  *
  * W1  While only long runs are under way, the jail yields to everything else on the machine, the node first.
- * W2  While a short run is under way, the jail weighs as much as one thread of the node; inside of it the long runs
- *     have next to nothing.
+ * W2  While a short run is under way, the jail weighs as much as one thread of the node; inside of it a long run
+ *     weighs a sixteenth of a short one.
  */
 
 export type Share = 'usual' | 'low';

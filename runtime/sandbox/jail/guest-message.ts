@@ -9,6 +9,7 @@ import { OUTCOMES } from './child/outcome.ts';
 import type { HostCall, LogLine } from './types.ts';
 
 export type GuestMessage =
+  | { readonly kind: 'loaded' }
   | { readonly kind: 'log'; readonly line: LogLine; readonly bytes: number }
   | { readonly kind: 'call'; readonly call: HostCall }
   | (Used & { readonly kind: 'done'; readonly output: Uint8Array })
@@ -27,6 +28,9 @@ export interface Used {
 /** Throws {@link FrameError}. */
 export function readMessage({ kind, fields }: Frame): GuestMessage {
   switch (kind) {
+    case FRAME.loaded:
+      count(fields, 0);
+      return { kind: 'loaded' };
     case FRAME.log: {
       const [level, text] = count(fields, 2);
       const line = { level: oneOf(LEVELS, level), text: fromText(text) };

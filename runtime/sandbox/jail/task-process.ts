@@ -6,6 +6,8 @@
  *     pipe; fuel and memory in the process, and the parent only checks that they can be true.
  * P3  After anything but an orderly result it is ended: no task runs where another has trapped.
  * P4  What takes long, a start among it, yields the processor to short runs of others.
+ * P5  A run's time begins when its component is loaded. Loading has a bound of its own: it is our work on the guest's
+ *     code, and must not use up what the guest was given.
  */
 import { type ErrorKind, FabricError, toWireError, type WireError } from '#schemas/fabric-error';
 import { answerFields } from './answer.ts';
@@ -22,6 +24,8 @@ import type { HostCall, JailResult, JailTask } from './types.ts';
 
 /** A run that takes longer gets the small share of the processor. */
 const SHORT_MS = 20;
+/** P5. Compiling the largest component takes a second on a slow core, and the jail may have little of a busy one. */
+const LOAD_MS_MAX = 60_000;
 
 export interface TaskProcessOptions {
   readonly program: Program;
@@ -35,10 +39,12 @@ export interface TaskProcessOptions {
 interface Running {
   readonly task: JailTask;
   readonly budget: RunBudget;
-  readonly startedAt: number;
+  startedAt: number;
   readonly result: PromiseWithResolvers<JailResult>;
   readonly abort: AbortController;
-  readonly timers: readonly NodeJS.Timeout[];
+  readonly yields: NodeJS.Timeout;
+  ends: NodeJS.Timeout;
+  isLoaded: boolean;
   readonly turn: Turn | undefined;
   /** It waits for an answer, and has nothing to say. */
   isAnswered: boolean;
@@ -96,16 +102,13 @@ export class TaskProcess {
     const { limits, component, signal } = task;
     const { cgroup } = this.#launched;
     const result = Promise.withResolvers<JailResult>();
-    const overTime = (): void =>
-      this.#fail(jailErrors.task_time_exceeded, `The task took longer than ${limits.wallMs} ms`);
-    const timers = [setTimeout(overTime, limits.wallMs)];
+    const isLoaded = this.#components.has(component.sha256);
     cgroup?.setShare('usual');
     const turn = this.#crowd?.begin();
     const yieldToOthers = (): void => {
       cgroup?.setShare('low');
       turn?.lengthen();
     };
-    timers.push(setTimeout(yieldToOthers, SHORT_MS)); // P4
     const startedAt = performance.now();
     this.#running = {
       task,
@@ -113,7 +116,9 @@ export class TaskProcess {
       startedAt,
       result,
       abort: new AbortController(),
-      timers,
+      yields: setTimeout(yieldToOthers, SHORT_MS), // P4
+      ends: isLoaded ? this.#endAfter(limits.wallMs, 'took') : this.#endAfter(LOAD_MS_MAX, 'loaded'),
+      isLoaded,
       turn,
       isAnswered: true,
       failure: undefined,
@@ -122,7 +127,7 @@ export class TaskProcess {
     if (this.isEnded) void this.ended.then(() => this.#end('it had ended before'));
     if (signal?.aborted) this.#cancel();
     else signal?.addEventListener('abort', this.#cancel, { once: true });
-    if (!this.#components.has(component.sha256)) {
+    if (!isLoaded) {
       this.#components.add(component.sha256);
       this.#channel.send(FRAME.load, [
         toText(component.sha256),
@@ -142,6 +147,13 @@ export class TaskProcess {
       ...[limits.fuel, limits.memoryBytes, limits.outputBytes, limits.logBytes].map(toNumber),
     ]);
     return result.promise;
+  }
+
+  #endAfter(ms: number, what: 'took' | 'loaded'): NodeJS.Timeout {
+    return setTimeout(
+      () => this.#fail(jailErrors.task_time_exceeded, `The task ${what} longer than ${ms} ms`),
+      ms,
+    );
   }
 
   async kill(): Promise<void> {
@@ -164,8 +176,14 @@ export class TaskProcess {
 
   /** P2. */
   #heed(running: Running, message: GuestMessage): void {
-    const { budget, task } = running;
+    const { budget, task, isLoaded } = running;
+    if (!isLoaded && message.kind !== 'loaded' && message.kind !== 'failed') {
+      throw new FrameError('it runs what it has not loaded');
+    }
     switch (message.kind) {
+      case 'loaded':
+        this.#begin(running);
+        return;
       case 'log': {
         const exceeded = budget.log(message.line, message.bytes);
         if (exceeded !== undefined) {
@@ -194,6 +212,15 @@ export class TaskProcess {
         this.#settle({ kind: 'failed', error, ...this.#usage(running, message) });
       }
     }
+  }
+
+  /** P5. */
+  #begin(running: Running): void {
+    if (running.isLoaded) throw new FrameError('it was not asked to load');
+    running.isLoaded = true;
+    running.startedAt = performance.now();
+    clearTimeout(running.ends);
+    running.ends = this.#endAfter(running.task.limits.wallMs, 'took');
   }
 
   async #answer(running: Running, call: HostCall): Promise<void> {
@@ -260,7 +287,8 @@ export class TaskProcess {
     const running = this.#running;
     if (running === undefined) return;
     this.#running = undefined;
-    for (const timer of running.timers) clearTimeout(timer);
+    clearTimeout(running.yields);
+    clearTimeout(running.ends);
     running.turn?.end();
     running.task.signal?.removeEventListener('abort', this.#cancel);
     running.abort.abort();

@@ -79,7 +79,7 @@ export interface JailUsage {
   readonly fuel: number;
   /** Linear memory at the end of the run; 0 where the process ended before it could say. */
   readonly memoryBytes: number;
-  /** From the order to the result, waiting for a process not included. */
+  /** From the order to the result; waiting for a process and loading the component are not included. */
   readonly ms: number;
   readonly hostCalls: number;
   readonly logs: readonly LogLine[];

@@ -43,6 +43,15 @@ test.serial(
   },
 );
 
+test.serial('the time of a run begins when its component is loaded', async (t) => {
+  const slowToLoad = handmade(
+    'for (let k = 0; k < 1e9; k++); export function instantiate() { return { run: (input) => input }; }',
+  );
+  const result = await jail.run(taskOf(slowToLoad, { limits: { ...LIMITS, wallMs: 300 } }));
+  t.is(failure(t, result), 'done');
+  t.true(result.ms < 300);
+});
+
 test.serial('what a guest asks of the host goes out typed, and the answer comes back', async (t) => {
   const calls: HostCall[] = [];
   const guest = running(`

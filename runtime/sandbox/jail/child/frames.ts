@@ -22,6 +22,7 @@ export const FRAME = {
   failed: 20,
   gated: 21,
   refused: 22,
+  loaded: 23,
 } as const;
 
 export interface Frame {

@@ -25,7 +25,7 @@ function obey({ kind, fields }: Frame): void {
   else throw new Error(`an order of kind ${kind}`);
 }
 
-/** Says nothing where all is well: the order to run comes right behind. */
+/** The order to run comes right behind; its time begins when this is said. */
 function load([sha256, glue, ...cores]: readonly Uint8Array[]): void {
   const files: CoreFile[] = [];
   for (let at = 0; at < cores.length; at += 3) {
@@ -38,6 +38,7 @@ function load([sha256, glue, ...cores]: readonly Uint8Array[]): void {
   }
   try {
     components.set(fromText(sha256), loadComponent(fromText(glue), files));
+    send(FRAME.loaded, []);
   } catch (thrown) {
     fail(thrown, 'link');
   }
