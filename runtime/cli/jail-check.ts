@@ -2,7 +2,7 @@
 import { type Layer, type LayerName, reportLayers } from '#runtime/sandbox/jail/layers';
 import type { Check } from './render/checks.ts';
 
-const TODO: Readonly<Record<LayerName, string>> = {
+const REMEDIES: Readonly<Record<LayerName, string>> = {
   namespaces: 'Install bubblewrap, and let its user make namespaces.',
   seccomp: 'Use a kernel with seccomp, on x64 or arm64.',
   permissions: 'Run it with Node 26.',
@@ -17,5 +17,5 @@ export async function jailChecks(): Promise<Check[]> {
 /** A layer that is missing keeps nobody from anything but sandboxed tasks with `require: full`. */
 export function jailCheck({ name, isOn, seen }: Layer): Check {
   const check = { name: `jail ${name}`, seen };
-  return isOn ? { ...check, state: 'ok' } : { ...check, state: 'warn', todo: TODO[name] };
+  return isOn ? { ...check, state: 'ok' } : { ...check, state: 'warn', todo: REMEDIES[name] };
 }

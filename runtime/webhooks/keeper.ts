@@ -14,7 +14,7 @@ import { rest } from './rest.ts';
 import { readSecret } from './signature.ts';
 import { deliver } from './webhook.ts';
 
-export interface KeeperParts {
+export interface WebhookParts {
   readonly nodeId: string;
   readonly config: RealmConfig;
   readonly baseDir: string;
@@ -27,16 +27,16 @@ export interface KeeperParts {
 }
 
 export class WebhookKeeper {
-  readonly #parts: KeeperParts;
+  readonly #parts: WebhookParts;
   readonly #stopped = new AbortController();
   #working: Promise<void> = Promise.resolve();
 
-  private constructor(parts: KeeperParts) {
+  private constructor(parts: WebhookParts) {
     this.#parts = parts;
   }
 
   /** Throws what is wrong with a secret before anything runs. */
-  static async open(parts: KeeperParts): Promise<WebhookKeeper> {
+  static async open(parts: WebhookParts): Promise<WebhookKeeper> {
     for (const { secretFile } of parts.config.webhooks) await readSecret(resolve(parts.baseDir, secretFile));
     const keeper = new WebhookKeeper(parts);
     if (parts.config.webhooks.length > 0) keeper.#working = keeper.#work();

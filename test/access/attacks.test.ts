@@ -19,7 +19,7 @@ import type { BlobStore } from '#runtime/shard/ports';
 import { silentLogger } from '../rig/nats.ts';
 import { SecureServer } from '../rig/secure.ts';
 
-const TIMEOUT_MS = 5_000;
+const TIMEOUT_MS = 60_000;
 const NODE = 'node/n1';
 const ALICE = 'agent/alice';
 const BOB = 'agent/bob';

@@ -34,7 +34,7 @@ const APPEND_TIMEOUT_MS = 5_000;
 const SHARDS = 4;
 const MIB = 1024 * 1024;
 /** Longer than a crowded machine ever stalls. */
-const PATIENCE_MS = 8_000;
+const PATIENCE_MS = 60_000;
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const text = (data: Uint8Array | undefined): string => new TextDecoder().decode(data);
 

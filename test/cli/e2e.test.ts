@@ -240,7 +240,7 @@ test('env is all that plain NATS needs: the ask is answered, and the same id cha
   for (const _ of [1, 2]) {
     const reply = await nc.request('if.ask.counter.k1', JSON.stringify({ type: 'inc' }), {
       headers: hdrs,
-      timeout: 5_000,
+      timeout: 60_000,
     });
     answers.push(reply.json());
   }

@@ -1,8 +1,9 @@
 /** The commands about tasks where keys sign on. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { CliFolder } from '../rig/cli.ts';
+import { secureBoard } from '../rig/secure-board.ts';
 
 /** Twenty commands, on a machine that is busy with others. */
 const SLOW_MS = 240_000;
@@ -10,19 +11,7 @@ const SLOW_MS = 240_000;
 test('in a secure realm who acts is whose key signs on; only an operator speaks for others', async (t) => {
   t.timeout(SLOW_MS);
   await using folder = new CliFolder();
-  const ok = async (...args: string[]): Promise<string> => {
-    const { code, out, err } = await folder.run(args);
-    t.is(code, 0, `${args.join(' ')}\n${out}${err}`);
-    return out;
-  };
-  await ok('init', '--secure');
-  const kinds = readFileSync('deploy/examples/coordinator.yaml', 'utf8').replace(
-    /^realm: .*$/m,
-    'realm: hello',
-  );
-  writeFileSync(join(folder.path, 'realm.yaml'), `${kinds}\nnats:\n  secure: true\n`);
-  await ok('up', '--detach');
-  await ok('keys', 'new', 'session/cli');
+  const ok = await secureBoard(t, folder, ['session/cli']);
   const asCli = ['--nkey', '.infrafabric/hello/keys/session%cli.seed'];
 
   await ok('task', 'add', 'A1', 'Event bus');

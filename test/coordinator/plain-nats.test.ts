@@ -42,7 +42,7 @@ test('the commands of the page do a task, sent by a NATS client that knows nothi
     const event = JSON.parse(body) as Record<string, unknown>;
     if ('revision' in event) event['revision'] = revision;
     if ('token' in event) event['token'] = token;
-    const options = { timeout: 10_000, headers: sent };
+    const options = { timeout: 60_000, headers: sent };
     const answer = (await client.connection.request(subject, JSON.stringify(event), options)).json<Reply>();
     t.true(answer.ok && answer.reply?.accepted !== false, `${line}\n${JSON.stringify(answer)}`);
     revision = answer.revision ?? revision;

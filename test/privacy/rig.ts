@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { KeyRows } from '#runtime/privacy/data-keys';
 
-const UNTIL_MS = 10_000;
+const UNTIL_MS = 60_000;
 
 export function personConfig(
   personal: Readonly<Record<string, unknown>> = {},

@@ -10,7 +10,7 @@ import { Subjects } from '#runtime/bus/subjects';
 import type { Client } from '#runtime/client/node';
 
 /** Longer than any outage a test makes. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 const LOOK_EVERY_MS = 20;
 /** An endless load leaves the machine time for what is done to it. */
 const PACE_MS = 10;

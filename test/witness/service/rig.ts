@@ -16,7 +16,7 @@ import { silentLogger, TestServer } from '../../rig/nats.ts';
 
 export const ORIGIN = 'test.example/log';
 /** Longer than anything here takes. */
-export const PATIENCE_MS = 10_000;
+export const PATIENCE_MS = 60_000;
 export const SEED = new Uint8Array(32).fill(7);
 
 /** Writes chained commits. */
