@@ -143,14 +143,19 @@ export const taskActionSchema = z.discriminatedUnion('action', [
   z.object({ action: z.literal('complete'), token, ...submissionSchema.shape }),
   z.object({ action: z.literal('fail'), token, reason: text.optional() }),
   z.object({ action: z.literal('cancel'), token, reason: text.optional() }),
-  z.object({
-    action: z.literal('block'),
-    token,
-    /** What it waits for: the id of a task, a name. */
-    on: z.string().min(1).max(200),
-    kind: z.enum(['task', 'person', 'resource']).default('task'),
-    reason: text.optional(),
-  }),
+  z
+    .object({
+      action: z.literal('block'),
+      token,
+      /** What it waits for: the id of a task, a name. */
+      on: z.string().min(1).max(200),
+      kind: z.enum(['task', 'person', 'resource']).default('task'),
+      reason: text.optional(),
+    })
+    .refine(({ on, kind }) => kind !== 'task' || id.safeParse(on).success, {
+      path: ['on'],
+      error: 'expected the id of a task; of another kind it may be any name',
+    }),
   z.object({ action: z.literal('unblock'), token }),
   z.object({
     action: z.literal('help'),

@@ -64,7 +64,7 @@ function said(context: TaskContext, { event, at, from }: Heard): Outcome<TaskCon
   );
   const verdict = parsed.success
     ? act(context, parsed.data, who)
-    : refuse('bad_action', 'the content is not an action of a task');
+    : refuse('bad_action', `the content is not an action of a task${wrongAt(parsed.error)}`);
   const counted = message === undefined ? {} : { heard: countedOf(context, message, 'refused' in verdict) };
   if (!('refused' in verdict)) {
     const writes = parsed.success && !READS.has(parsed.data.action) ? { writes: context.writes + 1 } : {};
@@ -73,6 +73,16 @@ function said(context: TaskContext, { event, at, from }: Heard): Outcome<TaskCon
   }
   const kept = told(context, { ...verdict.change, patch: { ...counted, ...verdict.change?.patch } });
   return { ...kept, reply: refusal(context, verdict) };
+}
+
+/** Names the place and leaves the words of the schema out: they are the library's, and an answer is kept in the log. */
+function wrongAt({
+  issues,
+}: {
+  readonly issues: readonly { readonly path: readonly PropertyKey[] }[];
+}): string {
+  const path = issues[0]?.path.join('.') ?? '';
+  return path === '' ? '' : `: what is wrong is in ${path}`;
 }
 
 /** They change nothing of the work. */

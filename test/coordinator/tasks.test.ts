@@ -221,6 +221,10 @@ test('who is blocked gets help from the first three who match; where there is no
   await world.say(B, 'fast', 'claim');
   const helpers = ['h1', 'h2', 'h3', 'h4'].map((id) => `session/${id}`);
   world.matched = ({ want }) => (want === 'sessions' ? { sessions: helpers } : undefined);
+  t.like(await world.say(B, 'fast', 'block', { on: '["slow"]' }), {
+    code: 'bad_action',
+    reason: 'the content is not an action of a task: what is wrong is in on',
+  });
   // Others stand still because of it: that is a cry for help.
   t.like(await world.say(B, 'fast', 'block', { on: 'slow' }), { status: 'blocked' });
   t.like(await world.view('slow'), { helpWanted: { requires: ['code:c'], reason: 'fast is blocked on it' } });
