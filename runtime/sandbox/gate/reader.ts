@@ -98,6 +98,11 @@ export class Reader {
     return new Reader(this.bytes, start, this.#at, this.#module);
   }
 
+  /** Another reader of what is left of this one. */
+  again(): Reader {
+    return new Reader(this.bytes, this.#at, this.end, this.#module);
+  }
+
   text(): string {
     const at = this.#at;
     const length = this.u32();

@@ -52,7 +52,7 @@ export interface GateStats {
   readonly bytes: number;
   readonly functions: number;
   readonly instructions: number;
-  /** Places that compare the fuel with zero. */
+  /** Stretches of code that compare the fuel with zero. */
   readonly checks: number;
   readonly gatedBytes: number;
 }

@@ -7,6 +7,10 @@ const FOREVER: Readonly<Record<string, string>> = {
   'a loop by br_if': '(func (export "go") (loop $l (br_if $l (i32.const 1))))',
   'a loop by br_table': '(func (export "go") (block $out (loop $l (br_table $l $out $l (i32.const 7)))))',
   'a loop around a loop': '(func (export "go") (loop $a (loop $b (br $b)) (br $a)))',
+  'calls of itself by way of small functions':
+    '(func $a (export "go") (if (i32.const 1) (then (return_call $b)))) (func $b (return_call $c)) (func $c (return_call $a))',
+  'a loop that calls a small function':
+    '(func $one (result i32) (i32.const 1)) (func (export "go") (loop $l (br_if $l (call $one))))',
   'calls of itself by tail call': '(func $go (export "go") (return_call $go))',
   'a pair of tail calls': '(func $a (export "go") (return_call $b)) (func $b (return_call $a))',
   'tail calls through a table':
@@ -22,6 +26,9 @@ const FOREVER: Readonly<Record<string, string>> = {
   'a loop that grows a table':
     '(table 1 10 funcref) (func (export "go") (loop $l (drop (table.grow (ref.null func) (i32.const 1))) (br $l)))',
 };
+
+/** Forty instructions that cost something. */
+const LONG = '(drop (i32.const 1))'.repeat(40);
 
 for (const [what, module] of Object.entries(FOREVER)) {
   test(`${what} ends when the fuel does`, async (t) => {
@@ -60,6 +67,63 @@ test('the same run takes the same fuel, and a longer one more', async (t) => {
   const perTurn = fuelOf(101) - fuelOf(100);
   t.is(fuelOf(1_000) - fuelOf(100), perTurn * 900n);
 });
+
+/** A body with a parameter and a result, and what it takes with 0 and with 1: one unit an instruction, calls 4. */
+const EXACT: Readonly<Record<string, readonly [body: string, withZero: bigint, withOne: bigint]>> = {
+  'a branch of two that cost the same': [
+    '(if (result i32) (local.get 0) (then (i32.const 1)) (else (i32.const 2)))',
+    3n,
+    3n,
+  ],
+  'a small branch, which is paid where it is not taken as well': [
+    '(if (local.get 0) (then (drop (i32.const 1)))) (i32.const 1)',
+    4n,
+    4n,
+  ],
+  'a large branch, which is paid where it is taken': [
+    `(if (local.get 0) (then ${LONG})) (i32.const 1)`,
+    3n,
+    43n,
+  ],
+  'two branches, the larger beyond what is paid ahead': [
+    `(if (result i32) (local.get 0) (then ${LONG} (i32.const 1)) (else (i32.const 1)))`,
+    3n,
+    43n,
+  ],
+  'an early end': [`(if (local.get 0) (then (return (i32.const 1)))) ${LONG} (i32.const 1)`, 44n, 3n],
+  'a way out of two blocks': [
+    `(block $a (block $b (br_if $a (local.get 0)) ${LONG}) ${LONG}) (i32.const 1)`,
+    83n,
+    3n,
+  ],
+  'a table of ways': [`(block $a (block $b (br_table $a $b (local.get 0))) ${LONG}) (i32.const 1)`, 3n, 43n],
+  'a loop that one turn ends': ['(loop $l (br_if $l (i32.const 0))) (i32.const 1)', 4n, 4n],
+  'a call of a small function': ['(call $small (local.get 0))', 8n, 8n],
+  'a call of a large function': ['(call $large (local.get 0))', 46n, 46n],
+  'a call through a table': [
+    '(call_indirect (param i32) (result i32) (local.get 0) (i32.const 0))',
+    18n,
+    18n,
+  ],
+  'what never runs': [`(return (i32.const 1)) ${LONG}`, 1n, 1n],
+};
+
+for (const [what, [body, withZero, withOne]] of Object.entries(EXACT)) {
+  test(`${what} takes what it is said to`, async (t) => {
+    // The entry of what is called from outside is free where it is small: so is that of `go`, which pays for all of it.
+    const { exports, fuel } = await runWat(`(module (table funcref (elem $small))
+      (func $small (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))
+      (func $large (param i32) (result i32) ${LONG} (local.get 0))
+      (func $it (param i32) (result i32) ${body})
+      (func (export "go") (param i32) (drop (call $it (local.get 0)))))`);
+    const fuelOf = (value: number) => {
+      const before = fuel();
+      exports['go']?.(value);
+      return fuel() - before;
+    };
+    t.deepEqual([fuelOf(0), fuelOf(1)], [withZero, withOne]);
+  });
+}
 
 test('what is skipped costs nothing', async (t) => {
   const body = '(drop (i32.add (i32.const 1) (i32.const 2)))'.repeat(50);

@@ -17,8 +17,10 @@ import { Writer } from '../writer.ts';
 import { copyConstant } from './constant.ts';
 import { copyElements } from './elements.ts';
 import { functionNames } from './function-names.ts';
-import { type BodyStats, meterBody } from './meter-body.ts';
+import { meterBody } from './meter-body.ts';
+import { paymentsOf, planFunction } from './payments.ts';
 import { comesBefore, MODULE_HEAD, readSections, type SectionId, SectionIds } from './sections.ts';
+import { readStretches } from './stretches.ts';
 import { I32, I64, referenceType, valueType } from './value-types.ts';
 
 /** V8 takes no more. */
@@ -41,6 +43,12 @@ export interface MeteredModule {
   readonly stats: BodyStats & { readonly functions: number };
 }
 
+interface BodyStats {
+  instructions: number;
+  /** Stretches that compare the fuel with zero. */
+  checks: number;
+}
+
 /** A module of the guest, or one that the code generator adds, whose names are its own. */
 export type Origin = 'guest' | 'generated';
 
@@ -58,6 +66,7 @@ class ModuleMeter {
   /** The type of each function that the module defines. */
   readonly #functions: number[] = [];
   readonly #stats: BodyStats = { instructions: 0, checks: 0 };
+  #importedFunctions = 0;
   #importedGlobals = 0;
   #memories = 0;
   #definesMemory = false;
@@ -196,6 +205,7 @@ class ModuleMeter {
     switch (kind) {
       case Kinds.function:
         content.u32();
+        this.#importedFunctions += 1;
         return;
       case Kinds.table:
         referenceType(content);
@@ -298,19 +308,27 @@ class ModuleMeter {
     if (count !== this.#functions.length) {
       throw content.malformed(`${count} bodies for ${this.#functions.length} functions`, at);
     }
+    const bodies = this.#functions.map(() =>
+      content.part(content.count(this.#limits.functionBytesMax, 'bytes of a function')),
+    );
+    const plans = bodies.map((body) => planFunction(readStretches(body.again(), this.#importedFunctions)));
+    const planOf = (callee: number) => plans[callee - this.#importedFunctions];
     const context = {
       limits: this.#limits,
       fuelGlobal: this.#importedGlobals,
       pagesGlobal: this.#importedGlobals + 1,
       globalAt: this.#globalAt,
+      isSilent: (callee: number) => planOf(callee)?.isSilent === true,
     };
     out.u32(count);
-    for (const type of this.#functions) {
-      const start = content.at;
-      const body = content.part(content.count(this.#limits.functionBytesMax, 'bytes of a function'));
-      const parameters = this.#parameters[type];
-      if (parameters === undefined) throw content.malformed('There is no such type', start);
-      out.sized(meterBody(body, parameters, context, this.#stats));
+    for (const [index, plan] of plans.entries()) {
+      const [body, parameters] = [bodies[index], this.#parameters[this.#functions[index] ?? -1]];
+      if (body === undefined || parameters === undefined)
+        throw content.malformed('There is no such type', at);
+      const payments = paymentsOf(plan, planOf);
+      this.#stats.instructions += plan.body.instructions;
+      this.#stats.checks += payments.filter(({ isChecked }) => isChecked).length;
+      out.sized(meterBody(body, { parameters, read: plan.body, payments }, context));
     }
   }
 

@@ -162,10 +162,28 @@ const FREE = new Set<number>([
 /** Calls look up, check and keep: more than one instruction's work. */
 const CALL = 4;
 const CALL_INDIRECT = 8;
+/** The most of a function's entry that is paid by those who call it, known or not. */
+export const CALLEE_UNITS_MAX = 8;
+
+const BY_COUNT = new Set<number>([
+  Op.memoryGrow,
+  Op.memoryInit,
+  Op.memoryCopy,
+  Op.memoryFill,
+  Op.tableInit,
+  Op.tableCopy,
+  Op.tableFill,
+  Op.tableGrow,
+]);
 
 /** What an instruction takes of the fuel, beside what it does by size. */
 export function costOf(code: number): number {
   if (code === Op.call || code === Op.returnCall) return CALL;
   if (code === Op.callIndirect || code === Op.returnCallIndirect) return CALL_INDIRECT;
   return FREE.has(code) ? 0 : 1;
+}
+
+/** What costs more the more it is given to do. */
+export function isPaidByCount(code: number): boolean {
+  return BY_COUNT.has(code);
 }

@@ -35,9 +35,10 @@ export interface FunctionType {
 
 const LOCALS: readonly ValueType[] = [i32, i32, i64, f32, f64, v128];
 
-/** The bytes of a function's body, its locals included. */
+/** The bytes of a function's body, its locals included; some compute a value and nothing else. */
 export function randomBody(choices: Choices, own: FunctionType, around: Surroundings): Uint8Array {
-  return new BodyMaker(choices, own, around).make();
+  const maker = new BodyMaker(choices, own, around);
+  return choices.oneIn(4) ? maker.makeSmall() : maker.make();
 }
 
 class BodyMaker {
@@ -64,6 +65,16 @@ class BodyMaker {
     this.#takeTurn(); // Y1
     this.#block();
     for (const type of this.#own.gives) this.#value(type, 0);
+    out.u8(0x0b);
+    return out.written.slice();
+  }
+
+  /** Without calls and loops it needs no turn (Y1). */
+  makeSmall(): Uint8Array {
+    const out = this.#out;
+    out.u32(LOCALS.length);
+    for (const type of LOCALS) out.raw([1, type]);
+    for (const type of this.#own.gives) this.#value(type, 1 + this.#choices.below(DEPTH_MAX));
     out.u8(0x0b);
     return out.written.slice();
   }
