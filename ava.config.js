@@ -1,3 +1,5 @@
+import { resolve } from 'node:path';
+
 /** The dear files come first: begun last, one of them would run alone at the end, on one core. */
 const LONGEST = [
   'docs/commands',
@@ -18,6 +20,12 @@ const LONGEST = [
   'keys/realm',
 ];
 
+/** Most of a small file's time is compiling what it imports. For coverage V8 needs to see every function being compiled. */
+const COMPILED =
+  process.env.NODE_V8_COVERAGE === undefined
+    ? { NODE_COMPILE_CACHE: resolve('node_modules/.cache/compiled') }
+    : {};
+
 function rank(file) {
   const at = LONGEST.findIndex((name) => file.endsWith(`${name}.test.ts`));
   return at === -1 ? LONGEST.length : at;
@@ -29,7 +37,7 @@ export default {
   // Between two ends of tests, over all files. A machine that is several times slower needs no more.
   timeout: '4m',
   workerThreads: false,
-  environmentVariables: { FORCE_COLOR: '0' },
+  environmentVariables: { FORCE_COLOR: '0', ...COMPILED },
   // More than the cores of a small machine: many tests wait for servers and clocks.
   concurrency: 3,
   sortTestFiles: (a, b) => rank(a) - rank(b) || (a < b ? -1 : 1),

@@ -106,14 +106,14 @@ test('a realm with one copy gets three while it takes messages, keeps them at ev
   const before = serversOfCopies(await readCopies(nc, subjects));
   t.true(before.some(({ wouldLose }) => wouldLose.includes('IF_LOG')));
   await js.publish('if.log.0', 'before');
-  const raised = raiseReplicas(nc, subjects, 3, { timeoutMs: 20_000 });
+  const raised = raiseReplicas(nc, subjects, 3, { timeoutMs: 120_000 });
   // A publish in the moment of the change may go unanswered; under its id it is stored once.
   for (let n = 0; n < 50; n += 1)
     await stored(() => js.publish('if.log.0', `${n}`, { msgID: `m${n}`, timeout: 500 }));
   t.is((await raised).length, realmStreams(subjects).length);
   const jsm = await jetstreamManager(nc);
   t.is((await jsm.streams.info('IF_LOG')).state.messages, 51);
-  t.deepEqual(await raiseReplicas(nc, subjects, 3, { timeoutMs: 20_000 }), []);
+  t.deepEqual(await raiseReplicas(nc, subjects, 3, { timeoutMs: 120_000 }), []);
   t.is(await ensureStreams(nc, subjects, { ...OPTIONS, replicas: 1 }), 3, 'none is taken away');
 
   const copies = await readCopies(nc, subjects);

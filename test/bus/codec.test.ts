@@ -14,6 +14,7 @@ import {
 } from '#runtime/bus/codec';
 import { COMMIT_FORMAT, type Commit } from '#schemas/commit';
 import { FabricError } from '#schemas/fabric-error';
+import { cases } from '../rig/effort.ts';
 
 /** What a body may hold, binary and undefined included. */
 const plainValue = fc.letrec<{ value: unknown }>((tie) => ({
@@ -55,7 +56,7 @@ test('encoding, decoding and encoding again gives the same bytes', (t) => {
       const bytes = Buffer.from(encode(value));
       t.deepEqual(Buffer.from(encode(decode(bytes))), bytes);
     }),
-    { numRuns: 2_000 },
+    { numRuns: cases(2_000, 400) },
   );
   t.pass();
 });
@@ -66,7 +67,7 @@ test('a msgpack body is taken as it is, whatever plain data it holds', (t) => {
       const body = decodeBody(encode(value), MSGPACK);
       t.deepEqual(Buffer.from(encode(body)), Buffer.from(encode(value)));
     }),
-    { numRuns: 2_000 },
+    { numRuns: cases(2_000, 400) },
   );
   t.pass();
 });
@@ -80,7 +81,7 @@ test('a JSON body is what the log gives back: no negative zero survives in one o
       if (typeof body === 'object') t.deepEqual(decode(encode(body)), body);
       t.deepEqual(decodeBody(encodeBody(body, JSON_TYPE), undefined), body);
     }),
-    { numRuns: 2_000 },
+    { numRuns: cases(2_000, 400) },
   );
   t.true(Object.is((decodeBody(Buffer.from('{"a":-0}'), JSON_TYPE) as { a: number }).a, 0));
   t.true(Object.is((decodeBody(Buffer.from('[[-0]]'), JSON_TYPE) as number[][])[0]?.[0], 0));
@@ -171,7 +172,7 @@ test('random bytes, and good bodies with some bytes changed, are data or bad_bod
     fc.property(fc.uint8Array({ maxLength: 60 }), anyType, (bytes, type) => {
       t.regex(refusal(bytes, type), /^(ok|bad_body)$/);
     }),
-    { numRuns: 20_000 },
+    { numRuns: cases(20_000, 2_000) },
   );
   const change = fc.tuple(fc.nat(), fc.nat(255));
   fc.assert(
@@ -187,7 +188,7 @@ test('random bytes, and good bodies with some bytes changed, are data or bad_bod
         t.regex(refusal(bytes, type), /^(ok|bad_body)$/);
       },
     ),
-    { numRuns: 20_000 },
+    { numRuns: cases(20_000, 2_000) },
   );
   t.pass();
 });

@@ -5,6 +5,7 @@ import { ensureStreams } from '#runtime/bus/streams';
 import { addressOfTail, addressTokens, encodeId, Subjects } from '#runtime/bus/subjects';
 import { clientSubjects } from '#runtime/client/subjects';
 import { FabricError } from '#schemas/fabric-error';
+import { cases } from '../rig/effort.ts';
 import { TestServer } from '../rig/nats.ts';
 
 const LETTERS = 'abcdefghijklmnopqrstuvwxyz';
@@ -45,7 +46,7 @@ test('an address comes back from every subject that carries it, and has one spel
         );
       }
     }),
-    { numRuns: 2_000 },
+    { numRuns: cases(2_000, 400) },
   );
   t.is(subjects.ask('task/P0.1.1'), 'if.ask.task.P0%2E1%2E1');
   t.is(subjects.event('task/P0.1', 'done.late'), 'if.ev.task.P0%2E1.done.late');
@@ -121,7 +122,7 @@ test('subject tricks are bad_subject: wildcards, empty tokens, other spellings, 
         /^(bad_subject|ok: [a-z][a-z0-9-]*\/[^%*> ]+)$/s,
       );
     }),
-    { numRuns: 20_000 },
+    { numRuns: cases(20_000, 2_000) },
   );
 });
 

@@ -18,6 +18,7 @@ import { Dedupe } from '#runtime/shard/dedupe';
 import { Doors, type DoorsOptions } from '#runtime/shard/doors';
 import { ItemQueue } from '#runtime/shard/gather';
 import type { Ask, Logger } from '#runtime/shard/ports';
+import { cases } from '../rig/effort.ts';
 import { freePort, TestRealm } from '../rig/realm.ts';
 
 const KINDS = {
@@ -220,7 +221,7 @@ test('a node lives through garbage on the batch door', async (t) => {
       nc.publish('if.asks.0.counter', bytes, { reply: createInbox() });
       if (sent % 100 === 0) await nc.flush();
     }),
-    { numRuns: 3_000 },
+    { numRuns: cases(3_000, 800) },
   );
   const { answers } = await askBatch(nc, 'if.asks.0.counter', '[["counter.fresh","1",{"type":"inc"}]]', 1);
   t.deepEqual(answers[0]?.reply, { n: 1 });
@@ -262,7 +263,7 @@ test('a connection that may not send batches asks one by one', async (t) => {
       attemptMs: 60_000,
     });
     t.is(client.shards, 1);
-    const ask = (n: number) => client.ask(`counter/k${n}`, { type: 'inc' }, { timeoutMs: 20_000 });
+    const ask = (n: number) => client.ask(`counter/k${n}`, { type: 'inc' }, { timeoutMs: 120_000 });
     await Promise.all([0, 1, 2].map(ask));
     await Promise.all([3, 4, 5].map(ask));
     t.is(subjects.length, 6);

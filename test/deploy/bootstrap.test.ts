@@ -187,7 +187,7 @@ test('the upstream release is used only when its SHA-256 is the pinned one', asy
   const root = await folder(t);
   const name = 'nats-server-v2.15.0-linux-amd64';
   await fakeServer(join(root, name, 'nats-server'), '2.15.0');
-  await run('tar', ['-czf', 'release.tar.gz', name], { cwd: root, timeoutMs: 10_000 });
+  await run('tar', ['-czf', 'release.tar.gz', name], { cwd: root, timeoutMs: 120_000 });
   const body = await readFile(join(root, 'release.tar.gz'));
   const server = createServer((request, response) => {
     response.writeHead(request.url === `/v2.15.0/${name}.tar.gz` ? 200 : 404).end(body);
@@ -201,7 +201,7 @@ test('the upstream release is used only when its SHA-256 is the pinned one', asy
   const sums = { 'linux-x64': createHash('sha256').update(body).digest('hex') };
   const options = { platform: 'linux-x64', baseUrl, sums };
   const binary = await natsServerFromRelease(join(root, 'work'), options);
-  t.regex(await run(binary, ['--version'], { timeoutMs: 10_000 }), /2\.15\.0/);
+  t.regex(await run(binary, ['--version'], { timeoutMs: 120_000 }), /2\.15\.0/);
 
   const rejected = join(root, 'rejected');
   const other = { ...options, sums: { 'linux-x64': '0'.repeat(64) } };

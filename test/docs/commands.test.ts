@@ -26,8 +26,7 @@ for (const page of PAGES) {
   if (blocks.some(({ language }) => language === 'console')) {
     test(`${page} shows commands that run and print what it says`, async (t) => {
       await using _turn = await turns.take();
-      // Coverage of these processes would only cost time: the tests of the command line have it.
-      await using folder = new CliFolder({ NODE_V8_COVERAGE: undefined });
+      await using folder = new CliFolder();
       furnish(folder.path);
       const shell = new Shell(t, folder, page);
       for (const block of blocks) {

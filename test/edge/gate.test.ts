@@ -15,6 +15,7 @@ import { canonicalText, type MessageDraft, stampMessage } from '#runtime/edge/st
 import { edgeGate } from '#runtime/edge/verify';
 import { FabricError } from '#schemas/fabric-error';
 import type { IFMessage } from '#schemas/if-message';
+import { cases } from '../rig/effort.ts';
 import { silentLogger, TestServer } from '../rig/nats.ts';
 
 const NOW = Date.parse('2026-11-21T12:00:00.000Z');
@@ -160,7 +161,7 @@ test('A message with any byte changed is refused, or says the same', (t) => {
       const verdict = gate.check(envelope, at);
       return !verdict.ok || canonicalText(envelope as Record<string, unknown>) === original;
     }),
-    { numRuns: 20_000 },
+    { numRuns: cases(20_000, 2_000) },
   );
   t.pass();
 });
@@ -178,7 +179,7 @@ test('A message with any field changed, at any depth, is refused; an untouched o
       const same = canonicalText(forged) === canonicalText(message);
       return passed && (same || codeOf(forged) === 'bad_signature');
     }),
-    { numRuns: 3_000 },
+    { numRuns: cases(3_000, 400) },
   );
   t.pass();
 });
@@ -190,7 +191,7 @@ test('Whatever comes in, the gate answers with a verdict and never throws', (t) 
     fc.property(anything, field, (value, key) => {
       return !gate.check(value, at).ok && typeof gate.check({ ...signed, [key]: value }, at).ok === 'boolean';
     }),
-    { numRuns: 5_000 },
+    { numRuns: cases(5_000, 1_000) },
   );
   t.pass();
 });

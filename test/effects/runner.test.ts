@@ -5,6 +5,7 @@ import { type Driver, type EffectCall, terminal } from '#runtime/effects/driver'
 import { createEffectHub, type EffectLimits, Effects } from '#runtime/effects/runner';
 import type { EffectResult, PendingEffect } from '#runtime/shard/ports';
 import { errorKinds, FabricError } from '#schemas/fabric-error';
+import { cases } from '../rig/effort.ts';
 import { seededRandom, settle, silentLog, VirtualClock } from '../rig/virtual-time.ts';
 
 const kinds = errorKinds({ busy: { retryable: true, help: '' }, broken: { retryable: false, help: '' } });
@@ -292,7 +293,7 @@ test('R4: pauses grow, stay within the policy and lose at most the share that is
       t.true(delay <= whole && delay >= Math.floor(whole * (1 - p.jitter)) - 1);
       t.true(retryDelayMs(p, attempt + 1, 0) >= whole);
     }),
-    { numRuns: 300 },
+    { numRuns: cases(300, 80) },
   );
 });
 

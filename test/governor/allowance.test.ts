@@ -9,6 +9,7 @@ import type { Client } from '#runtime/client/client';
 import { seededRandom } from '#runtime/testing/testing';
 import type { Amounts } from '#schemas/budget';
 import { errorKinds, FabricError } from '#schemas/fabric-error';
+import { cases } from '../rig/effort.ts';
 
 const METER = 'meter/main';
 const errors = errorKinds({ ask_timeout: { retryable: true, help: 'Ask again.' } });
@@ -147,7 +148,7 @@ test('over a line that loses and delays, with others that reserve: nothing is ta
         for (const [account, { spent }] of used) t.is(line.account(account).total.micros, spent);
       },
     ),
-    { numRuns: 60 },
+    { numRuns: cases(60, 20) },
   );
 });
 

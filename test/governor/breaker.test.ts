@@ -7,6 +7,7 @@ import { ledger } from '#machines/ledger';
 import { session } from '#machines/session';
 import { type TestRealm, testRealm } from '#runtime/testing/testing';
 import type { BreakerReply, BreakerView } from '#schemas/breaker';
+import { cases } from '../rig/effort.ts';
 
 const OPERATOR = 'operator/ann';
 const METER = 'meter/main';
@@ -198,6 +199,6 @@ test('whatever is reported and asked: never two probes, never closed by itself o
         if (before.cause === 'budget' && what !== 'reset') t.is(after.status, 'open', 'K3');
       }
     }),
-    { numRuns: 15 },
+    { numRuns: cases(15, 6) },
   );
 });

@@ -6,6 +6,7 @@ import { decideLedger } from '#machines/ledger/decide';
 import { readAction } from '#machines/ledger/read';
 import { rowsOf } from '#machines/ledger/table';
 import { type LedgerActionInput, type LedgerReply, ledgerActionSchema } from '#schemas/budget';
+import { cases } from '../rig/effort.ts';
 import { Books, NOW, OPERATOR, WORKER } from './books.ts';
 
 const SELF = 'ledger/main';
@@ -442,7 +443,7 @@ test('what is read by hand is what the schema reads', (t) => {
       t.deepEqual(readAction(asked), parsed.data);
       if (parsed.success) read += 1;
     }),
-    { numRuns: 2_000 },
+    { numRuns: cases(2_000, 500) },
   );
   t.true(read > 10, `${read} were right`);
 });
@@ -630,6 +631,6 @@ test('whatever is asked in whatever order: no overshoot, exact sums, and no refu
         }
       }
     }),
-    { numRuns: 300 },
+    { numRuns: cases(300, 80) },
   );
 });

@@ -11,6 +11,7 @@ import {
   type PolicyRequestInput,
   requestSchema,
 } from '#schemas/policy';
+import { cases } from '../rig/effort.ts';
 
 type Question = Partial<Omit<PolicyRequestInput, 'who' | 'on'>> & {
   readonly who?: Partial<PolicyRequestInput['who']>;
@@ -214,7 +215,7 @@ test('deny wins, privileged actions need a rule, and the same request gets the s
         }
       },
     ),
-    { numRuns: 60 },
+    { numRuns: cases(60, 20) },
   );
 });
 

@@ -13,6 +13,7 @@ import { lexiconOf, readCapabilities } from '#machines/registry/taxonomy';
 import { assignmentRulesSchema, type BreakerState, type Filter, type Need } from '#schemas/assignment';
 import { taxonomySchema } from '#schemas/capability';
 import { type WorkerView, workerProfileSchema } from '#schemas/worker';
+import { cases } from '../rig/effort.ts';
 
 const NOW = Date.parse('2026-01-05T00:00:00Z');
 const RULES = assignmentRulesSchema.parse({});
@@ -321,6 +322,6 @@ test('the index says what asking every worker one by one says, through any chang
         t.is(index.explain(need, NOW, { except }).length, verdicts.length);
       },
     ),
-    { numRuns: 300 },
+    { numRuns: cases(300, 80) },
   );
 });

@@ -11,10 +11,11 @@ import type { IndexQuery } from '#runtime/index/facets';
 import { type FoundEntry, findEntries, scanEntries } from '#runtime/index/find-entries';
 import { LogIndex, removeIndex } from '#runtime/index/log-index';
 import type { Entry } from '#schemas/commit';
+import { cases } from '../rig/effort.ts';
 import { MemoryLog, type Written } from '../rig/memory-log.ts';
 import { syntheticLog } from '../rig/synthetic-log.ts';
 
-const RUNS = 60;
+const RUNS = cases(60, 20);
 
 const address = fc.constantFrom('task/a', 'task/b', 'session/x', 'session/y', 'counter/k1', 'counter/k2');
 const trace = fc.constantFrom('1', '2', '3').map((digit) => `00-${digit.repeat(32)}-${'a'.repeat(16)}-01`);

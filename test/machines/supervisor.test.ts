@@ -9,6 +9,7 @@ import {
   supervise,
 } from '#machines/supervision';
 import type { ChildSpec, Restart, Strategy, SupervisorSpec } from '#schemas/supervisor';
+import { cases } from '../rig/effort.ts';
 
 function child(id: string, restart: Restart = 'permanent', more: Partial<ChildSpec> = {}): ChildSpec {
   return { id, address: `job/${id}`, machine: 'job@1', restart, ...more };
@@ -382,7 +383,7 @@ test('whatever ends in whatever order, the orders are those of an OTP supervisor
         t.deepEqual([...running(bench.state)], otp.alive());
       }
     }),
-    { numRuns: 2_000 },
+    { numRuns: cases(2_000, 300) },
   );
 });
 

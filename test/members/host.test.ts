@@ -2,6 +2,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { ranking } from '#runtime/members/placement';
+import { cases } from '../rig/effort.ts';
 import { silentLogger } from '../rig/nats.ts';
 import { Cluster, LEASE_TTL_MS, STAY_MS, type Told } from './cluster.ts';
 
@@ -72,7 +73,7 @@ test('S2, S3: no ask fails through joins, drains, undrains and stops, whichever 
         return await settled(cluster, 30_000);
       },
     ),
-    { numRuns: 15 },
+    { numRuns: cases(15, 5) },
   );
   t.pass();
 });
@@ -128,7 +129,7 @@ test('through crashes at any moment an acknowledged ask counts once, no epoch go
       }
       return found;
     }),
-    { numRuns: 15 },
+    { numRuns: cases(15, 5) },
   );
   t.pass();
 });
@@ -210,7 +211,7 @@ test('S1, M4: an outage of the bus that ends every lease and every row moves not
         t.false(cluster.owners().includes(undefined));
       },
     ),
-    { numRuns: 30 },
+    { numRuns: cases(30, 10) },
   );
 });
 

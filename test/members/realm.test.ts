@@ -89,7 +89,7 @@ async function settledPlaces(nc: NatsConnection): Promise<boolean> {
   });
 }
 
-async function until(done: () => Promise<boolean>, what: string, timeoutMs = 10_000): Promise<void> {
+async function until(done: () => Promise<boolean>, what: string, timeoutMs = 120_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await done())) {
     if (performance.now() > deadline) throw new Error(`never: ${what}`);

@@ -17,12 +17,13 @@ import { planSealing } from '#runtime/privacy/sealing';
 import type { Ask, InboxMessage } from '#runtime/shard/ports';
 import { FabricError } from '#schemas/fabric-error';
 import { isSealed, replaceSealed, SEALED, type Sealed, sealedIn } from '#schemas/sealed';
+import { cases } from '../rig/effort.ts';
 import { silentLogger } from '../rig/nats.ts';
 import { person } from './person.ts';
 import { MemoryRows } from './rig.ts';
 
 const REALM = 'test';
-const RUNS = { numRuns: 300 };
+const RUNS = { numRuns: cases(300, 60) };
 
 function newKey(kid = 'k1') {
   return { kid, key: createSecretKey(randomBytes(32)) };

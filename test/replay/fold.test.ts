@@ -8,6 +8,7 @@ import { type BlobReader, Replayer } from '#runtime/replay/replayer';
 import type { Divergence, ReplayStep } from '#runtime/replay/report';
 import { type TestRealm, testRealm } from '#runtime/testing/testing';
 import type { LogMessage } from '#runtime/witness/log-reader';
+import { cases } from '../rig/effort.ts';
 import { worker } from '../rig/kernel-machines.ts';
 
 const BYTES_MAX = 64 * 1024;
@@ -114,7 +115,7 @@ test('children, timers, effects, mail, throws, big bodies, migrations, crashes: 
       t.true(rest.commits <= whole.commits);
       if (snapshotEveryEntries === 4) t.true(rest.commits < whole.commits, 'a snapshot spares commits');
     }),
-    { numRuns: 25, verbose: true },
+    { numRuns: cases(25, 10), verbose: true },
   );
 });
 

@@ -88,7 +88,8 @@ export class CliFolder {
 
   constructor(env: NodeJS.ProcessEnv = {}) {
     const inherited = Object.entries(process.env).filter(([name]) => !FOREIGN.includes(name));
-    this.#env = { ...Object.fromEntries(inherited), NO_COLOR: '1', ...env };
+    // Coverage of these processes would only cost time: what runs within the test, and the nodes of realm.ts, have it.
+    this.#env = { ...Object.fromEntries(inherited), NO_COLOR: '1', NODE_V8_COVERAGE: undefined, ...env };
   }
 
   /**

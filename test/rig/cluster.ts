@@ -100,7 +100,7 @@ export class TestCluster {
   }
 
   /** Resolves when every stream has a leader and all its followers are there and current. */
-  async healthy(nc: NatsConnection, timeoutMs = 20_000): Promise<void> {
+  async healthy(nc: NatsConnection, timeoutMs = 120_000): Promise<void> {
     const jsm = await jetstreamManager(nc, { checkAPI: false });
     for (const until = performance.now() + timeoutMs; ; await pause(POLL_MS)) {
       const streams = await infos(jsm);

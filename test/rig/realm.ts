@@ -18,8 +18,9 @@ const TETHER = resolve(import.meta.dirname, 'end-with-parent.ts');
 /** A retry of the client is soon enough for a test, and late enough for a loaded machine. */
 const ATTEMPT_MS = 400;
 const RECONNECT_MS = 25;
-const START_TIMEOUT_MS = 60_000;
-const STOP_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 120_000;
+const EVENT_TIMEOUT_MS = 120_000;
+const STOP_TIMEOUT_MS = 120_000;
 const EVENTS_MAX = 5_000;
 
 /** A line of a node's log or output. */
@@ -131,7 +132,7 @@ export class TestRealm {
   }
 
   /** The next line with this event name, from now on. */
-  async event(name: string, timeoutMs = 10_000): Promise<NodeEvent> {
+  async event(name: string, timeoutMs = EVENT_TIMEOUT_MS): Promise<NodeEvent> {
     const found = Promise.withResolvers<NodeEvent>();
     const waiter = (event: NodeEvent): void => {
       if (event.event === name) found.resolve(event);

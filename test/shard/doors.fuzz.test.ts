@@ -5,9 +5,10 @@ import { newSeed, signingKey, signMessage } from '#runtime/edge/sign';
 import { stampMessage } from '#runtime/edge/stamp';
 import type { Random } from '#runtime/shard/ports';
 import { seededRandom, type TestRealm, testRealm } from '#runtime/testing/testing';
+import { cases } from '../rig/effort.ts';
 import { worker } from '../rig/kernel-machines.ts';
 
-const CASES = 100_000;
+const CASES = cases(100_000, 10_000);
 const BATCH = 500;
 const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000);
 

@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { encode, sha256 } from '#runtime/bus/codec';
 import type { CrashPoint } from '#runtime/shard/shard';
 import { type Fate, seededRandom, type TestRealm, testRealm } from '#runtime/testing/testing';
+import { cases } from '../rig/effort.ts';
 import { worker } from '../rig/kernel-machines.ts';
 
 const ACTORS = 6;
@@ -195,7 +196,7 @@ test('random works, failures and crashes: each message is done once and in order
       },
     ),
     {
-      numRuns: Number(process.env['FUZZ_RUNS'] ?? 150),
+      numRuns: Number(process.env['FUZZ_RUNS'] ?? cases(150, 40)),
       ...(process.env['FUZZ_SEED'] !== undefined && { seed: Number(process.env['FUZZ_SEED']) }),
     },
   );

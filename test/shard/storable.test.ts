@@ -6,6 +6,7 @@ import { decode, encode } from '#runtime/bus/codec';
 import { contextProblem, storageProblem } from '#runtime/shard/storable';
 import { testRealm } from '#runtime/testing/testing';
 import { invocation, kernelActions } from '#schemas/machine-kit';
+import { cases } from '../rig/effort.ts';
 
 class Point {
   x = 1;
@@ -234,7 +235,7 @@ test('a checked value is what storage gives back, byte for byte and part for par
       t.deepEqual(encode(back), bytes);
       t.is(storageProblem(back), undefined);
     }),
-    { numRuns: 500 },
+    { numRuns: cases(500, 150) },
   );
 });
 
@@ -265,6 +266,6 @@ test('what a step writes anew is looked at as if nothing had been there before',
       t.is(contextProblem(one, before), storageProblem(other));
       if (storageProblem(other) === undefined) t.deepEqual(encode(one), encode(other));
     }),
-    { numRuns: 2_000 },
+    { numRuns: cases(2_000, 400) },
   );
 });

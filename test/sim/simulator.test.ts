@@ -4,13 +4,14 @@ import { randomInt } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
+import { cases } from '../rig/effort.ts';
 import { runSchedule } from './schedule.ts';
 
 const run = promisify(execFile);
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
 const SEED_MAX = 2 ** 31;
-const FIXED = 120;
-const FRESH = 100;
+const FIXED = cases(120, 30);
+const FRESH = cases(100, 30);
 
 test.serial('a seed reproduces byte for byte: every decision, every stored byte', async (t) => {
   const digests = new Set<string>();

@@ -9,6 +9,7 @@ import { parse } from 'yaml';
 import { type LoadOptions, loadConfig, pinMachines } from '#runtime/supervise/load-config';
 import { isEmptyPlan, planOf, renderPlan } from '#runtime/supervise/plan';
 import { FabricError } from '#schemas/fabric-error';
+import { cases } from '../rig/effort.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'config-'));
 test.after.always(() => rmSync(folder, { recursive: true, force: true }));
@@ -230,7 +231,7 @@ test('whatever bytes stand in a config, the outcome is a config or bad_config', 
         for (const line of error.message.split('\n')) t.regex(line, /^(\S*:\d+:\d+: |… and|\s|[^:]*$)/);
       }
     }),
-    { numRuns: 500 },
+    { numRuns: cases(500, 100) },
   );
   t.pass();
 });

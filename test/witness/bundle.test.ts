@@ -12,6 +12,7 @@ import { formatVerifierKey } from '#runtime/witness/note';
 import { parseTilePath } from '#runtime/witness/tiles';
 import { type OfflineReport, verifyBundle } from '#runtime/witness/verify/offline';
 import { Chromium, findChromium } from '../rig/chromium.ts';
+import { cases } from '../rig/effort.ts';
 import { type Case, evidenceOver, flip, newSigner, realLog } from './evidence.ts';
 
 const PAGE = pathToFileURL(resolve(import.meta.dirname, '../../docs/verifier.html')).href;
@@ -111,7 +112,7 @@ test('what is no bundle is refused with its line, and never ends the reader', as
         t.true(typeof report !== 'string');
       },
     ),
-    { numRuns: 300 },
+    { numRuns: cases(300, 80) },
   );
   const folder = mkdtempSync(join(tmpdir(), 'if-bundle-'));
   try {

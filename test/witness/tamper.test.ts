@@ -6,6 +6,7 @@ import type { LogMessage } from '#runtime/witness/log-reader';
 import { nodePrimitives } from '#runtime/witness/node-crypto';
 import type { BreakKind } from '#runtime/witness/verify/break';
 import { verifyLog } from '#runtime/witness/verify/verify';
+import { bitsOf, cases } from '../rig/effort.ts';
 import {
   type Case,
   evidenceOver,
@@ -63,7 +64,7 @@ test('no bit of a message, tile, bundle or checkpoint can be flipped', async (t)
     if ((await verifyCase(changed, signer)).ok) missed.push(what);
   };
   for (const [n, message] of whole.messages.entries()) {
-    for (let bit = 0; bit < message.bytes.byteLength * 8; bit += 1) {
+    for (const bit of bitsOf(message.bytes.byteLength)) {
       const messages = whole.messages.with(n, { ...message, bytes: flip(message.bytes, bit) });
       await check({ ...whole, messages }, `message ${n} bit ${bit}`);
     }
@@ -73,14 +74,14 @@ test('no bit of a message, tile, bundle or checkpoint can be flipped', async (t)
     );
   }
   for (const [path, bytes] of whole.tiles) {
-    for (let bit = 0; bit < bytes.byteLength * 8; bit += 1) {
+    for (const bit of bitsOf(bytes.byteLength)) {
       await check(
         { ...whole, tiles: new Map([...whole.tiles, [path, flip(bytes, bit)]]) },
         `${path} bit ${bit}`,
       );
     }
   }
-  for (let bit = 0; bit < whole.checkpoint.byteLength * 8; bit += 1) {
+  for (const bit of bitsOf(whole.checkpoint.byteLength)) {
     await check({ ...whole, checkpoint: flip(whole.checkpoint, bit) }, `checkpoint bit ${bit}`);
   }
   t.deepEqual(missed, []);
@@ -166,7 +167,7 @@ test('the chain alone finds every change but of what nothing links to yet', asyn
   };
   for (const n of linked) {
     const message = messages[n] as LogMessage;
-    for (let bit = 0; bit < message.bytes.byteLength * 8; bit += 1) {
+    for (const bit of bitsOf(message.bytes.byteLength)) {
       await check(
         messages.with(n, { ...message, bytes: flip(message.bytes, bit) }),
         `message ${n} bit ${bit}`,
@@ -238,7 +239,7 @@ test('random tampering with log, tiles and checkpoint is always found, and never
       const report = await verifyCase({ ...whole, messages, tiles }, signer);
       t.is(report.ok, isSame, JSON.stringify(edits));
     }),
-    { numRuns: 300 },
+    { numRuns: cases(300, 60) },
   );
 });
 

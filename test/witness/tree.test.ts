@@ -32,6 +32,7 @@ import {
   tilesOf,
 } from '#runtime/witness/tiles';
 import { formatTlogProof, parseTlogProof } from '#runtime/witness/tlog-proof';
+import { cases } from '../rig/effort.ts';
 
 const { sha256 } = nodePrimitives;
 const SIZES = [0, 1, 2, 3, 7, 8, 255, 256, 257, 1_000];
@@ -145,7 +146,7 @@ test('every inclusion proof leads to the root, and no changed one does', async (
       t.false(isRoot(merkle.rootOfInclusion(leaf, index, size, changed)));
       t.false(isRoot(merkle.rootOfInclusion(leaf, index, size, proof.slice(1))));
     }),
-    { numRuns: 150 },
+    { numRuns: cases(150, 50) },
   );
 });
 
@@ -175,7 +176,7 @@ test('a tree is consistent with every tree it grew from, and with no other', asy
       );
       t.false(merkle.isConsistent(old, now, proof.slice(1)));
     }),
-    { numRuns: 150 },
+    { numRuns: cases(150, 50) },
   );
 });
 

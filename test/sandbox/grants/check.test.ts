@@ -5,6 +5,7 @@ import { checkCall, NOTHING_USED, type Standing } from '#runtime/sandbox/grants/
 import { LiveGrant } from '#runtime/sandbox/grants/live';
 import type { HostCall } from '#runtime/sandbox/jail/types';
 import { type Grant, grantSchema } from '#schemas/grant';
+import { cases } from '../../rig/effort.ts';
 
 /** As a grant names a variable of the node. */
 const SECRET = ['$', '{env:TOKEN}'].join('');
@@ -192,14 +193,14 @@ test('no key leads out of its prefix, and no URL out of its origin and path', (t
         return !isOk || (key.startsWith('cache/') && !key.includes('..') && !/[*> %\\]/.test(key));
       },
     ),
-    { numRuns: 2_000 },
+    { numRuns: cases(2_000, 400) },
   );
   fc.assert(
     fc.property(fc.webUrl({ withQueryParameters: true }), fc.string({ maxLength: 12 }), (url, tail) => {
       const text = `${url}${tail}`;
       return codeOf(get(text)) !== 'ok' || new URL(text).origin === 'https://api.example';
     }),
-    { numRuns: 1_000 },
+    { numRuns: cases(1_000, 200) },
   );
   t.pass();
 });
