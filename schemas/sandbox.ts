@@ -27,6 +27,8 @@ export const RETRIES_DEFAULT = 2;
 /** Lines of its log that are kept with a run, and their length. */
 export const LOG_LINES_MAX = 50;
 export const LOG_CHARS_MAX = 400;
+/** The longest input of a task. */
+export const INPUT_BYTES_MAX = 64 * MIB;
 /** Longer inputs and outputs lie in the object store; the log holds their digest. */
 export const INLINE_CHARS_MAX = 16 * KIB;
 
@@ -61,7 +63,7 @@ export const sha256Schema = z.string().regex(/^[0-9a-f]{64}$/, { error: 'expecte
 /** Bytes that go in or out: short text as it is, everything else by what it is called in the object store. */
 export const blobSchema = z.union([
   z.strictObject({ text: z.string().max(INLINE_CHARS_MAX) }),
-  z.strictObject({ sha256: sha256Schema, bytes: z.int().min(0) }),
+  z.strictObject({ sha256: sha256Schema, bytes: z.int().min(0).max(INPUT_BYTES_MAX) }),
 ]);
 export type Blob = z.infer<typeof blobSchema>;
 
@@ -94,10 +96,16 @@ export function faultOf(code: string): Fault {
   return OWN_DOING.test(code) ? 'component' : 'chassis';
 }
 
-/** What a run says of its component: good, bad, not answered at all; undefined where it says nothing. */
-export function outcomeOf({ exit, fault }: Pick<SandboxRun, 'exit' | 'fault'>): RunOutcome | undefined {
+/**
+ * What a run says of its component: good, bad, not answered at all; undefined where it says nothing. A component that was
+ * given less than its contract has may fail for that: whoever gave less could speak against it otherwise.
+ */
+export function outcomeOf(
+  { exit, fault }: Pick<SandboxRun, 'exit' | 'fault'>,
+  isReduced: boolean,
+): RunOutcome | undefined {
   if (fault === null) return 'good';
-  if (fault === 'caller') return undefined;
+  if (fault === 'caller' || (fault === 'component' && isReduced)) return undefined;
   return fault === 'component' && exit !== UNANSWERED ? 'bad' : 'none';
 }
 
@@ -143,6 +151,12 @@ export const sandboxBeginSchema = z.strictObject({
   grant: grantSchema,
   seed: z.int().min(0),
   retries: z.int().min(0).max(10),
+  reduced: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Its limits or its grant are less than those of the contract: a failure says nothing of the component.',
+    ),
 });
 export type SandboxBegin = z.infer<typeof sandboxBeginSchema>;
 
@@ -194,7 +208,7 @@ export const sandboxErrors = errorKinds({
   bad_sandbox_action: { retryable: false, help: 'A sandboxed task can be asked to get, revoke and kill.' },
   sandbox_not_permitted: {
     retryable: false,
-    help: 'Only who submitted a task, operators and persons may revoke its grant or kill it.',
+    help: 'Only who submitted a task, its tenant, operators and persons may look at it; the tenant may not revoke its grant or kill it.',
   },
   sandbox_ended: { retryable: false, help: 'It is over: `infrafabric chassis show ID` says how.' },
 });

@@ -5,6 +5,7 @@
  * D1  A run uses the turn that this node gave. After a crash there is none: the driver says so, and the machine decides
  *     whether it is tried again; nothing runs twice because a node came back.
  * D2  A turn is given back whatever becomes of its run.
+ * D3  A grant that is taken back while its run begins is met by nobody: what is ordered later is done later.
  */
 import { z } from 'zod';
 import type { Driver, DriverRealm, EffectCall } from '#runtime/effects/driver';
@@ -85,12 +86,11 @@ export function sandboxDriver(options: SandboxOptions = {}): Driver {
     },
     async run(call) {
       const input = inputSchema.parse(call.input);
-      if (input.want === 'revoke') {
-        grants.get(call.actor)?.revoke();
-        return {};
-      }
       const place = await opened();
       switch (input.want) {
+        case 'revoke':
+          grants.get(call.actor)?.revoke(); // D3: after the run that came before it.
+          return {};
         case 'turn':
           await place.turns.take(call.actor, input.tenant, call.signal);
           return {};

@@ -14,6 +14,10 @@ export const chassisErrors = errorKinds({
     retryable: false,
     help: 'The object store lacks the bytes: publish the component again, or submit the input again.',
   },
+  task_input_exceeded: {
+    retryable: false,
+    help: 'Submit a shorter input: 64 MiB at most.',
+  },
   sandbox_world_failed: {
     retryable: false,
     help: 'What the guest asked for was granted, and did not work: details and the log of the node say why.',

@@ -44,6 +44,7 @@ export class LocalRealm {
       grant,
       seed,
       retries: 0,
+      reduced: false,
     };
     return await runTask({ id: 'here', task, at, signal }, new LiveGrant(grant, { now: Date.now }), floor);
   }

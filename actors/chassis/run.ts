@@ -11,15 +11,18 @@ import type { GatedComponent } from '#runtime/sandbox/gate/types';
 import type { LiveGrant } from '#runtime/sandbox/grants/live';
 import type { HostAnswer, HostCall, JailResult, JailTask } from '#runtime/sandbox/jail/types';
 import type { BlobStore } from '#runtime/shard/ports';
+import { FabricError } from '#schemas/fabric-error';
 import {
   blobName,
   faultOf,
+  INPUT_BYTES_MAX,
   LOG_CHARS_MAX,
   LOG_LINES_MAX,
   type SandboxBegin,
   type SandboxRun,
 } from '#schemas/sandbox';
 import { bytesOf, stored, storedBytes } from './blobs.ts';
+import { chassisErrors } from './errors.ts';
 import { answersOf, Transcript } from './transcript.ts';
 import type { World } from './world.ts';
 
@@ -99,7 +102,7 @@ async function inJail(
 ): Promise<JailResult> {
   const { component: sha256, input, limits, seed, tenant } = task;
   const component = await floor.component(sha256);
-  const bytes = await bytesOf(floor.blobs, input);
+  const bytes = await inputOf(floor.blobs, input);
   return await floor.run({
     component,
     input: bytes,
@@ -110,6 +113,17 @@ async function inJail(
     host,
     signal,
   });
+}
+
+/** Throws `task_input_exceeded`, where its size is not what the task says, too. */
+async function inputOf(blobs: Floor['blobs'], input: SandboxBegin['input']): Promise<Uint8Array> {
+  const bytes = await bytesOf(blobs, input);
+  const bytesMax = 'sha256' in input ? Math.min(input.bytes, INPUT_BYTES_MAX) : INPUT_BYTES_MAX;
+  if (bytes.byteLength <= bytesMax) return bytes;
+  throw new FabricError(
+    chassisErrors.task_input_exceeded,
+    `The input has ${bytes.byteLength} bytes, of which ${bytesMax} may be`,
+  );
 }
 
 async function answered(

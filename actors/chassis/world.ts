@@ -22,8 +22,6 @@ import { digestOf } from './transcript.ts';
 
 const ASK_TIMEOUT_MS = 10_000;
 const HTTP_TIMEOUT_MS = 30_000;
-/** A connection of the node carries the asks of all tasks; each is a client with a name of its own. */
-const OUTSTANDING_MAX = 64;
 
 /** Whose call it is, and which. */
 export interface Caller {
@@ -49,6 +47,8 @@ export interface WorldOptions {
 export function realmWorld({ nc, subjects, http: httpOptions = {} }: WorldOptions): World {
   const web = httpDriver({ ...httpOptions, redirectsMax: 0 }); // V4.
   let bucket: Promise<KV> | undefined;
+  /** One for all tasks: each has a subscription. */
+  let client: Client | undefined;
 
   async function perform(call: HostCall, caller: Caller): Promise<HostAnswer> {
     switch (call.kind) {
@@ -62,10 +62,9 @@ export function realmWorld({ nc, subjects, http: httpOptions = {} }: WorldOption
         await (await store()).put(keyOf(caller.tenant, call.key), call.value);
         return done(undefined);
       case 'ask': {
-        const address = `${SANDBOX_TYPE}/${caller.task}`;
-        const { prefix, shards } = subjects;
-        const client = new Client(nc, { from: address, prefix, shards, outstandingMax: OUTSTANDING_MAX });
+        client ??= new Client(nc, { prefix: subjects.prefix, shards: subjects.shards });
         const { reply } = await client.ask(call.to, JSON.parse(call.event), {
+          from: `${SANDBOX_TYPE}/${caller.task}`,
           id: idOf(call, caller),
           timeoutMs: ASK_TIMEOUT_MS,
           signal: caller.signal,

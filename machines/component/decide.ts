@@ -5,7 +5,9 @@
  * C2  A contract only moves on: other bytes or other rules have a higher version, and all of them stand in the log. What
  *     was measured speaks of the bytes that ran: new ones begin anew.
  * C3  No task has more than the contract: not in limits, nor in its grant. What is not asked for is not granted.
- * C4  What its runs say comes from its own tasks, and from nobody else.
+ * C4  What its runs say comes from its own tasks, and from nobody else; a run that was given less than the contract has
+ *     says so (`reduced`).
+ * C5  Who may publish nothing brings no component to life, a refused message neither.
  */
 import type { Heard, Outcome } from '#machines/decided';
 import { firstReputation } from '#machines/registry/reputation';
@@ -36,13 +38,16 @@ export function decideComponent(context: ComponentContext, heard: Heard): Decide
   const { event, from = '', at } = heard;
   const { type, ...rest } = event;
   const parsed = componentActionSchema.safeParse({ ...rest, action: type.slice('component.'.length) });
+  const isAbsent = context.status === 'absent';
+  if (isAbsent && (parsed.data?.action !== 'publish' || !isSteering(from))) {
+    const error = parsed.data?.action === 'publish' ? 'component_not_permitted' : 'unknown_component';
+    throw new FabricError(componentErrors[error], `Nobody published component ${context.id}`); // C5.
+  }
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     return refused('bad_component_action', `${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
   }
   const action = parsed.data;
-  if (context.status === 'absent' && action.action !== 'publish')
-    throw new FabricError(componentErrors.unknown_component, `Nobody published component ${context.id}`);
   switch (action.action) {
     case 'get':
       return { reply: componentView(context) };
@@ -70,9 +75,9 @@ function publish(
   const before = context.contract;
   if (contract.name !== context.id)
     return refused('bad_component_action', `the contract is that of ${contract.name}, not of ${context.id}`);
-  const isSame = sha256 === context.sha256 && JSON.stringify(contract) === JSON.stringify(before);
-  if (isSame && context.status === 'published') return { reply: accepted('published') };
-  if (!isSame && before !== null && !isAbove(contract.version, before.version))
+  const isKnown = sha256 === context.sha256 && isSame(contract, before);
+  if (isKnown && context.status === 'published') return { reply: accepted('published') };
+  if (!isKnown && before !== null && !isAbove(contract.version, before.version))
     return refused('old_contract', `version ${before.version} was published; this is ${contract.version}`);
   const isOther = sha256 !== context.sha256;
   const fresh = isOther ? { window: EMPTY_WINDOW, broken: [], reputation: firstReputation(at) } : {};
@@ -115,6 +120,7 @@ function submit(context: ComponentContext, task: SandboxTask, from: string): Dec
     grant,
     seed: task.seed,
     retries: Math.min(task.retries ?? contract.retries, contract.retries),
+    reduced: !isSame(limits, contract.limits) || !isSame(grant, contract.grant), // C4.
   };
   return {
     patch: { submitted },
@@ -144,6 +150,11 @@ function ran(context: ComponentContext, { ms, outcome }: Action<'ran'>, at: numb
       log: { severity: 'HIGH' as const, message: { type: 'slo_broken', ...slo, component: id, broken } },
     }),
   };
+}
+
+/** Of data that a schema has put in order. */
+function isSame(one: object, other: object | null): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 function isSteering(from: string): boolean {

@@ -1,7 +1,7 @@
 /** What is kept of a sandboxed task. */
 import type { SandboxView } from '#schemas/sandbox';
 
-/** Nothing of it is hidden from whoever may ask it. */
+/** All of it is shown to whoever may look at it. */
 export function initialSandbox(_input: unknown, self: string): SandboxView {
   const id = self.slice(self.indexOf('/') + 1);
   return {

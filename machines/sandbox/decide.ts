@@ -7,7 +7,9 @@
  * T3  What the guest did to itself it would do again: only failures of the chassis are tried anew, so often and no more.
  *     A node that crashed says so when it is there again, and that is one.
  * T4  Revoked is revoked: the run under way hears of it, and a later attempt begins with it.
- * T5  Only its component begins it, and once; only who submitted it and who steers end it.
+ * T5  Only its component begins it, and once; only who submitted it and who steers end it. To others it is not there: what
+ *     went in and came out is the tenant's.
+ * T6  What has ended stays so: no step that was under way brings it back.
  */
 import type { Heard, Outcome } from '#machines/decided';
 import { TIMER_EVENT } from '#machines/decided';
@@ -44,6 +46,9 @@ const STEERING: ReadonlySet<string> = new Set(['operator', 'person', 'supervisor
 
 export function decideSandbox(context: SandboxView, heard: Heard): Decided {
   const { event, from = '', at } = heard;
+  const isOver = context.endedAt !== null;
+  const isOfItsOwn = [TIMER_EVENT, DONE, ERROR].some((prefix) => event.type.startsWith(prefix));
+  if (isOver && isOfItsOwn) return {}; // T6.
   if (event.type === `${TIMER_EVENT}${AGAIN}`) return queue({ ...context, retryAt: null }, { retryAt: null });
   if (event.type.startsWith(DONE))
     return stepDone(context, event.type.slice(DONE.length), event['output'], at);
@@ -51,17 +56,27 @@ export function decideSandbox(context: SandboxView, heard: Heard): Decided {
     return stepFailed(context, event.type.slice(ERROR.length), event['error'] as WireError, at);
   const { type, ...rest } = event;
   const parsed = sandboxActionSchema.safeParse({ ...rest, action: type.slice('sandbox.'.length) });
+  const { task } = context;
+  const isBegun = parsed.data?.action === 'begin' && from === context.of; // T5.
+  if (task === null && !isBegun)
+    throw new FabricError(sandboxErrors.unknown_sandbox, `There is no task ${context.id}`);
   if (!parsed.success) return refused('bad_sandbox_action', 'this is not an action of a sandboxed task');
   const action = parsed.data;
-  if (action.action === 'begin')
-    return context.status === 'absent' && from === context.of ? begin(context, action.task, at) : {}; // T5.
-  const { task } = context;
-  if (task === null) throw new FabricError(sandboxErrors.unknown_sandbox, `There is no task ${context.id}`);
-  if (action.action === 'get') return { reply: context };
-  if (from !== task.by && !STEERING.has(from.slice(0, Math.max(0, from.indexOf('/')))))
+  if (task === null) return action.action === 'begin' ? begin(context, action.task, at) : {};
+  if (action.action === 'begin') return {};
+  const isSteering = STEERING.has(from.slice(0, Math.max(0, from.indexOf('/'))));
+  if (action.action === 'get') return view(context, from, isSteering);
+  if (from !== task.by && !isSteering)
     return refused('sandbox_not_permitted', `${from} may not ${action.action} the task of ${task.by}`);
-  if (context.endedAt !== null) return refused('sandbox_ended', `${context.id} is ${context.status}`);
+  if (isOver) return refused('sandbox_ended', `${context.id} is ${context.status}`);
   return action.action === 'kill' ? kill(context, action, from, at) : revoke(context, action, from);
+}
+
+/** T5. */
+function view(context: SandboxView, from: string, isSteering: boolean): Decided {
+  const { task, of, id } = context;
+  if (isSteering || from === of || from === task?.by || from === task?.tenant) return { reply: context };
+  throw new FabricError(sandboxErrors.sandbox_not_permitted, `${from || 'somebody'} may not look at ${id}`);
 }
 
 function begin(context: SandboxView, task: SandboxBegin, at: number): Decided {
@@ -127,8 +142,8 @@ function stepFailed(context: SandboxView, step: string, error: WireError, at: nu
 
 /** T2, T3. */
 function ended(context: SandboxView, run: SandboxRun, at: number): Decided {
-  const { retries = 0 } = context.task ?? {};
-  const outcome = outcomeOf(run);
+  const { retries = 0, reduced = false } = context.task ?? {};
+  const outcome = outcomeOf(run, reduced || context.revoked !== null);
   // An attempt that never came to a run is one, too.
   const attempts = context.status === 'running' ? context.attempts : context.attempts + 1;
   const isAgain = run.fault === 'chassis' && run.retryable && attempts <= retries;
@@ -191,7 +206,8 @@ function stepOf(status: SandboxView['status']): Step {
 function moved(context: SandboxView, patch: Partial<SandboxView>): Decided {
   const { id, of, status, attempts, run } = { ...context, ...patch };
   const told =
-    run === null ? null : { exit: run.exit, fuel: run.fuel, ms: run.ms, outputSha256: run.outputSha256 };
+    // Not what came out, nor its digest: short answers are guessed from it, and long ones are found by it.
+    run === null ? null : { exit: run.exit, fuel: run.fuel, ms: run.ms };
   return { patch, tell: [{ type: `sandbox.${status}`, id, of, status, attempts, run: told }] };
 }
 

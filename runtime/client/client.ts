@@ -261,12 +261,14 @@ export class Client {
     read: (body: unknown) => Outcome<T>,
   ): Request<T> {
     const id = options.id === undefined ? this.#newId() : headerValue(options.id);
-    const { traceparent } = options;
+    const { traceparent, from } = options;
     const body = encodeBody(event, this.#encoding);
+    const head = from === undefined ? this.#head : headerHead(this.#encoding, from);
     return {
       subjects,
-      message: () => ({ body: encodeText(body), headers: headersOf(this.#head, id, traceparent) }),
-      batch: this.#batch(route, body, id, traceparent),
+      message: () => ({ body: encodeText(body), headers: headersOf(head, id, traceparent) }),
+      // The head of a batch says who asks for all of it.
+      batch: from === undefined ? this.#batch(route, body, id, traceparent) : undefined,
       timeoutMs: options.timeoutMs ?? ASK_TIMEOUT_MS,
       signal: options.signal,
       read,

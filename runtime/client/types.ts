@@ -29,6 +29,8 @@ export interface AskOptions {
   readonly signal?: AbortSignal;
   /** W3C traceparent. */
   readonly traceparent?: string;
+  /** Who asks, where that is not the client: one that speaks for many costs less than a client for each. */
+  readonly from?: string;
 }
 
 export interface WatchOptions {

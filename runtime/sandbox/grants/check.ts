@@ -6,6 +6,7 @@
  * G3  Names have one spelling. What two readers could read differently is refused before it is compared: dots and encoded
  *     slashes in paths, credentials in URLs, wildcards in keys and addresses.
  * G4  Headers of a grant stand before those of the guest, which can name no secret, and none that frames the request.
+ * G5  No grant lets a guest say what the chassis says of it: its component would believe the task.
  */
 import type { HostCall } from '#runtime/sandbox/jail/types';
 import { isActorId, isActorType } from '#schemas/address';
@@ -46,8 +47,10 @@ type Finding =
   | { readonly cost?: Cost; readonly headers?: Readonly<Record<string, string>> }
   | { readonly kind: ErrorKind; readonly message: string };
 
+/** G5: mail of tasks to their component. */
+const REPORTS: ReadonlySet<string> = new Set(['component.ran']);
 /** G3: an encoded slash or backslash, which some servers decode before they look. */
-const ENCODED_SLASH = /%(?:2f|5c)/i;
+const ENCODED_SLASH = /%(?:25)*(?:2f|5c)/i;
 /** G4: they say where a request ends or whom it is for. */
 const FRAMING =
   /^(?:host|connection|content-length|transfer-encoding|te|trailer|upgrade|expect|keep-alive|proxy-.*)$/i;
@@ -105,6 +108,7 @@ function ask({ ask: allowed }: Grant, { to, event }: Called<'ask'>): Finding {
   const type = eventType(event);
   if (type === undefined || !EVENT_NAME.test(type))
     return bad('an event is a JSON object with a plain `type`');
+  if (REPORTS.has(type)) return denied(`${type}: runs do not report on themselves`); // G5.
   const isCovered = allowed.some(
     (door) => coversPattern(door.to, to) && door.events.some((name) => coversPattern(name, type)),
   );
@@ -156,9 +160,15 @@ function plainUrl(text: string): URL | undefined {
   if (!URL.canParse(text) || /[\s\\]/.test(text)) return undefined;
   const url = new URL(text);
   const isWeb = url.protocol === 'http:' || url.protocol === 'https:';
-  if (!isWeb || url.username !== '' || url.password !== '' || ENCODED_SLASH.test(url.pathname))
-    return undefined;
-  return url;
+  const { username, password, pathname } = url;
+  if (!isWeb || username !== '' || password !== '' || ENCODED_SLASH.test(pathname)) return undefined;
+  return pathname.split('/').some(isDots) ? undefined : url;
+}
+
+/** G3: `..;x` climbs for servers that take parameters off a segment first, `%252e` for those that decode twice. */
+function isDots(segment: string): boolean {
+  const [name = ''] = segment.replace(/%(?:25)*3b/gi, ';').split(';');
+  return /^(?:\.|%(?:25)*2e){1,2}$/i.test(name);
 }
 
 function plus(used: Used, cost: Cost): Used {

@@ -8,6 +8,8 @@ export interface NoWasi {
   readonly random: Random;
   /** In ms since 1970. */
   readonly now: number;
+  /** Takes fuel for what it does by size. */
+  readonly pay: (units: number) => void;
   readonly write: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => void;
 }
 
@@ -15,6 +17,8 @@ export interface NoWasi {
 const DENIED = 'access-denied';
 const NS_PER_MS = 1_000_000n;
 const WRITE_BYTES_MAX = 4_096n;
+/** Each is looked up and counted. */
+const POLLED_FUEL = 16;
 
 const refuse = (): never => {
   throw DENIED;
@@ -70,7 +74,7 @@ for (const [resource, names] of METHODS) {
 }
 
 /** By interface without its version, as generated code asks for them. */
-export function noWasi({ random, now, write }: NoWasi): Record<string, Record<string, unknown>> {
+export function noWasi({ random, now, pay, write }: NoWasi): Record<string, Record<string, unknown>> {
   class OutputStream {
     readonly #name: 'stdout' | 'stderr';
     constructor(name: 'stdout' | 'stderr') {
@@ -112,7 +116,13 @@ export function noWasi({ random, now, write }: NoWasi): Record<string, Record<st
     'wasi:cli/terminal-stderr': { getTerminalStderr: none },
     'wasi:io/error': { Error: IoError },
     'wasi:io/streams': { InputStream, OutputStream },
-    'wasi:io/poll': { Pollable, poll: (list: readonly unknown[]) => Uint32Array.from(list.keys()) },
+    'wasi:io/poll': {
+      Pollable,
+      poll: (list: readonly unknown[]) => {
+        pay(POLLED_FUEL * list.length);
+        return Uint32Array.from(list.keys());
+      },
+    },
     'wasi:clocks/monotonic-clock': {
       now: () => nowNs,
       resolution: () => NS_PER_MS,

@@ -4,9 +4,10 @@
  *
  * W1  A refusal is thrown as a string, which generated code passes on as the result's error.
  * W2  The same seed, time and answers give the same world.
+ * W3  What the world does for a guest is paid from the guest's fuel, by size: it would be work for nothing otherwise.
  */
 import { noWasi } from './no-wasi.ts';
-import { seededRandom } from './random.ts';
+import { type Random, seededRandom } from './random.ts';
 
 export const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type Level = (typeof LEVELS)[number];
@@ -17,6 +18,9 @@ export interface WorldPort {
   call(kind: string, fields: readonly (string | Uint8Array)[]): readonly Uint8Array[];
 }
 
+/** Takes fuel; throws where none is left (W3). */
+export type Pay = (units: number) => void;
+
 export interface WorldRun {
   readonly seed: bigint;
   /** In ms since 1970. */
@@ -25,13 +29,21 @@ export interface WorldRun {
 
 const decoder = new TextDecoder();
 const empty = new Uint8Array(0);
+/** What leaves the jail is a system call or two. */
+const LEAVE_FUEL = 500;
+/** Bytes that count as one instruction when they are copied: 2³, as in memory. */
+const BYTES_PER_UNIT_LOG2 = 3;
+/** Of eight random bytes. */
+const RANDOM_FUEL = 32;
 
-export function worldOf(run: WorldRun, port: WorldPort): Record<string, Record<string, unknown>> {
-  const random = seededRandom(run.seed);
+export function worldOf(run: WorldRun, open: WorldPort, pay: Pay): Record<string, Record<string, unknown>> {
+  const random = paidRandom(seededRandom(run.seed), pay);
+  const port = paidPort(open, pay);
   return {
     ...noWasi({
       random,
       now: run.now,
+      pay,
       write: (stream, bytes) => port.log(stream === 'stdout' ? 'info' : 'warn', decoder.decode(bytes)),
     }),
     'infrafabric:task/log': { write: (level: Level, text: string) => port.log(level, text) },
@@ -58,6 +70,38 @@ export function worldOf(run: WorldRun, port: WorldPort): Record<string, Record<s
     },
     'infrafabric:task/random': { bytes: (count: number) => random.bytes(count), word: () => random.word() },
     'infrafabric:task/clock': { now: () => BigInt(run.now) },
+  };
+}
+
+/** W3. */
+function paidPort({ log, call }: WorldPort, pay: Pay): WorldPort {
+  const payFor = (fields: readonly (string | Uint8Array)[]): void => {
+    const size = fields.reduce((sum, { length }) => sum + length, 0);
+    pay(LEAVE_FUEL + (size >> BYTES_PER_UNIT_LOG2));
+  };
+  return {
+    log: (level, line) => {
+      payFor([line]);
+      log(level, line);
+    },
+    call: (kind, fields) => {
+      payFor(fields);
+      return call(kind, fields);
+    },
+  };
+}
+
+/** W3. */
+function paidRandom({ word, bytes }: Random, pay: Pay): Random {
+  return {
+    word: () => {
+      pay(RANDOM_FUEL);
+      return word();
+    },
+    bytes: (count) => {
+      pay(RANDOM_FUEL * Math.ceil(count / 8));
+      return bytes(count);
+    },
   };
 }
 

@@ -62,10 +62,10 @@ test('a component is published, does its work, and a replay proves what it did',
   t.regex(await ok(t, 'publish', 'word-count'), /✓ component\/word-count 1\.0\.0/);
   const said = await ok(t, 'submit', 'word-count', '--input', 'to be or not to be', '--wait');
   t.regex(said, /^6\n/);
-  t.regex(said, /sandbox\/word-count\.1 done, fuel \d+/);
+  t.regex(said, /sandbox\/word-count\.1 done, fuel [\d,]+/);
   t.regex(
     await ok(t, 'replay', 'sandbox/word-count.1'),
-    /✓ sandbox\/word-count\.1 gives the same: done, fuel \d+, 0 calls/,
+    /✓ sandbox\/word-count\.1 gives the same: done, fuel [\d,]+, 0 calls/,
   );
   const { run } = await json<SandboxView>(t, 'show', 'sandbox/word-count.1');
   t.like(run, { exit: 'done', output: { text: '6' }, logs: ['info: counting'], hostCalls: 0 });

@@ -1,4 +1,5 @@
 /** What a run asks of the world, and the same run done again: a stand-in for the jail, a web server of the test's own. */
+import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,7 +11,8 @@ import { LiveGrant } from '#runtime/sandbox/grants/live';
 import type { HostAnswer, HostCall, JailResult } from '#runtime/sandbox/jail/types';
 import { FabricError, toWireError } from '#schemas/fabric-error';
 import { type Grant, grantSchema } from '#schemas/grant';
-import { taskLimitsSchema } from '#schemas/sandbox';
+import { blobName, INPUT_BYTES_MAX, taskLimitsSchema } from '#schemas/sandbox';
+import { sandboxTaskSchema } from '#schemas/service-contract';
 
 const TOKEN = 'CHASSIS_TEST_TOKEN';
 const SECRET = 'a-secret-of-the-node';
@@ -50,6 +52,7 @@ function orderOf(grant: Grant): Order {
     grant,
     seed: 1,
     retries: 0,
+    reduced: false,
   };
   return { id: 'wc.1', task, at: 1_000, signal: GONE };
 }
@@ -159,4 +162,50 @@ test('a failing world is an answer without names of the node; a task that has en
   const ended = AbortSignal.abort(new Error('ended'));
   const caller = { task: 'wc.1', tenant: 'a/b', at: 0, headers: {}, signal: ended };
   await t.throwsAsync(world.answer(call, caller), { message: 'ended' });
+});
+
+test('asks of all tasks are one client of the node, each in the name of its task', async (t) => {
+  let subscriptions = 0;
+  const senders: (string | undefined)[] = [];
+  const nc = {
+    subscribe: () => {
+      subscriptions += 1;
+      return { unsubscribe: () => undefined };
+    },
+    publish: (_subject: string, _body: Uint8Array, { headers }: { headers: { encode(): Uint8Array } }) =>
+      void senders.push(/If-From: (\S+)/.exec(new TextDecoder().decode(headers.encode()))?.[1]),
+    async *status() {},
+    isClosed: () => false,
+  };
+  const world = realmWorld({ nc: nc as never, subjects: new Subjects('if', 1) });
+  const call: HostCall = { kind: 'ask', to: 'counter/k1', event: '{"type":"get"}' };
+  for (const task of ['wc.1', 'wc.2', 'other.7']) {
+    const abort = new AbortController();
+    const answer = world.answer(call, {
+      task,
+      tenant: 'a/b',
+      at: 0,
+      headers: {},
+      signal: abort.signal,
+    });
+    abort.abort(new Error('ended'));
+    await t.throwsAsync(answer, { message: 'ended' });
+  }
+  t.is(subscriptions, 1);
+  t.deepEqual(senders, ['sandbox/wc.1', 'sandbox/wc.2', 'sandbox/other.7']);
+});
+
+test('an input that is longer than its task says is not read to a guest', async (t) => {
+  const world: Floor['world'] = { answer: async () => ({ ok: true, value: undefined }) };
+  const { floor, blobs } = floorOf([], world);
+  const bytes = new Uint8Array(100);
+  const sha256 = hash('sha256', bytes);
+  blobs.set(blobName(sha256), bytes);
+  const order = orderOf(grantSchema.parse({}));
+  const withInput = (size: number) => ({ ...order, task: { ...order.task, input: { sha256, bytes: size } } });
+  const live = () => new LiveGrant(grantSchema.parse({}), { now: () => 0 });
+  await t.throwsAsync(runTask(withInput(10), live(), floor), { code: 'task_input_exceeded' });
+  t.is((await runTask(withInput(100), live(), floor)).exit, 'done');
+  const task = { input: { sha256, bytes: INPUT_BYTES_MAX + 1 } };
+  t.false(sandboxTaskSchema.safeParse(task).success);
 });

@@ -125,6 +125,17 @@ for (const [what, [body, withZero, withOne]] of Object.entries(EXACT)) {
   });
 }
 
+test('making its locals zero is a part of what a call costs', async (t) => {
+  const fuelOf = async (locals: number) => {
+    const { exports, fuel } = await runWat(`(module (func (export "go") (local ${'i64 '.repeat(locals)})))`);
+    exports['go']?.();
+    return Number(fuel());
+  };
+  const few = await fuelOf(3);
+  t.is(few, await fuelOf(0));
+  t.true((await fuelOf(9_000)) - few > 2_000);
+});
+
 test('what is skipped costs nothing', async (t) => {
   const body = '(drop (i32.add (i32.const 1) (i32.const 2)))'.repeat(50);
   const { exports, fuel } = await runWat(

@@ -152,6 +152,34 @@ test('headers of the grant stand before those of the guest, which names no secre
     t.is(codeOf(get(url, [[name, value]])), 'grant_bad_call', name);
 });
 
+test('no path climbs for a server that reads it otherwise', (t) => {
+  const grant: Grant = {
+    ...EVERYTHING,
+    http: [{ ...EVERYTHING.http[0], path: '/v1' } as Grant['http'][number]],
+  };
+  for (const path of [
+    '..;/admin',
+    '..;a=b/admin',
+    '%2e%2e;/x',
+    '%252e%252e/x',
+    '.%252e/x',
+    '..%3b/x',
+    'a%252fb',
+    '.;/x',
+  ])
+    t.not(codeOf(get(`https://api.example/v1/${path}`), { grant }), 'ok', path);
+  for (const path of ['a;b=c', '...', '..a', 'a..b', '%25', 'a%3b'])
+    t.is(codeOf(get(`https://api.example/v1/${path}`), { grant }), 'ok', path);
+});
+
+test('no grant lets a guest report on its own component', (t) => {
+  const grant: Grant = { ...EVERYTHING, ask: [{ to: 'component/*', events: ['*'] }] };
+  const codes = ['component.ran', 'component.submit'].map((type) =>
+    codeOf(ask('component/wc', { type, ms: 1, outcome: 'good' }), { grant }),
+  );
+  t.deepEqual(codes, ['grant_denied', 'ok']);
+});
+
 test('a grant ends: by its time, by its quotas, by whoever takes it back', (t) => {
   const call = put('cache/a');
   t.is(codeOf(call, { ageMs: EVERYTHING.ttlMs - 1 }), 'ok');

@@ -112,6 +112,22 @@ test.serial('every limit has its own error', async (t) => {
   t.is(failure(t, await jail.run(taskOf(handmade("import 'node:fs';")))), 'task_unlinked');
 });
 
+test.serial('what the world does for a guest is paid from its fuel, by its size', async (t) => {
+  const limits = { ...LIMITS, fuel: 5_000_000 };
+  const forever = (work: string) =>
+    running(`const big = new Uint8Array(2 ** 21), none = new Array(100_000).fill(null);
+      for (;;) try { ${work} } catch (thrown) { if (typeof thrown !== 'string') throw thrown; }`);
+  const cases: readonly [what: string, work: string][] = [
+    ['random bytes', "imports['infrafabric:task/random'].bytes(65_536);"],
+    ['calls that are too big to be made', "imports['infrafabric:task/kv'].put('k', big);"],
+    ['waiting for many things', "imports['wasi:io/poll'].poll(none);"],
+  ];
+  for (const [what, work] of cases)
+    t.is(failure(t, await jail.run(taskOf(forever(work), { limits }))), 'task_fuel_exceeded', what);
+  const word = running("imports['infrafabric:task/random'].word(); return input;");
+  t.true((await jail.run(taskOf(word, { limits }))).fuel > 0);
+});
+
 test.serial('a task that is taken back ends, and what its host waits for is told', async (t) => {
   const abort = new AbortController();
   let isHostTold = false;

@@ -126,8 +126,10 @@ test('who steers publishes, who is listed submits, and runs move what the govern
     say(from, { type: 'component.publish', contract: { ...contract, ...changes }, sha256, bytes: 10 });
 
   await t.throwsAsync(say('operator/o', { type: 'component.get' }), { code: 'unknown_component' });
-  t.like(await publish({}, 'session/a'), { accepted: false, code: 'component_not_permitted' });
+  await t.throwsAsync(publish({}, 'session/a'), { code: 'component_not_permitted' });
+  await t.throwsAsync(say('session/a', { type: 'component.nothing' }), { code: 'unknown_component' });
   t.like(await publish(), { accepted: true });
+  t.like(await publish({ version: '9.0.0' }, 'session/a'), { code: 'component_not_permitted' });
   t.like(await publish(), { accepted: true }, 'the same again changes nothing');
   t.like(await publish({}, 'operator/o', 'b'.repeat(64)), { accepted: false, code: 'old_contract' });
   t.like(await publish({ name: 'other' }), { accepted: false });
@@ -141,7 +143,7 @@ test('who steers publishes, who is listed submits, and runs move what the govern
   t.like(await submit({ input: { text: 'hello' } }), { accepted: true, task: 'sandbox/wc.1' });
   t.like(await submit({ tenant: 'session/b' }, 'operator/o'), { accepted: true, task: 'sandbox/wc.2' });
   await realm.idle();
-  const { reply } = await realm.ask('sandbox/wc.1', { type: 'sandbox.get' });
+  const { reply } = await realm.ask('sandbox/wc.1', { type: 'sandbox.get' }, { from: 'session/a' });
   t.like(reply, {
     status: 'queued',
     task: { by: 'session/a', tenant: 'session/a', limits: { fuel: 1_000 }, retries: 2 },

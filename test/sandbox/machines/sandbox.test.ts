@@ -2,6 +2,8 @@
 import test from 'ava';
 import { component } from '#machines/component';
 import { sandbox } from '#machines/sandbox';
+import { initialSandbox } from '#machines/sandbox/context';
+import { AGAIN, decideSandbox } from '#machines/sandbox/decide';
 import { type TestRealm, testRealm } from '#runtime/testing/testing';
 import { errorKinds, FabricError } from '#schemas/fabric-error';
 import type { SandboxRun, SandboxView } from '#schemas/sandbox';
@@ -53,8 +55,8 @@ async function submitted(run: (input: Wanted) => Promise<unknown>, heard: string
   return realm;
 }
 
-async function view(realm: TestRealm): Promise<SandboxView> {
-  return (await realm.ask('sandbox/wc.1', { type: 'sandbox.get' })).reply as SandboxView;
+async function view(realm: TestRealm, from = 'session/a'): Promise<SandboxView> {
+  return (await realm.ask('sandbox/wc.1', { type: 'sandbox.get' }, { from })).reply as SandboxView;
 }
 
 test('a task takes its turn, is made ready and runs, and its component hears how it went', async (t) => {
@@ -130,8 +132,59 @@ test('who submitted it and who steers kill it and take its grant back; nobody el
     'later attempts begin without it',
   );
   const { task } = await view(realm);
-  const another = await realm.ask('sandbox/wc.2', { type: 'sandbox.begin', task }, { from: 'session/a' });
-  t.is(another.value, 'absent', 'only its component begins a task');
+  for (const event of [{ type: 'sandbox.begin', task }, { type: 'sandbox.begin' }, { type: 'sandbox.other' }])
+    await t.throwsAsync(
+      realm.ask('sandbox/wc.2', event, { from: 'session/a' }),
+      { code: 'unknown_sandbox' },
+      'only its component brings a task to life',
+    );
+});
+
+test('what went in and came out is shown to who submitted it, its tenant and who steers', async (t) => {
+  await using realm = await submitted(async ({ want }) => (want === 'run' ? runOf() : {}));
+  for (const from of ['session/a', 'operator/x', 'component/wc'])
+    t.like(await view(realm, from), { run: { output: { text: 'ok' } } });
+  for (const from of ['session/b', 'sandbox/wc.1', 'component/other'])
+    await t.throwsAsync(view(realm, from), { code: 'sandbox_not_permitted' });
+  const task = { tenant: 'session/t' };
+  const submit = { type: 'component.submit', task };
+  await realm.ask('component/wc', submit, { from: 'operator/o' });
+  await realm.idle();
+  const get = { type: 'sandbox.get' };
+  t.like((await realm.ask('sandbox/wc.2', get, { from: 'session/t' })).reply, { status: 'done' });
+});
+
+test('a component that was given less than its contract has is not judged by how it fails', async (t) => {
+  const trapped = runOf({ exit: 'task_trapped', fault: 'component', output: null });
+  let outcome = trapped;
+  await using realm = await submitted(async ({ want }) => (want === 'run' ? outcome : {}));
+  const slo = async () => {
+    await realm.idle();
+    return ((await realm.ask('component/wc', { type: 'component.get' })).reply as ComponentView).slo;
+  };
+  t.like(await slo(), { runs: 1, successRate: 0 });
+  const submit = async (task: object) =>
+    await realm.ask('component/wc', { type: 'component.submit', task }, { from: 'session/a' });
+  await submit({ limits: { fuel: 1 } });
+  await submit({ grant: { ttlMs: 1 } });
+  t.is((await slo()).runs, 1, 'whoever gives less cannot speak against it');
+  outcome = runOf();
+  await submit({ limits: { fuel: 100 } });
+  t.is((await slo()).runs, 2);
+});
+
+test('nothing brings a task back that has ended', (t) => {
+  const heard = (type: string) => ({
+    event: { type, output: runOf(), error: { code: 'x', message: '', retryable: true } },
+    self: 'sandbox/wc.1',
+    at: 9,
+    from: 'sandbox/wc.1',
+  });
+  const killed = { ...initialSandbox({}, 'sandbox/wc.1'), status: 'killed' as const, endedAt: 5 };
+  for (const step of ['turn', 'prepare', 'run'])
+    for (const kind of ['done', 'error'])
+      t.deepEqual(decideSandbox(killed, heard(`xstate.${kind}.actor.${step}`)), {});
+  t.deepEqual(decideSandbox(killed, heard(`xstate.timer.${AGAIN}`)), {});
 });
 
 test('a killed task hears nothing more of its run', async (t) => {

@@ -4,6 +4,7 @@
  * S1  A stretch ends where code may be left or entered otherwise: at branches, and at the end of what a branch leaves
  *     or enters. It goes on after a block, an `if` or a loop that nothing inside of it leaves further out.
  * S2  What follows a branch that is always taken never runs, up to the end of its block, and costs nothing.
+ * S3  The entry makes the locals zero, whatever becomes of it.
  */
 import { gateErrors } from '../errors.ts';
 import type { Reader } from '../reader.ts';
@@ -13,6 +14,8 @@ import { valueType } from './value-types.ts';
 
 /** Of one function. */
 const LOCALS_MAX = 10_000;
+/** Locals that are made zero at the cost of one instruction: 2². */
+const LOCALS_PER_UNIT_LOG2 = 2;
 
 /** When a stretch runs: whenever the function does, every turn of a loop, or at times after another one. */
 export type StretchKind = 'entry' | 'turn' | 'maybe';
@@ -85,6 +88,7 @@ class StretchReader {
     const locals = this.#readLocals(localGroups);
     const codeAt = this.#body.at;
     this.#now = this.#begin('entry', undefined);
+    this.#now.units = locals >> LOCALS_PER_UNIT_LOG2; // S3
     this.#open();
     this.#readCode();
     this.#body.expectDone('a function');

@@ -74,7 +74,7 @@ export class Run {
           if (core === undefined) throw new Error(`there is no core module ${name}`);
           return core;
         },
-        worldOf(this.#order, port),
+        worldOf(this.#order, port, (units) => this.meter.pay(units)),
         (core, imports) => this.meter.instantiate(core, imports),
       );
       if (typeof run !== 'function') throw new Error('the component exports no function run');

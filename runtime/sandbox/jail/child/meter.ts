@@ -37,6 +37,13 @@ export class Meter {
     return instance;
   }
 
+  /** Throws `task_fuel_exceeded`. */
+  pay(units: number): void {
+    this.#fuel.value -= BigInt(units);
+    if (this.isSpent)
+      throw new Ended('task_fuel_exceeded', `The guest used its ${this.#limit} units of fuel`);
+  }
+
   get isSpent(): boolean {
     return this.#fuel.value < 0n;
   }

@@ -2,7 +2,7 @@
 import { noWasi } from '../../world/no-wasi.ts';
 import { seededRandom } from '../../world/random.ts';
 
-const wasi = noWasi({ random: seededRandom(0n), now: 0, write: () => undefined });
+const wasi = noWasi({ random: seededRandom(0n), now: 0, pay: () => undefined, write: () => undefined });
 
 export const environment = wasi['wasi:cli/environment'];
 export const exit = wasi['wasi:cli/exit'];
