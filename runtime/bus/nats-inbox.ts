@@ -10,13 +10,11 @@ import type { NatsConnection } from '@nats-io/nats-core';
 import { decode } from '#runtime/bus/codec';
 import type { Clock, InboxMessage, Logger, MailBundle, ShardInbox } from '#runtime/shard/ports';
 import { readStoredHeaders } from './message-headers.ts';
-import { readAheadBytes } from './read-ahead.ts';
+import { readOptions } from './read-options.ts';
 import { claimedSenders, type Senders } from './senders.ts';
 import type { Subjects } from './subjects.ts';
 import { tidyJetStream } from './tidy-jetstream.ts';
 
-/** Two missed heartbeats tell that a consumer is gone. */
-const HEARTBEAT_MS = 1_000;
 const RETRY_FIRST_MS = 50;
 const RETRY_MAX_MS = 2_000;
 
@@ -154,10 +152,7 @@ class InboxReader {
       opt_start_seq: this.#last + 1,
     });
     if (this.#closed) return;
-    const messages = await consumer.consume({
-      max_bytes: readAheadBytes(nc),
-      idle_heartbeat: HEARTBEAT_MS,
-    });
+    const messages = await consumer.consume(readOptions(nc));
     this.#stop = () => messages.stop();
     // Whoever closed it meanwhile had nothing to stop yet.
     if (this.#closed) messages.stop();

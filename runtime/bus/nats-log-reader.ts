@@ -11,7 +11,7 @@ import {
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { LogMessage, LogReader } from '#runtime/witness/log-reader';
 import { isForbidden } from './forbidden.ts';
-import { readAheadBytes } from './read-ahead.ts';
+import { readOptions } from './read-options.ts';
 import type { Subjects } from './subjects.ts';
 import { tidyJetStream } from './tidy-jetstream.ts';
 
@@ -67,7 +67,7 @@ class NatsLogReader implements LogReader {
       return;
     }
     // Not by callback: only messages that are taken are counted against what may be read ahead.
-    const messages = await consumer.consume({ max_bytes: readAheadBytes(this.#nc) });
+    const messages = await consumer.consume(readOptions(this.#nc));
     const stop = (): void => messages.stop();
     signal?.addEventListener('abort', stop, { once: true });
     let batch: LogMessage[] = [];

@@ -4,7 +4,7 @@ import { DeliverPolicy, type JetStreamManager, jetstreamManager } from '@nats-io
 import { headers, type NatsConnection } from '@nats-io/nats-core';
 import type { AppendResult, ShardLog, StoredCommit } from '#runtime/shard/ports';
 import type { AckMux } from './ack-mux.ts';
-import { readAheadBytes } from './read-ahead.ts';
+import { readOptions } from './read-options.ts';
 import { RetryTime } from './retry-time.ts';
 import { soonest } from './soonest.ts';
 import type { Subjects } from './subjects.ts';
@@ -44,12 +44,12 @@ export interface LogDeps {
   readonly jsm: JetStreamManager;
   readonly acks: AckMux;
   readonly subjects: Subjects;
-  /** How long an answer is waited for at most, ms; 1,000 when absent. */
-  readonly appendTimeoutMs?: number;
+  /** How long an answer is waited for; 1,000 ms at most when absent. */
+  readonly retryTime?: RetryTime;
 }
 
 export function natsLog(
-  { nc, jsm, acks, subjects, appendTimeoutMs = APPEND_TIMEOUT_MS }: LogDeps,
+  { nc, jsm, acks, subjects, retryTime = new RetryTime(APPEND_TIMEOUT_MS) }: LogDeps,
   shard: number,
 ): ShardLog {
   const subject = subjects.log(shard);
@@ -57,7 +57,6 @@ export function natsLog(
   const bytesMax = Math.min((nc.info?.max_payload ?? 1024 * 1024) - HEADER_ROOM_BYTES, COMMIT_BYTES_MAX);
 
   let leader: Promise<JetStreamManager> | undefined;
-  const retryTime = new RetryTime(appendTimeoutMs);
   /** Appends in a row without an answer. */
   let silences = 0;
 
@@ -96,7 +95,7 @@ export function natsLog(
         opt_start_seq: afterSeq + 1,
         deliver_policy: DeliverPolicy.StartSequence,
       });
-      const messages = await consumer.consume({ max_bytes: readAheadBytes(nc) });
+      const messages = await consumer.consume(readOptions(nc));
       try {
         for await (const m of messages) {
           if (m.seq > throughSeq) return;

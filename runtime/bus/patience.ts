@@ -47,7 +47,8 @@ export async function patiently<T>(
   }
 }
 
-function isUnready(thrown: unknown): boolean {
+/** Nobody answered, or who answered cannot say yet. */
+export function isUnready(thrown: unknown): boolean {
   if (thrown instanceof JetStreamApiError) return UNREADY.has(thrown.code);
   if (thrown instanceof RequestError) return isUnready(thrown.cause);
   return thrown instanceof TimeoutError || thrown instanceof NoRespondersError;

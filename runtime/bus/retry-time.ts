@@ -7,12 +7,14 @@ const WAIT_MS_MIN = 250;
 
 export class RetryTime {
   readonly #maxMs: number;
+  readonly #minMs: number;
   #meanMs: number | undefined;
   #spreadMs = 0;
 
-  /** `maxMs` is waited where nothing is known yet, and at most. */
-  constructor(maxMs: number) {
+  /** `maxMs` is waited where nothing is known yet, and at most; `minMs` at least. */
+  constructor(maxMs: number, minMs = WAIT_MS_MIN) {
     this.#maxMs = maxMs;
+    this.#minMs = minMs;
   }
 
   /** An answer to a request that was sent once: of others nobody knows which attempt was answered. */
@@ -29,7 +31,7 @@ export class RetryTime {
   /** Doubles with each attempt. */
   afterMs(attempts: number): number {
     if (this.#meanMs === undefined) return this.#maxMs;
-    const first = Math.max(this.#meanMs + 4 * this.#spreadMs, WAIT_MS_MIN);
+    const first = Math.max(this.#meanMs + 4 * this.#spreadMs, this.#minMs);
     return Math.min(first * 2 ** Math.min(attempts - 1, 10), this.#maxMs);
   }
 }
