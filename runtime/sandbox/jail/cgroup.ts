@@ -4,6 +4,8 @@
  *
  * K1  A process is in its group before it runs a line of ours, so everything it starts is in it.
  * K2  Groups go with their processes; what a killed node left behind goes when the next one opens.
+ * K3  What is ended is ended all at once, none after its parent, and has the usual share to give its memory back: a
+ *     process that has little of the processor would take long to die.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
@@ -180,12 +182,7 @@ export class Cgroup {
     if (share === this.#share) return;
     this.#share = share;
     const { share: file, shares } = FILES[this.#version];
-    try {
-      writeFileSync(join(this.#folders.cpu, file), String(shares[share]));
-    } catch (thrown) {
-      // The group has gone, and its process with it.
-      if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown;
-    }
+    unlessGone(() => writeFileSync(join(this.#folders.cpu, file), String(shares[share])));
   }
 
   /** How often the kernel killed something here because memory was short. A group that has gone tells nothing. */
@@ -195,8 +192,34 @@ export class Cgroup {
     return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
   }
 
+  /** K3. Whoever ends a process kills the first of them besides: a kernel may be too old to end all of a group. */
+  kill(): void {
+    this.setShare('usual');
+    if (this.#version === 2) {
+      unlessGone(() => writeFileSync(join(this.#folders.pids, 'cgroup.kill'), '1'));
+      return;
+    }
+    const pids = unlessGone(() => this.#pids()) ?? [];
+    for (const pid of pids) unlessGone(() => process.kill(pid, 'SIGKILL'));
+  }
+
+  #pids(): number[] {
+    const pids = readFileSync(join(this.#folders.pids, 'cgroup.procs'), 'utf8').split('\n');
+    return pids.map(Number).filter((pid) => pid > 0);
+  }
+
   async remove(): Promise<void> {
     for (const folder of new Set(Object.values(this.#folders))) await removeGroup(folder);
+  }
+}
+
+/** What a group or a process that has ended meanwhile need not do. */
+function unlessGone<T>(act: () => T): T | undefined {
+  try {
+    return act();
+  } catch (thrown) {
+    if (!['ENOENT', 'ESRCH', 'EACCES'].includes((thrown as NodeJS.ErrnoException).code ?? '')) throw thrown;
+    return undefined;
   }
 }
 

@@ -2,7 +2,8 @@
  * A started process and the frames between it and the parent.
  *
  * H1  What it writes is bounded on both pipes; the first byte that is out of order ends it.
- * H2  It is ended by SIGKILL and nothing gentler, and counts as ended when its pipes are closed: then nothing of it runs.
+ * H2  It is ended by SIGKILL and nothing gentler, all of its processes at once, and counts as ended when its pipes are closed: then
+ *     nothing of it runs.
  */
 import { FabricError } from '#schemas/fabric-error';
 import { encodeFrame, FRAME, type Frame, FrameError, type FrameKind } from './child/frames.ts';
@@ -94,8 +95,10 @@ export class Channel {
 
   /** H2. */
   kill(): void {
+    const { child, cgroup } = this.#launched;
     this.#isKilled = true;
-    this.#launched.child.kill('SIGKILL');
+    cgroup?.kill();
+    child.kill('SIGKILL');
   }
 
   /** H1. */

@@ -12,6 +12,8 @@ export type Share = 'usual' | 'low';
 export interface Turn {
   /** It takes long. */
   lengthen(): void;
+  /** It is about to end. */
+  shorten(): void;
   end(): void;
 }
 
@@ -34,6 +36,11 @@ export class Crowd {
         if (isLong || isOver) return;
         isLong = true;
         this.#change(-1, 1);
+      },
+      shorten: () => {
+        if (!isLong || isOver) return;
+        isLong = false;
+        this.#change(1, -1);
       },
       end: () => {
         if (isOver) return;

@@ -23,7 +23,7 @@ import type { Layers } from './layers.ts';
 import type { HostCall, JailResult, JailTask } from './types.ts';
 
 /** A run that takes longer gets the small share of the processor. */
-const SHORT_MS = 20;
+const SHORT_MS = 10;
 /** P5. Compiling the largest component takes a second on a slow core, and the jail may have little of a busy one. */
 const LOAD_MS_MAX = 60_000;
 
@@ -244,6 +244,10 @@ export class TaskProcess {
   /** P3. The result comes when the process is gone. */
   #failWith(error: WireError): void {
     const running = this.#running;
+    if (running !== undefined) {
+      clearTimeout(running.yields);
+      running.turn?.shorten();
+    }
     this.#opened?.kill();
     if (running === undefined) return;
     running.failure ??= error;

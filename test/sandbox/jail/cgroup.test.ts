@@ -1,5 +1,13 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import test from 'ava';
-import { cgroupPlaces } from '#runtime/sandbox/jail/cgroup';
+import {
+  Cgroup,
+  type CgroupBase,
+  cgroupPlaces,
+  openCgroups,
+  removeGroup,
+} from '#runtime/sandbox/jail/cgroup';
 import { Crowd, type Share } from '#runtime/sandbox/jail/crowd';
 import { seccompProgram } from '#runtime/sandbox/jail/seccomp';
 
@@ -36,6 +44,44 @@ test('a jail yields while only long runs are under way', (t) => {
   long.lengthen();
   t.deepEqual(shares, ['low', 'usual', 'low', 'usual']);
 });
+
+test('a run that is ended has the jail’s share to die with', (t) => {
+  const shares: Share[] = [];
+  const run = new Crowd((share) => shares.push(share)).begin();
+  run.shorten();
+  run.lengthen();
+  run.shorten();
+  run.end();
+  t.deepEqual(shares, ['low', 'usual']);
+});
+
+test('all processes of a group are ended at once, those that nobody waits for as well', async (t) => {
+  const base = groupsHere();
+  if (base === undefined) {
+    t.pass('not tried: no control groups here');
+    return;
+  }
+  const cgroup = new Cgroup(base, 'ended');
+  const child = spawn('/bin/sh', ['-c', 'read -r _; sleep 1000 & echo started; exec sleep 1000']);
+  const closed = once(child, 'close');
+  cgroup.add(child.pid ?? 0);
+  child.stdin.write('\n');
+  await once(child.stdout, 'data');
+  cgroup.kill();
+  await closed; // both had its pipes
+  t.is(child.signalCode, 'SIGKILL');
+  await cgroup.remove();
+  t.notThrows(() => cgroup.kill());
+  for (const folder of new Set(Object.values(base.folders))) await removeGroup(folder);
+});
+
+function groupsHere(): CgroupBase | undefined {
+  try {
+    return openCgroups();
+  } catch {
+    return undefined;
+  }
+}
 
 const ALLOW = 0x7fff_0000;
 const EPERM = 0x0005_0001;
