@@ -46,7 +46,7 @@ export async function openOffice(realm: DriverRealm, options: SandboxOptions): P
   const blobs = await natsBlobs(nc, subjects, { bucket: subjects.buckets.boxes });
   const load = async (sha256: string): Promise<GatedComponent> =>
     await chamber.gate(await storedBytes(blobs, componentName(sha256), sha256));
-  const known = new KnownComponents(load);
+  const known = new KnownComponents(load, clock);
   const turns = new Turns({ places, queueMax, clock });
   const world = realmWorld({ nc, subjects, ...(http !== undefined && { http }) });
   return {

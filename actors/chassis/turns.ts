@@ -5,7 +5,8 @@
  * Q2  The tenant with the fewest turns is next, and among equals the one whose last turn lies longest back: who submits a
  *     thousand tasks waits for himself.
  * Q3  Where there are places for two, no tenant has all of them: a neighbour never waits for the longest run of another.
- * Q4  A queue is bounded, in all and for each tenant.
+ * Q4  A queue is bounded, in all and for each tenant. Where it is full, who has less of it than another is let in, and the
+ *     last of the tenant with the most leaves: nobody is kept out by the crowds of others.
  * Q5  A turn that is not used within {@link UNUSED_MS} comes back: its task was killed in between.
  */
 import type { Clock } from '#runtime/shard/ports';
@@ -52,12 +53,9 @@ export class Turns {
     this.give(holder);
     const { queueMax } = this.#options;
     const queue = this.#tenants.get(tenant) ?? new Set();
-    if (this.#waiting >= queueMax || queue.size >= Math.max(1, queueMax * TENANT_SHARE)) {
-      throw new FabricError(
-        chassisErrors.sandbox_queue_full,
-        `${queue.size} tasks of ${tenant} wait, ${this.#waiting} in all`,
-      );
-    }
+    const isBeyondShare = queue.size >= Math.max(1, queueMax * TENANT_SHARE);
+    if (isBeyondShare || (this.#waiting >= queueMax && !this.#makeRoom(queue.size)))
+      throw this.#full(tenant, queue.size);
     const waiting: Waiting = { holder, granted: Promise.withResolvers() };
     this.#tenants.set(tenant, queue);
     queue.add(waiting);
@@ -102,6 +100,26 @@ export class Turns {
   close(): void {
     for (const { timer } of this.#turns.values()) this.#options.clock.clearTimer(timer);
     this.#turns.clear();
+  }
+
+  /** Q4: for a tenant of whom so many wait. */
+  #makeRoom(waiting: number): boolean {
+    const [tenant, most] = [...this.#tenants].reduce((one, other) =>
+      other[1].size > one[1].size ? other : one,
+    );
+    if (most.size <= waiting + 1) return false;
+    const last = [...most].at(-1);
+    if (last === undefined) throw new Error('invariant: a tenant in the queue waits');
+    this.#drop(tenant, last);
+    last.granted.reject(this.#full(tenant, most.size + 1));
+    return true;
+  }
+
+  #full(tenant: string, waiting: number): FabricError {
+    return new FabricError(
+      chassisErrors.sandbox_queue_full,
+      `${waiting} tasks of ${tenant} wait, ${this.#waiting} in all`,
+    );
   }
 
   /** Q1, Q2. */

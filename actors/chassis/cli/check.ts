@@ -5,7 +5,7 @@ import { declare, handle, type Shell } from '#runtime/cli/command';
 import { EXIT } from '#runtime/cli/exit-codes';
 import { openChamber } from '../chamber.ts';
 import { builtGuest } from './here.ts';
-import { count } from './say.ts';
+import { count, tellMissing } from './say.ts';
 
 export function checkCommand(shell: Shell): Command {
   const command = declare({
@@ -17,6 +17,7 @@ export function checkCommand(shell: Shell): Command {
   return handle<[string], object>(shell, command, async ({ io, out }, dir) => {
     const { guest, bytes } = await builtGuest(resolve(io.cwd, dir));
     await using chamber = await openChamber({ require: 'any', places: 1 });
+    tellMissing(chamber.layers, out);
     const { sha256, imports, exports, stats, cores } = await chamber.gate(bytes);
     const { name, version } = guest.contract;
     out.data({ ok: true, name, version, sha256, imports, exports, stats });

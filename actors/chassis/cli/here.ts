@@ -9,9 +9,10 @@ import type { LayerPolicy } from '#runtime/sandbox/jail/layers';
 import { FabricError } from '#schemas/fabric-error';
 import { type Grant, grantSchema } from '#schemas/grant';
 import type { ServiceContract } from '#schemas/service-contract';
-import { type Chamber, levelOf, openChamber } from '../chamber.ts';
+import { type Chamber, openChamber } from '../chamber.ts';
 import { buildGuest } from '../guests/build.ts';
 import { componentOf, type GuestFolder, openGuest } from '../guests/folder.ts';
+import { tellMissing } from './say.ts';
 
 export interface HereOptions {
   readonly require: LayerPolicy;
@@ -51,7 +52,6 @@ export interface OpenHere {
   readonly gateMs: number;
 }
 
-/** Says which layers are missing: nobody thinks himself safer than he is. */
 export async function withGuest<T>(
   { options, io, out }: Run<HereOptions>,
   path: string,
@@ -59,11 +59,7 @@ export async function withGuest<T>(
 ): Promise<T> {
   const { guest, bytes } = await builtGuest(resolve(io.cwd, path));
   await using chamber = await openChamber({ require: options.require, places: 1 });
-  const missing = chamber.layers.filter(({ isOn }) => !isOn);
-  if (missing.length > 0) {
-    const names = missing.map(({ name, seen }) => `${name} (${seen})`).join(', ');
-    out.note(`warning: the jail is ${levelOf(chamber.layers)}, without ${names}`);
-  }
+  tellMissing(chamber.layers, out);
   const startedAt = performance.now();
   const component = await chamber.gate(bytes);
   const gateMs = performance.now() - startedAt;

@@ -9,6 +9,7 @@ import { componentName } from '#schemas/sandbox';
 import { openChamber } from '../chamber.ts';
 import { builtGuest } from './here.ts';
 import { componentAddress, withChassis } from './realm.ts';
+import { tellMissing } from './say.ts';
 
 export function publishCommand(shell: Shell): Command {
   const command = declare({
@@ -24,6 +25,7 @@ export function publishCommand(shell: Shell): Command {
     const { guest, bytes } = await builtGuest(resolve(io.cwd, dir));
     {
       await using chamber = await openChamber({ require: 'any', places: 1 });
+      tellMissing(chamber.layers, out);
       await chamber.gate(bytes);
     }
     const { contract } = guest;

@@ -10,7 +10,7 @@ import { levelOf, openChamber } from '../chamber.ts';
 import { chassisErrors } from '../errors.ts';
 import { type Floor, rerun } from '../run.ts';
 import { taskAddress, withChassis } from './realm.ts';
-import { count } from './say.ts';
+import { count, tellMissing } from './say.ts';
 
 /** What a run again has to agree in. */
 const COMPARED = ['exit', 'outputSha256', 'fuel', 'hostCalls'] as const;
@@ -34,6 +34,7 @@ export function replayCommand(shell: Shell): Command {
       }
       const blobs = await chassis.blobs();
       await using chamber = await openChamber({ require: 'any', places: 1 });
+      tellMissing(chamber.layers, out);
       const floor: Floor = {
         blobs,
         level: levelOf(chamber.layers),

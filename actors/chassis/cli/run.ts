@@ -5,7 +5,7 @@ import { EXIT } from '#runtime/cli/exit-codes';
 import { bytesOf } from '../blobs.ts';
 import { LocalRealm } from '../local.ts';
 import { type HereOptions, inputBytes, withGuest, withHere } from './here.ts';
-import { runLine } from './say.ts';
+import { putOut, runLine, words } from './say.ts';
 
 interface Options extends HereOptions {
   readonly input: string;
@@ -44,9 +44,10 @@ export function runCommand(shell: Shell): Command {
       });
       const output = done.output === null ? undefined : await bytesOf(realm.floor.blobs, done.output);
       out.data({ ...done, events: realm.events });
-      if (output !== undefined) out.lines([new TextDecoder().decode(output)]);
-      for (const line of done.logs) out.note(`${out.palette.faint('log')} ${line}`);
-      for (const { name, body } of realm.events) out.note(`${out.palette.faint('event')} ${name} ${body}`);
+      if (output !== undefined) putOut(output, io, out);
+      for (const line of done.logs) out.note(`${out.palette.faint('log')} ${words(line)}`);
+      for (const { name, body } of realm.events)
+        out.note(`${out.palette.faint('event')} ${name} ${words(body)}`);
       out.note(runLine(done, out));
       return done.exit === 'done' ? EXIT.ok : EXIT.failure;
     });

@@ -1,8 +1,41 @@
 /** How runs and components are told to people. */
-import type { Out } from '#runtime/cli/io';
+import { isUtf8 } from 'node:buffer';
+import type { Io, Out } from '#runtime/cli/io';
+import { cut } from '#runtime/cli/render/format';
+import type { Layer } from '#runtime/sandbox/jail/layers';
 import type { SandboxRun } from '#schemas/sandbox';
 import type { ComponentView } from '#schemas/service-contract';
 import { formatBytes } from '#schemas/units';
+import { levelOf } from '../chamber.ts';
+
+/** More of a guest's words is for `--json`. */
+const WORDS_MAX = 1_000;
+/** Control characters but for lines and tabs. */
+const CONTROLS = /[^\P{Cc}\n\t]/gu;
+
+/** What a guest said, on one line and without what a terminal would obey. */
+export function words(text: string): string {
+  return cut(text, WORDS_MAX);
+}
+
+/** What a guest put out: as it is for a file or a program, without what a terminal would obey for eyes. Text ends its line. */
+export function putOut(bytes: Uint8Array, { stdout }: Io, { json }: Out): void {
+  if (json) return;
+  const isText = isUtf8(bytes);
+  if (stdout.isTTY === true) stdout.write(new TextDecoder().decode(bytes).replace(CONTROLS, ' '));
+  else stdout.write(bytes);
+  if ((isText || stdout.isTTY === true) && bytes.at(-1) !== NEW_LINE) stdout.write('\n');
+}
+
+const NEW_LINE = 0x0a;
+
+/** Nobody thinks himself safer than he is. */
+export function tellMissing(layers: readonly Layer[], out: Out): void {
+  const missing = layers.filter(({ isOn }) => !isOn);
+  if (missing.length === 0) return;
+  const names = missing.map(({ name, seen }) => `${name} (${seen})`).join(', ');
+  out.note(`warning: the jail is ${levelOf(layers)}, without ${names}`);
+}
 
 /** `done, fuel 1,204, 0.41 ms, 64KiB, no calls, jail full`. */
 export function runLine(
@@ -11,7 +44,7 @@ export function runLine(
 ): string {
   const verdict = exit === 'done' ? palette.good(exit) : palette.bad(exit);
   const calls = hostCalls === 0 ? 'no calls' : `${hostCalls} calls`;
-  const why = message === null ? '' : `: ${message}`;
+  const why = message === null ? '' : `: ${words(message)}`;
   const jail = level === '' ? '' : `, jail ${level}`;
   return `${verdict}${why}, fuel ${count(fuel)}, ${ms.toFixed(2)} ms, ${formatBytes(memoryBytes)}, ${calls}${jail}`;
 }

@@ -10,7 +10,7 @@ import { type Blob, SANDBOX_TYPE, type SandboxView, type TaskLimits } from '#sch
 import type { ComponentView } from '#schemas/service-contract';
 import { formatBytes, formatDuration } from '#schemas/units';
 import { withChassis } from './realm.ts';
-import { count, runLine, sloLine } from './say.ts';
+import { count, runLine, sloLine, words } from './say.ts';
 
 export function showCommand(shell: Shell): Command {
   const command = declare({
@@ -56,7 +56,7 @@ function componentLines(component: ComponentView, now: number, out: Out): string
 function taskLines({ id, status, task, run, attempts, revoked, reason }: SandboxView, out: Out): string[] {
   const { name, warn } = out.palette;
   return [
-    `${name(`${SANDBOX_TYPE}/${id}`)}  ${status}${reason === null ? '' : `: ${reason}`}`,
+    `${name(`${SANDBOX_TYPE}/${id}`)}  ${status}${reason === null ? '' : `: ${words(reason)}`}`,
     ...(task === null
       ? []
       : [
@@ -66,10 +66,10 @@ function taskLines({ id, status, task, run, attempts, revoked, reason }: Sandbox
           `  limits     ${limitsText(task.limits)}`,
           `  grant      ${grantText(task.grant)}`,
         ]),
-    ...(revoked === null ? [] : [`  ${warn('revoked')}    ${revoked}`]),
+    ...(revoked === null ? [] : [`  ${warn('revoked')}    ${words(revoked)}`]),
     ...(run === null ? [] : [`  run ${attempts}      ${runLine(run, out)}`]),
     ...(run?.output == null ? [] : [`  output     ${blobText(run.output)}`]),
-    ...(run?.logs ?? []).map((line) => `  log        ${line}`),
+    ...(run?.logs ?? []).map((line) => `  log        ${words(line)}`),
   ];
 }
 
@@ -77,7 +77,7 @@ const TEXT_SHOWN = 60;
 
 function blobText(blob: Blob): string {
   if ('sha256' in blob) return `${formatBytes(blob.bytes)} ${blob.sha256.slice(0, 12)}`;
-  const text = JSON.stringify(blob.text);
+  const text = words(JSON.stringify(blob.text));
   return text.length <= TEXT_SHOWN ? text : `${text.slice(0, TEXT_SHOWN)}…`;
 }
 

@@ -11,7 +11,7 @@ import type { ComponentReply } from '#schemas/service-contract';
 import { bytesOf, stored } from '../blobs.ts';
 import { inputBytes } from './here.ts';
 import { type ChassisDesk, componentAddress, withChassis } from './realm.ts';
-import { runLine } from './say.ts';
+import { putOut, runLine, words } from './say.ts';
 
 interface Options extends ActingOptions {
   readonly input: string;
@@ -76,9 +76,9 @@ export function submitCommand(shell: Shell): Command {
           { get: async (blob) => await (await chassis.blobs()).get(blob) },
           done.output,
         );
-        out.lines([new TextDecoder().decode(output)]);
+        putOut(output, io, out);
       }
-      out.note(`${address} ${done === null ? `${status}: ${reason ?? ''}` : runLine(done, out)}`);
+      out.note(`${address} ${done === null ? `${status}: ${words(reason ?? '')}` : runLine(done, out)}`);
       return status === 'done' ? EXIT.ok : EXIT.failure;
     });
   });

@@ -9,6 +9,8 @@ import { jailErrors } from './errors.ts';
 import type { LogLine } from './types.ts';
 
 const MS_PER_S = 1_000;
+/** Of a run, its last: a line is more here than the bytes that it counts for. */
+const LINES_MAX = 1_000;
 
 /** Pure but for what it holds: the time is data. */
 export class RunBudget {
@@ -39,6 +41,7 @@ export class RunBudget {
     this.#logBytes += bytes + LOG_LINE_BYTES;
     if (this.#logBytes > this.#limits.logBytes) return jailErrors.task_logs_exceeded;
     this.#lines.push(line);
+    if (this.#lines.length > LINES_MAX) this.#lines.shift();
     return undefined;
   }
 

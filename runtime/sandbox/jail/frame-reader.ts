@@ -1,21 +1,24 @@
 /**
  * Cuts a stream of hostile bytes into frames.
  *
- * R1  At most one frame and one chunk are held; a frame longer than allowed is refused when its head has come.
+ * R1  At most one frame and one chunk are held, in as many bytes as they have: crumbs do not count as buffers. A frame
+ *     longer than allowed is refused when its head has come.
  * R2  After a refusal nothing more is read.
  */
 import { decodeFrame, type Frame, FrameError, frameLength, HEAD_BYTES } from './child/frames.ts';
 
+const ROOM_FIRST = 4_096;
+
 export class FrameReader {
   readonly #bytesMax: () => number;
   readonly #take: (frame: Frame) => void;
-  #held: Uint8Array[] = [];
+  #held: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   #heldBytes = 0;
   /** Of the frame whose head has come. */
   #length: number | undefined;
   #isBroken = false;
 
-  /** `bytesMax` says how long the next frame may be. */
+  /** `bytesMax` says how long the next frame may be. The fields that `take` is given are not written to again. */
   constructor(bytesMax: () => number, take: (frame: Frame) => void) {
     this.#bytesMax = bytesMax;
     this.#take = take;
@@ -24,34 +27,44 @@ export class FrameReader {
   /** Throws {@link FrameError}, and what taking a frame throws. */
   push(chunk: Uint8Array): void {
     if (this.#isBroken) return; // R2
-    this.#held.push(chunk);
-    this.#heldBytes += chunk.byteLength;
     try {
-      while (this.#next());
+      let at = 0;
+      while (at < chunk.byteLength) at += this.#fill(chunk.subarray(at));
     } catch (thrown) {
       this.#isBroken = true;
-      this.#held = [];
+      this.#held = new Uint8Array(0);
       throw thrown;
     }
   }
 
-  #next(): boolean {
-    if (this.#length === undefined) {
-      if (this.#heldBytes < HEAD_BYTES) return false;
-      this.#length = frameLength(this.#cut(HEAD_BYTES), this.#bytesMax()); // R1
-    }
-    if (this.#heldBytes < this.#length) return false;
-    const body = this.#cut(this.#length);
-    this.#length = undefined;
-    this.#take(decodeFrame(body));
-    return true;
+  /** Takes what the part at hand lacks, and says how much that was. */
+  #fill(bytes: Uint8Array): number {
+    const wanted = this.#length ?? HEAD_BYTES;
+    const count = Math.min(wanted - this.#heldBytes, bytes.byteLength);
+    this.#reserve(wanted, this.#heldBytes + count);
+    this.#held.set(bytes.subarray(0, count), this.#heldBytes);
+    this.#heldBytes += count;
+    if (this.#heldBytes === wanted) this.#end(this.#held.subarray(0, wanted));
+    return count;
   }
 
-  #cut(length: number): Uint8Array {
-    const [first] = this.#held;
-    const all = this.#held.length === 1 && first !== undefined ? first : Buffer.concat(this.#held);
-    this.#held = all.byteLength > length ? [all.subarray(length)] : [];
-    this.#heldBytes -= length;
-    return all.subarray(0, length);
+  #end(part: Uint8Array): void {
+    this.#held = new Uint8Array(0);
+    this.#heldBytes = 0;
+    if (this.#length === undefined) {
+      this.#length = frameLength(part, this.#bytesMax()); // R1
+    } else {
+      this.#length = undefined;
+      this.#take(decodeFrame(part));
+    }
+  }
+
+  /** R1: no more than twice what came, whatever the head says will. */
+  #reserve(wanted: number, needed: number): void {
+    if (needed <= this.#held.byteLength) return;
+    const room = Math.min(wanted, Math.max(needed, ROOM_FIRST, this.#held.byteLength * 2));
+    const wider = new Uint8Array(room);
+    wider.set(this.#held.subarray(0, this.#heldBytes));
+    this.#held = wider;
   }
 }

@@ -56,10 +56,16 @@ test('a queue is bounded, and leaving it gives its place back', async (t) => {
   await t.throwsAsync(turns.take('b2', 'b', NEVER), { code: 'sandbox_queue_full' });
   gone.abort(new Error('killed'));
   await t.throwsAsync(waits, { message: 'killed' });
-  void turns.take('b3', 'b', NEVER);
+  const last = turns.take('b3', 'b', NEVER);
   void turns.take('c0', 'c', NEVER);
   void turns.take('c1', 'c', NEVER);
-  await t.throwsAsync(turns.take('d0', 'd', NEVER), { code: 'sandbox_queue_full' });
+  void turns.take('d0', 'd', NEVER);
+  await t.throwsAsync(last, { code: 'sandbox_queue_full' }, 'who has most makes room for who has none');
+  await t.throwsAsync(
+    turns.take('d1', 'd', NEVER),
+    { code: 'sandbox_queue_full' },
+    'for as many as others have',
+  );
 });
 
 test('a turn that nobody uses comes back', async (t) => {

@@ -1,3 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import test from 'ava';
 import fc from 'fast-check';
 import { decodeFrame, encodeFrame, FRAME, FrameError, HEAD_BYTES } from '#runtime/sandbox/jail/child/frames';
@@ -58,4 +61,25 @@ test('a frame longer than allowed is refused by its head, and nothing is read af
   t.throws(() => reader.push(new Uint8Array([11, 0, 0, 0])), { instanceOf: FrameError });
   reader.push(encodeFrame(FRAME.ready, []));
   t.deepEqual(seen, []);
+});
+
+test('a frame that comes in crumbs is held in its own bytes, not in those that brought it', async (t) => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const frame = encodeFrame(FRAME.log, [new Uint8Array(20_000).fill(7)]);
+  const seen: number[] = [];
+  const reader = new FrameReader(
+    () => 30_000,
+    ({ fields }) => seen.push(fields[0]?.reduce((sum, byte) => sum + byte, 0) ?? 0),
+  );
+  const crumbs = [...frame.subarray(0, -1)].map((byte) => {
+    const crumb = new Uint8Array([byte]);
+    reader.push(crumb);
+    return new WeakRef(crumb);
+  });
+  await setImmediate();
+  collect();
+  t.true(crumbs.every((crumb) => crumb.deref() === undefined));
+  reader.push(frame.subarray(-1));
+  t.deepEqual(seen, [140_000]);
 });
