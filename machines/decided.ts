@@ -5,9 +5,17 @@
  * D1  The state is the `status` of the context, always.
  * D2  `decide` throws where nothing may change at all: the sender hears the error, the actor stays as it was, and one
  *     that came to life by this very event is not there.
+ * D3  The short way gives what the chart gives, or leaves it to the chart.
  */
 import { type AnyEventObject, type AnyStateMachine, assign, setup } from 'xstate';
-import { invocation, kernelActions, moment } from '#schemas/machine-kit';
+import {
+  invocation,
+  kernelActions,
+  moment,
+  SHORT_WAY,
+  type ShortStep,
+  type ShortWay,
+} from '#schemas/machine-kit';
 
 /** What a decision is made from, besides the context. */
 export interface Heard {
@@ -115,5 +123,58 @@ export function decidedMachine<Context extends { readonly status: string }>(
     ) as never,
   });
   // Its type would name everything that it is made from.
-  return machine as AnyStateMachine;
+  return Object.assign(machine as AnyStateMachine, { [SHORT_WAY]: shortWay(options) });
 }
+
+/** D3. */
+function shortWay<Context extends { readonly status: string }>({
+  hears,
+  statuses,
+  decide,
+}: DecidedOptions<Context>): ShortWay {
+  const known = new Set<unknown>(statuses);
+  const names = new Set(hears.filter((name) => !name.endsWith('*')));
+  const prefixes = hears.filter((name) => name.endsWith('.*')).map((name) => name.slice(0, -1));
+  const isHeard = (type: string): boolean =>
+    names.has(type) || prefixes.some((prefix) => type.startsWith(prefix));
+
+  return (state, event, { at, self, from }) => {
+    const before = state.context as Context;
+    // D1 holds for all that the chart itself has left.
+    if (!isHeard(event.type) || state.value !== before.status) return undefined;
+    const outcome = decide(before, { event, self, at, from });
+    const context = outcome.patch === undefined ? before : { ...before, ...outcome.patch };
+    if (!known.has(context.status)) return undefined;
+    return { context, value: context.status, actions: actionsOf(outcome) };
+  };
+}
+
+/** In the order in which the chart puts them. */
+function actionsOf<Context>({
+  ended = NONE,
+  effects = NONE,
+  cancelled = NONE,
+  timers = NONE,
+  mail = NONE,
+  starts = NONE,
+  tell = NONE,
+  reply,
+  log,
+}: Outcome<Context>): ShortStep['actions'] {
+  const actions: { readonly type: string; readonly params: unknown }[] = [];
+  for (const id of ended) actions.push({ type: 'xstate.stopChild', params: { id } });
+  for (const sendId of cancelled) actions.push({ type: 'xstate.cancel', params: { sendId } });
+  for (const { id, driver: src, input } of effects)
+    actions.push({ type: 'xstate.spawnChild', params: { actorRef: { id }, src, input } });
+  for (const { id, delayMs: delay } of timers)
+    actions.push({ type: 'xstate.raise', params: { event: { type: `${TIMER_EVENT}${id}` }, id, delay } });
+  for (const params of mail) actions.push({ type: 'send', params });
+  for (const params of starts) actions.push({ type: 'start', params });
+  for (const event of tell) actions.push({ type: 'xstate.emit', params: { event } });
+  if (reply !== undefined) actions.push({ type: 'reply', params: reply });
+  if (log !== undefined)
+    actions.push({ type: 'xstate.log', params: { value: log.message, label: log.severity } });
+  return actions;
+}
+
+const NONE: readonly never[] = [];

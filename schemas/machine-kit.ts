@@ -132,5 +132,27 @@ export function readEffectInput(value: unknown): {
   return marked ?? { input: value, options: {} };
 }
 
+/**
+ * Under this key a flat machine without entries, exits and invocations of its own says what a step comes to, as XState would
+ * work it out: then its steps cost a fraction. The kernel asks there first.
+ */
+export const SHORT_WAY: unique symbol = Symbol.for('infrafabric.short-way') as never;
+
+/** Undefined where only XState can say; it is asked then. */
+export type ShortWay = (
+  state: { readonly value: unknown; readonly context: unknown },
+  event: Plain,
+  now: Moment,
+) => ShortStep | undefined;
+
+export interface ShortStep {
+  /** The very one that it was where nothing changed. */
+  readonly context: unknown;
+  /** Name of the state that it is in then. */
+  readonly value: string;
+  /** As XState resolves them. */
+  readonly actions: readonly { readonly type: string; readonly params: unknown }[];
+}
+
 /** Event union of a machine. */
 export type EventOf<M extends AnyStateMachine> = EventFromLogic<M>;

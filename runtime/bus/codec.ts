@@ -35,7 +35,9 @@ const bodyUnpackr = new Unpackr({ ...common, int64AsType: 'auto' as 'number' });
 /** Plain msgpack. Half a character (text cut in the middle of an emoji) is written as U+FFFD. */
 export function encode(value: unknown): Uint8Array {
   const bytes = packr.pack(value);
-  return mayHoldHalves(bytes) ? packr.pack(wellFormed(value)) : bytes;
+  if (!mayHoldHalves(bytes)) return bytes;
+  const whole = wellFormed(value);
+  return whole === value ? bytes : packr.pack(whole);
 }
 
 /** Throws what msgpackr throws; for bytes that the fabric wrote itself. */
@@ -151,10 +153,10 @@ function isRecords(value: unknown): boolean {
   return Array.isArray(value) && value.every((item) => typeof item === 'object' && item !== null);
 }
 
-/** C2: the decoder reads the encoder's half characters as something else. True for little besides them. */
+/** C2: the decoder reads the encoder's half characters as something else. True for little besides their three bytes. */
 function mayHoldHalves(bytes: Uint8Array): boolean {
   for (let at = bytes.indexOf(0xed); at >= 0; at = bytes.indexOf(0xed, at + 1)) {
-    if ((bytes[at + 1] ?? 0) >= 0xa0) return true;
+    if (((bytes[at + 1] ?? 0) & 0xe0) === 0xa0 && ((bytes[at + 2] ?? 0) & 0xc0) === 0x80) return true;
   }
   return false;
 }

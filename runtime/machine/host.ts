@@ -5,8 +5,10 @@
  * H2  The scope is shared by all actors of a machine; nothing of one step is seen by the next.
  * H3  `restore(persist(s))` has the same future as `s`, action by action.
  * H4  What the machine's own code throws comes out of `initial` and `step` unchanged.
+ * H5  A machine's short way gives the step that XState would give.
  */
 import { Actor, type AnyMachineSnapshot, type AnyStateMachine, type StateNode } from 'xstate';
+import { SHORT_WAY, type ShortStep, type ShortWay } from '#schemas/machine-kit';
 import { type ActionWorld, type ChildKind, mapActions } from './actions.ts';
 import { InertRef, InertScope } from './scope.ts';
 import type { EventData, LiveState, Machine, Step, StepContext } from './types.ts';
@@ -115,7 +117,9 @@ class XStateHost implements Machine {
   readonly #machine: AnyStateMachine;
   readonly #scope = new InertScope();
   readonly #configurations = new Map<string, Configuration>();
+  readonly #byName = new Map<string, Configuration>();
   readonly #world: ActionWorld & { self: string };
+  readonly #shortWay: ShortWay | undefined;
   #timers = 0;
 
   constructor({ name, version, machine, children }: HostOptions) {
@@ -125,6 +129,7 @@ class XStateHost implements Machine {
     const stubs = Object.fromEntries([...children.keys()].map((src) => [src, STUB_LOGIC]));
     this.#machine = machine.provide({ actors: stubs } as never) as AnyStateMachine;
     this.events = eventsOf(machine);
+    this.#shortWay = (machine as { readonly [SHORT_WAY]?: ShortWay })[SHORT_WAY];
     this.#world = {
       ref: this.ref,
       scope: this.#scope,
@@ -146,6 +151,8 @@ class XStateHost implements Machine {
   step(state: LiveState, event: EventData, context: StepContext): Step {
     const before = state as State;
     if (before.status !== 'active') return { state, actions: [] };
+    const short = this.#shortWay?.(before, event, context);
+    if (short !== undefined) return this.#finishShort(short, before, context);
     this.#scope.begin(context);
     const snapshot = this.#machine.transition(
       before.raw as unknown as AnyMachineSnapshot,
@@ -210,6 +217,23 @@ class XStateHost implements Machine {
     return { state: new State(this.#share(ended, before?.raw), this.#timers), actions };
   }
 
+  /** H5. */
+  #finishShort({ context, value, actions }: ShortStep, before: State, { self }: StepContext): Step {
+    this.#world.self = self;
+    const { raw, timers } = before;
+    const { children, kept } = childrenAfter(raw.children, actions);
+    const mapped = mapActions(kept, this.#world).actions;
+    if (context === raw.context && children === raw.children) return { state: before, actions: mapped };
+    const next = { ...raw, context, children };
+    if (value !== raw.value) {
+      const configuration = this.#configurationAt(value);
+      next._nodes = configuration.nodes;
+      next.value = configuration.value;
+      next.tags = configuration.tags;
+    }
+    return { state: new State(next, timers), actions: mapped };
+  }
+
   /** Makes a fresh snapshot light: what says nothing, or is the same in every actor, is shared. */
   #share(snapshot: Snapshot, before?: Snapshot): Snapshot {
     if (snapshot._nodes === before?._nodes) {
@@ -225,6 +249,16 @@ class XStateHost implements Machine {
     if (isEmpty(snapshot.children)) snapshot.children = NO_CHILDREN;
     else if (snapshot.children !== NO_CHILDREN) snapshot.children = inert(snapshot.children);
     return snapshot;
+  }
+
+  /** Of a flat machine. */
+  #configurationAt(name: string): Configuration {
+    const known = this.#byName.get(name);
+    if (known !== undefined) return known;
+    const there = this.#machine.resolveState({ value: name, context: {} } as never) as unknown as Snapshot;
+    const made = this.#configurationOf(there);
+    this.#byName.set(name, made);
+    return made;
   }
 
   #configurationOf({ _nodes, value, tags }: Snapshot): Configuration {
@@ -244,6 +278,29 @@ class XStateHost implements Machine {
   #node(id: string): AnyNode {
     return this.#machine.getStateNodeById(`#${id}`) as AnyNode;
   }
+}
+
+/** What a short way's actions make of the children; to end one that is not there means nothing. */
+function childrenAfter(
+  before: Snapshot['children'],
+  actions: ShortStep['actions'],
+): { readonly children: Snapshot['children']; readonly kept: ShortStep['actions'] } {
+  let children = before;
+  let kept = actions;
+  for (const action of actions) {
+    if (action.type === 'xstate.spawnChild') {
+      const { actorRef, src } = action.params as { actorRef: { id: string }; src: string };
+      children = { ...children, [actorRef.id]: new InertRef(actorRef.id, undefined, src) };
+    } else if (action.type === 'xstate.stopChild') {
+      const { id } = action.params as { id: string };
+      if (!Object.hasOwn(children, id)) kept = kept.filter((one) => one !== action);
+      else {
+        const { [id]: _, ...others } = children;
+        children = others;
+      }
+    }
+  }
+  return { children: isEmpty(children) ? NO_CHILDREN : children, kept };
 }
 
 function isEmpty(object: object): boolean {

@@ -6,7 +6,7 @@ import type { StepContext } from './types.ts';
 export interface RawAction {
   readonly type: string;
   readonly params: unknown;
-  readonly exec: unknown;
+  readonly exec?: unknown;
 }
 
 /** A reference to an actor, as data. */
