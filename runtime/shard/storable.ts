@@ -57,26 +57,29 @@ function containerProblem(value: object, depth: number, before: unknown): string
     }
     return undefined;
   }
-  // A subclass (a Node buffer) would come back as its base.
-  if (value.constructor === Uint8Array) return undefined;
-  if (!isPlain(value)) return `a ${className(value)}`;
-  const was = typeof before === 'object' && before !== null ? (before as typeof value) : undefined;
-  for (const key in value) {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) {
+    // A subclass (a Node buffer) would come back as its base.
+    return prototype === Uint8Array.prototype ? undefined : `a ${className(value)}`;
+  }
+  const holder = value as Readonly<Record<string, unknown>>;
+  const was = typeof before === 'object' && before !== null ? (before as typeof holder) : undefined;
+  for (const key in holder) {
     left -= 1;
-    if (was !== undefined && isAsBefore(value[key], was[key], key)) continue;
-    const problem = keyProblem(key) ?? fieldProblem(value, key, depth, before);
+    const isKnown = was !== undefined && isLookedAt(was[key], key);
+    if (isKnown && Object.is(holder[key], was[key])) continue;
+    const problem = (isKnown ? undefined : keyProblem(key)) ?? fieldProblem(holder, key, depth, before);
     if (problem !== undefined) return problem;
   }
   return left < 0 ? `more than ${VALUES_MAX} values` : undefined;
 }
 
 /**
- * Looked at before, key and all: most fields of a row that a step writes anew. Only functions and the prototype itself are
- * found in an object that was never given them.
+ * What was there before was looked at, key and all: most fields of a row that a step writes anew. Only functions and the
+ * prototype itself are found in an object that was never given them.
  */
-function isAsBefore(item: unknown, was: unknown, key: string): boolean {
-  if (item === undefined || typeof item === 'function' || key === '__proto__') return false;
-  return Object.is(item, was);
+function isLookedAt(was: unknown, key: string): boolean {
+  return was !== undefined && typeof was !== 'function' && key !== '__proto__';
 }
 
 function keyProblem(key: string): string | undefined {
@@ -106,12 +109,6 @@ function fieldProblem(
   if (typeof item !== 'object' || item === null) return problemOf(item, depth);
   const was = typeof before === 'object' && before !== null ? (before as typeof holder)[key] : undefined;
   return problemOf(item, depth + 1, was);
-}
-
-function isPlain(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
 }
 
 function className(value: object): string {
