@@ -1,11 +1,27 @@
-/** Bytes of components, inputs and outputs: short text in the log, the rest in the object store under their digest. */
+/** Bytes of components, inputs and outputs: short text in the log, the rest in object stores under their digest. */
 import { hash } from 'node:crypto';
+import type { NatsConnection } from '@nats-io/nats-core';
+import { natsBlobs } from '#runtime/bus/nats-blobs';
+import type { Subjects } from '#runtime/bus/subjects';
 import type { BlobStore } from '#runtime/shard/ports';
 import { FabricError } from '#schemas/fabric-error';
-import { type Blob, blobName, INLINE_CHARS_MAX } from '#schemas/sandbox';
+import { type Blob, blobName, componentName, INLINE_CHARS_MAX } from '#schemas/sandbox';
 import { chassisErrors } from './errors.ts';
 
 const strictText = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Components stay; what runs took and gave goes when its bucket has kept it for its time. */
+export async function chassisBlobs(nc: NatsConnection, subjects: Subjects): Promise<BlobStore> {
+  const components = await natsBlobs(nc, subjects, { bucket: subjects.buckets.boxes });
+  const runs = await natsBlobs(nc, subjects, { bucket: subjects.buckets.runs, forgets: true });
+  const storeOf = (name: string) => (name.startsWith(componentName('')) ? components : runs);
+  return {
+    put: async (name, bytes) => await storeOf(name).put(name, bytes),
+    get: async (name) => await storeOf(name).get(name),
+    delete: async (name) => await storeOf(name).delete(name),
+    list: async (prefix) => await storeOf(prefix).list(prefix),
+  };
+}
 
 export async function stored(blobs: Pick<BlobStore, 'put'>, bytes: Uint8Array): Promise<Blob> {
   const text = shortText(bytes);

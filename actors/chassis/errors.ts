@@ -12,7 +12,7 @@ export const chassisErrors = errorKinds({
   },
   sandbox_missing_object: {
     retryable: false,
-    help: 'The object store lacks the bytes: publish the component again, or submit the input again.',
+    help: 'The object store lacks the bytes: publish the component again, or submit the input again. Inputs and outputs are kept for 30 days.',
   },
   task_input_exceeded: {
     retryable: false,

@@ -1,12 +1,11 @@
 /** What a node runs sandboxed tasks with: a jail, the turns of its places, the components it knows, and the world. */
 import { join } from 'node:path';
-import { natsBlobs } from '#runtime/bus/nats-blobs';
 import type { DriverRealm } from '#runtime/effects/driver';
 import type { HttpDriverOptions } from '#runtime/effects/http';
 import type { GatedComponent } from '#runtime/sandbox/gate/types';
 import type { Clock } from '#runtime/shard/ports';
 import { componentName } from '#schemas/sandbox';
-import { storedBytes } from './blobs.ts';
+import { chassisBlobs, storedBytes } from './blobs.ts';
 import { type Chamber, type ChamberOptions, levelOf, openChamber } from './chamber.ts';
 import { KnownComponents } from './known-components.ts';
 import type { Floor } from './run.ts';
@@ -43,7 +42,7 @@ export async function openOffice(realm: DriverRealm, options: SandboxOptions): P
   for (const { name, isOn, seen } of chamber.layers) {
     if (!isOn) logger.warn({ layer: name, seen }, 'sandbox.layer_missing');
   }
-  const blobs = await natsBlobs(nc, subjects, { bucket: subjects.buckets.boxes });
+  const blobs = await chassisBlobs(nc, subjects);
   const load = async (sha256: string): Promise<GatedComponent> =>
     await chamber.gate(await storedBytes(blobs, componentName(sha256), sha256));
   const known = new KnownComponents(load, clock);

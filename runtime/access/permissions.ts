@@ -148,6 +148,7 @@ function operatorPermissions(inbox: string, subjects: Subjects): Permissions {
       `$KV.${subjects.buckets.witness}.>`,
       // Components and inputs; a name says what lies there, so nothing can be put in its place.
       `$O.${subjects.buckets.boxes}.>`,
+      `$O.${subjects.buckets.runs}.>`,
       ...jsApi([...streams, ...kv, ...obj], READS),
       // Copies in a cluster, and who leads them.
       ...jsApi([...streams, ...kv, ...obj], ['STREAM.UPDATE.*', 'STREAM.LEADER.STEPDOWN.*']),

@@ -2,7 +2,8 @@
  * Named blobs in the object store: snapshots, and bodies too big for the log.
  *
  * O1  An object that is replaced while it is read is read anew, a few times.
- * O2  What lies under `body/` is named after its content: it is stored once and never replaced.
+ * O2  What lies under `body/` is named after its content: it is stored once and never replaced, but in a bucket that
+ *     forgets, where what is put again begins its time anew.
  */
 
 import type { NatsConnection } from '@nats-io/nats-core';
@@ -20,18 +21,21 @@ const GET_ATTEMPTS_MAX = 5;
 export interface BlobOptions {
   /** `buckets.objects` when absent. */
   readonly bucket?: string;
+  /** The bucket keeps what it has for a time only (O2). */
+  readonly forgets?: boolean;
 }
 
 export async function natsBlobs(
   nc: NatsConnection,
   subjects: Subjects,
-  { bucket = subjects.buckets.objects }: BlobOptions = {},
+  { bucket = subjects.buckets.objects, forgets = false }: BlobOptions = {},
 ): Promise<BlobStore> {
   const store = await new Objm(tidyJetStream(nc)).open(bucket);
   const reader = await ObjectReader.open(nc, bucket);
   return {
     async put(name, bytes) {
-      if (name.startsWith(CONTENT_ADDRESSED) && (await isStored(store, name, bytes.byteLength))) return;
+      const isForGood = name.startsWith(CONTENT_ADDRESSED) && !forgets;
+      if (isForGood && (await isStored(store, name, bytes.byteLength))) return;
       await store.putBlob({ name }, bytes);
     },
 

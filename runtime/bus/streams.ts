@@ -26,6 +26,9 @@ const DEAD_DUPLICATE_WINDOW_NS = 120 * 1e9;
 /** Revisions of a data key's row: they wait for their erasure, and must not fall out of the stream before it. */
 const KEY_REVISIONS_MAX = 64;
 
+/** Inputs and outputs of sandboxed tasks: a month in which they can be looked at and proved. */
+const RUNS_KEPT_NS = 30 * 86_400 * 1e9;
+
 export interface StreamOptions {
   /** Copies of what is made now. */
   readonly replicas: Replicas;
@@ -110,6 +113,11 @@ function bucketsOf(
     const config = { replicas, storage: StorageType.File, max_bytes: bytesMax ?? -1 };
     await undrifted(buckets.objects, new Objm(nc).create(buckets.objects, config));
   };
+  const runs = async (): Promise<void> => {
+    const ttl = (await configOf(jsm, `OBJ_${buckets.runs}`))?.max_age ?? RUNS_KEPT_NS;
+    const config = { replicas, storage: StorageType.File, ttl };
+    await undrifted(buckets.runs, new Objm(nc).create(buckets.runs, config));
+  };
   return [
     ...[buckets.claims, buckets.nodes].map((bucket) =>
       undrifted(bucket, kvm.create(bucket, { replicas, history: 1, markerTTL: MARKER_TTL_MS })),
@@ -122,6 +130,7 @@ function bucketsOf(
       undrifted(bucket, new Objm(nc).create(bucket, { replicas, storage: StorageType.File })),
     ),
     objects(),
+    runs(),
   ];
 }
 

@@ -76,8 +76,10 @@ export class Subjects {
     readonly policy: string;
     /** What sandboxed tasks keep. */
     readonly sandbox: string;
-    /** Components, inputs and outputs of sandboxed tasks: what is read there is checked against its name. */
+    /** Components of sandboxed tasks: what is read there is checked against its name. */
     readonly boxes: string;
+    /** Their inputs, outputs and answers, for a time; checked likewise. */
+    readonly runs: string;
   };
 
   constructor(prefix: string, shards: number) {
@@ -97,6 +99,7 @@ export class Subjects {
       policy: `${prefix}_policy`,
       sandbox: `${prefix}_sandbox`,
       boxes: `${prefix}_boxes`,
+      runs: `${prefix}_runs`,
     };
   }
 
@@ -193,8 +196,12 @@ export class Subjects {
     readonly kv: readonly string[];
     readonly obj: readonly string[];
   } {
-    const { objects, tiles, boxes, ...kv } = this.buckets;
-    return { streams: Object.values(this.streams), kv: Object.values(kv), obj: [objects, tiles, boxes] };
+    const { objects, tiles, boxes, runs, ...kv } = this.buckets;
+    return {
+      streams: Object.values(this.streams),
+      kv: Object.values(kv),
+      obj: [objects, tiles, boxes, runs],
+    };
   }
 
   /** What rights name; `type` is a kind, `id` an actor of it or a star for all. The caller checks both. */

@@ -739,6 +739,21 @@ test('blobs of any size and name come back, are replaced whole, and go', async (
   t.deepEqual(await blobs.list('snapshots/'), ['snapshots/0/2']);
 });
 
+test('what runs of sandboxed tasks took and gave is forgotten in time, and begins anew when it is put again', async (t) => {
+  await using bus = await Bus.open();
+  const jsm = await jetstreamManager(bus.nc);
+  const { config } = await jsm.streams.info('OBJ_if_runs');
+  t.is(config.max_age, 30 * 86_400 * 1e9);
+  t.is((await jsm.streams.info('OBJ_if_boxes')).config.max_age, 0);
+  const bucket = bus.subjects.buckets.runs;
+  const blobs = await natsBlobs(bus.nc, bus.subjects, { bucket, forgets: true });
+  await blobs.put('body/data/x', bytes('x'));
+  const { state } = await jsm.streams.info('OBJ_if_runs');
+  await blobs.put('body/data/x', bytes('x'));
+  t.true((await jsm.streams.info('OBJ_if_runs')).state.first_seq > state.last_seq);
+  t.is(text(await blobs.get('body/data/x')), 'x');
+});
+
 test('a blob that is replaced while it is read comes whole, or not in time, but never hangs; bodies are put once', async (t) => {
   await using bus = await Bus.open();
   const blobs = await natsBlobs(bus.nc, bus.subjects);

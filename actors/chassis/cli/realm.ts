@@ -1,12 +1,12 @@
 /** What the commands share that speak with the chassis of a realm. */
 import { type ActingOptions, type OpenDesk, withDesk } from '#actors/coordinator/cli/with-desk';
-import { natsBlobs } from '#runtime/bus/nats-blobs';
 import type { Run } from '#runtime/cli/command';
 import { Refused } from '#runtime/cli/exit-codes';
 import type { BlobStore } from '#runtime/shard/ports';
 import { FabricError } from '#schemas/fabric-error';
 import { SANDBOX_TYPE, type SandboxView } from '#schemas/sandbox';
 import { COMPONENT_TYPE, type ComponentView } from '#schemas/service-contract';
+import { chassisBlobs } from '../blobs.ts';
 import { chassisErrors } from '../errors.ts';
 
 /** The realm has no such kind. */
@@ -43,7 +43,7 @@ export async function withChassis<T>(
       desk,
       blobs: async () => {
         const { connection, subjects } = desk.realm;
-        return await natsBlobs(connection, subjects, { bucket: subjects.buckets.boxes });
+        return await chassisBlobs(connection, subjects);
       },
       component: async (name) =>
         (await ask(componentAddress(name), { type: 'component.get' })) as ComponentView,

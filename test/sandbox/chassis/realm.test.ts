@@ -1,5 +1,5 @@
 /** Sandboxed tasks in a realm that runs: published, submitted, granted, refused, killed, replayed. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import anyTest, { type ExecutionContext, type TestFn } from 'ava';
 import type { SandboxView } from '#schemas/sandbox';
@@ -77,6 +77,13 @@ test('a component is published, does its work, and a replay proves what it did',
     successRate: 1,
     availability: 1,
   });
+
+  const kept = readdirSync(join(t.context.folder.path, '.infrafabric/boxes/components'));
+  t.is(
+    kept.filter((name) => name.endsWith('.gated')).length,
+    1,
+    'what passed the gate lies where the docs say',
+  );
 
   const contract = join(t.context.folder.path, 'word-count/contract.yaml');
   writeFileSync(contract, readFileSync(contract, 'utf8').replace('10s', '11s'));

@@ -6,13 +6,16 @@ import {
   rmSync,
   statSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import { openChamber } from '#actors/chassis/chamber';
 import { GateCache } from '#runtime/sandbox/gate/cache';
 import { GATE_LIMITS, type GatedComponent } from '#runtime/sandbox/gate/types';
+import { echo, wat } from './guests.ts';
 
 function folderFor(t: { teardown: (end: () => void) => void }): string {
   const folder = mkdtempSync(join(tmpdir(), 'infrafabric-gate-'));
@@ -96,4 +99,22 @@ test('the folder keeps to its size', async (t) => {
   for (let length = 1; length <= 8; length += 1) await cache.gated(component(length), GATE_LIMITS, gate);
   const sizes = readdirSync(folder).map((name) => statSync(join(folder, name)).size);
   t.true(sizes.length >= 2 && sizes.reduce((sum, size) => sum + size, 0) <= 4_000, String(sizes));
+});
+
+test('a chamber with a folder asks the gate once; the second time it reads what lies there', async (t) => {
+  t.timeout(120_000);
+  const folder = folderFor(t);
+  await using chamber = await openChamber({ require: 'any', cacheFolder: folder });
+  const bytes = await wat(echo());
+  const first = await chamber.gate(bytes);
+  const [name = ''] = readdirSync(folder);
+  const file = join(folder, name);
+  const before = statSync(file);
+  utimesSync(file, 0, 0);
+  const second = await chamber.gate(bytes);
+  t.is(second.glue, first.glue);
+  t.deepEqual(Buffer.from(second.cores[0]?.bytes ?? []), Buffer.from(first.cores[0]?.bytes ?? [0]));
+  const after = statSync(file);
+  t.is(after.ino, before.ino, 'it was not written again');
+  t.true(after.mtimeMs > 0, 'it was used');
 });
