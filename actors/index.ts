@@ -1,5 +1,5 @@
 /** What a node can run without a line of the user's code. */
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { approval } from '#machines/approval';
 import { board } from '#machines/board';
 import { breaker } from '#machines/breaker';
@@ -71,6 +71,5 @@ export const builtins: Builtins = {
     sandbox: sandboxDriver,
     'session-process': sessionProcessDriver,
   },
-  // Compiled it ends like this file.
-  program: join(import.meta.dirname, `infrafabric${extname(import.meta.filename)}`),
+  program: join(import.meta.dirname, 'infrafabric.js'),
 };

@@ -13,8 +13,7 @@ import { LiveGrant } from '#runtime/sandbox/grants/live';
 import { FabricError } from '#schemas/fabric-error';
 import { SANDBOX_DRIVER, SANDBOX_TYPE, sandboxBeginSchema, sha256Schema } from '#schemas/sandbox';
 import { chassisErrors } from './errors.ts';
-import { type Office, openOffice, type SandboxOptions } from './office.ts';
-import { runTask } from './run.ts';
+import type { Office, SandboxOptions } from './office.ts';
 
 const inputSchema = z.discriminatedUnion('want', [
   z.object({ want: z.literal('turn'), tenant: z.string().max(240) }),
@@ -32,8 +31,14 @@ export function sandboxDriver(options: SandboxOptions = {}): Driver {
     if (realm === undefined) {
       throw new FabricError(chassisErrors.sandbox_unopened, 'This node runs no sandboxed tasks now');
     }
-    office ??= openOffice(realm, options);
+    office ??= open(realm);
     return office;
+  }
+
+  /** What runs untrusted code is loaded where there is some: most nodes never do. */
+  async function open(given: DriverRealm): Promise<Office> {
+    const { openOffice } = await import('./office.ts');
+    return await openOffice(given, options);
   }
 
   async function run(
@@ -47,6 +52,7 @@ export function sandboxDriver(options: SandboxOptions = {}): Driver {
     grants.set(actor, grant);
     try {
       const id = actor.slice(SANDBOX_TYPE.length + 1);
+      const { runTask } = await import('./run.ts');
       return await runTask({ id, task: input.task, at: input.at, signal }, grant, floor);
     } finally {
       grants.delete(actor);

@@ -33,7 +33,7 @@ export function restoreManifest(root) {
 
 /**
  * @param {Record<string, unknown>} manifest
- * @returns {Record<string, unknown>} the same, with every `./x.ts` as what it is compiled to
+ * @returns {Record<string, unknown>} the same, with every `./x.ts` and `./x.js` as what it is compiled to
  */
 export function packedManifest(manifest) {
   const present = kept.filter((key) => key in manifest).map((key) => [key, manifest[key]]);
@@ -49,7 +49,7 @@ export function packedManifest(manifest) {
 
 /** @param {string} path */
 function compiled(path) {
-  return path.endsWith('.ts') ? path.replace(/^\.\//, './dist/').replace(/ts$/, 'js') : path;
+  return /\.[jt]s$/.test(path) ? path.replace(/^\.\//, './dist/').replace(/ts$/, 'js') : path;
 }
 
 /** @param {string} path */

@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { spawnTethered } from '#runtime/bus/tether';
 import { readRun } from '#runtime/cli/locate';
 
-const ENTRY = resolve(import.meta.dirname, '../../actors/infrafabric.ts');
+const ENTRY = resolve(import.meta.dirname, '../../actors/infrafabric.js');
 const READY_TIMEOUT_MS = 60_000;
 const LOOK_EVERY_MS = 50;
 /** Runs a command with its output in a file. */

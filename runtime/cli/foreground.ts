@@ -3,10 +3,9 @@ import type { Builtins } from './builtins.ts';
 import type { Plan } from './commands/up.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { Io, Out } from './io.ts';
-import { LiveView } from './live-view.ts';
+import type { LiveView } from './live-view.ts';
 import { locate, mannerOf, readRun } from './locate.ts';
 import { type LogLevel, logger, logLevel } from './logger.ts';
-import { openRealm } from './nats-realm.ts';
 import type { NodePlace } from './place.ts';
 import { plural, span } from './render/format.ts';
 import { palette, wantsColour } from './render/palette.ts';
@@ -26,14 +25,14 @@ export interface Foreground {
 export async function runForeground({ plan, join, place, io, out, builtins }: Foreground): Promise<ExitCode> {
   const { startNode } = await import('#runtime/node/node');
   const startedAt = Date.now();
-  const view = new LiveView(io, out);
+  let view: LiveView | undefined;
   // On paper a start is its result; what came and was recovered on the way is for who asks for it.
   let quiet: LogLevel = out.json ? 'info' : 'warn';
   const log = logger({
     level: () => logLevel(io.env['INFRAFABRIC_LOG'], quiet),
     json: out.json,
     palette: palette(wantsColour(io.env, io.stderr)),
-    write: (line) => view.remark(line),
+    write: (line) => (view === undefined ? void io.stderr.write(`${line}\n`) : view.remark(line)),
     now: Date.now,
   });
   const { config, spec, baseDir, dataDir } = plan;
@@ -59,6 +58,9 @@ export async function runForeground({ plan, join, place, io, out, builtins }: Fo
     signal: io.signal,
   });
   const ended = Promise.race([node.stopped, interrupted.promise]);
+  // Its doors are open: what looks at it is loaded only now.
+  const [{ openRealm }, live] = await Promise.all([import('./nats-realm.ts'), import('./live-view.ts')]);
+  view = new live.LiveView(io, out);
   const run = readRun(dataDir);
   await using realm = run === undefined ? undefined : await openRealm(locate({ data: dataDir }, io));
   if (realm !== undefined && spec.children.length > 0) {

@@ -3,8 +3,8 @@
  * realm that runs under ./.infrafabric, and NATS_URL for realms on a server of their own.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
-import { parse } from 'yaml';
 import { z } from 'zod';
 import { isProcessAlive } from '#runtime/bus/pid';
 import type { RunFile } from '#runtime/node/api';
@@ -13,6 +13,8 @@ import { FabricError } from '#schemas/fabric-error';
 import { withoutExports } from './env-mark.ts';
 import { cliErrors } from './errors.ts';
 import type { Manner } from './render/welcome.ts';
+
+const require = createRequire(import.meta.url);
 
 export const CONFIG_NAMES = ['realm.yaml', 'infrafabric.yaml'] as const;
 export const DATA_ROOT = '.infrafabric';
@@ -287,6 +289,8 @@ function readRunFile(dataDir: string): RunFile | undefined {
 
 function readLoosely(file: string): Record<string, unknown> {
   try {
+    // Most commands find their realm without a config, and reading YAML is a tenth of what they would load.
+    const { parse } = require('yaml') as typeof import('yaml');
     const raw: unknown = parse(readFileSync(file, 'utf8'));
     return typeof raw === 'object' && raw !== null ? { ...raw } : {};
   } catch {

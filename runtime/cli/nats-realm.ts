@@ -5,7 +5,6 @@ import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
-import { openWholeLog } from '#runtime/archive/open';
 import { readCopies } from '#runtime/bus/copies';
 import { isForbidden } from '#runtime/bus/forbidden';
 import { hostsOf } from '#runtime/bus/servers';
@@ -30,6 +29,7 @@ import {
   type ShowReply,
 } from '#runtime/node/api';
 import { nodeErrors } from '#runtime/node/errors';
+import type { LogReader } from '#runtime/witness/log-reader';
 import { FabricError } from '#schemas/fabric-error';
 import { NODE_TYPE, OPERATOR_TYPE } from '#schemas/keyring';
 import type { Plan } from '#schemas/supervisor';
@@ -108,6 +108,10 @@ export async function openRealm(
   }
   const nc = client.connection;
   const statuses = () => nodeStatuses(nc, subjects.api('status'));
+  const openLog = async (): Promise<LogReader> => {
+    const { openWholeLog } = await import('#runtime/archive/open');
+    return await openWholeLog(nc, subjects, env);
+  };
   const shardCount = async (): Promise<number> => {
     if (client.shards !== undefined) return client.shards;
     const found = await statuses();
@@ -187,10 +191,10 @@ export async function openRealm(
       }
     },
 
-    openLog: () => openWholeLog(nc, subjects, env),
+    openLog,
 
     async *log(query, range) {
-      yield* readLog(await openWholeLog(nc, subjects, env), query, range);
+      yield* readLog(await openLog(), query, range);
     },
 
     async tail(query, limit) {

@@ -3,6 +3,8 @@ import { type Argument, Command } from 'commander';
 import { type CommandTable, examplesText, type Shell } from './command.ts';
 import { palette, wantsColour } from './render/palette.ts';
 
+const VERSION_FLAGS: readonly string[] = ['-V', '--version'];
+
 /** In the order of the help. */
 const COMMANDS: CommandTable = {
   up: async () => (await import('./commands/up.ts')).upCommand,
@@ -54,7 +56,7 @@ export async function program(shell: Shell, version: string, only?: string): Pro
   const colours = palette(wantsColour(io.env, io.stdout));
   const root = new Command('infrafabric')
     .description(DESCRIPTION)
-    .version(version, '-V, --version', 'the version')
+    .version(version, VERSION_FLAGS.join(', '), 'the version')
     .helpOption('-h, --help', 'this help')
     .helpCommand('help [command]', 'help on a command')
     .showSuggestionAfterError(true)
@@ -78,6 +80,7 @@ export async function program(shell: Shell, version: string, only?: string): Pro
     });
   root.addHelpText('after', examplesText(FIRST_STEPS, 'First steps'));
   const table = { ...COMMANDS, ...shell.distribution.commands };
+  if (only !== undefined && VERSION_FLAGS.includes(only)) return root;
   const wanted = only !== undefined && Object.hasOwn(table, only) ? [only] : Object.keys(table);
   const commands = await Promise.all(wanted.map((name) => table[name]?.()));
   for (const make of commands) if (make !== undefined) root.addCommand(inherit(make(shell), root));

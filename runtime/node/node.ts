@@ -41,7 +41,6 @@ import { Privacy } from '#runtime/privacy/privacy';
 import { orderRedaction } from '#runtime/privacy/redact';
 import type { Logger } from '#runtime/shard/ports';
 import type { Shard } from '#runtime/shard/shard';
-import { loadConfig } from '#runtime/supervise/load-config';
 import type { WitnessService } from '#runtime/witness/service/service';
 import type { RealmConfig } from '#schemas/config';
 import { KERNEL_TYPES } from '#schemas/kernel-kinds';
@@ -447,6 +446,7 @@ export class Node {
     const { configFile, baseDir, builtins } = this.#options;
     if (configFile === undefined) return undefined;
     return async () => {
+      const { loadConfig } = await import('#runtime/supervise/load-config');
       const machines = builtins.machines.map(({ name }) => name);
       const { config } = loadConfig(configFile, { env: process.env, machines });
       const kinds = await loadKinds(registry, config, baseDir);

@@ -5,8 +5,8 @@ import type { ActorKind } from '#runtime/machine/types';
 import type { Logger } from '#runtime/shard/ports';
 import type { Shard } from '#runtime/shard/shard';
 import { statusOf } from '#runtime/shard/table';
-import { hashOf, pinMachines } from '#runtime/supervise/load-config';
 import { isEmptyPlan, planOf } from '#runtime/supervise/plan';
+import { hashOf, pinMachines } from '#runtime/supervise/spec';
 import { FabricError, toWireError } from '#schemas/fabric-error';
 import {
   type Plan,

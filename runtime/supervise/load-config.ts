@@ -5,22 +5,16 @@
  * C2 The same files and environment give the same spec and hash.
  * C3 What a variable holds is data: it is never parsed as YAML, and never shown.
  */
-import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
-import canonicalize from 'canonicalize';
 import { type KindConfig, type RealmConfig, realmConfigSchema } from '#schemas/config';
 import { KERNEL_TYPES } from '#schemas/kernel-kinds';
-import {
-  type ChildSpec,
-  INTENSITY_DEFAULT,
-  PERIOD_MS_DEFAULT,
-  type SupervisorSpec,
-} from '#schemas/supervisor';
+import { INTENSITY_DEFAULT, PERIOD_MS_DEFAULT, type SupervisorSpec } from '#schemas/supervisor';
 import { beside, isMap, type Reading, readWithIncludes } from './include.ts';
 import type { Environment } from './interpolate.ts';
 import { Problems, suggest } from './problems.ts';
 import { checkSchema } from './schema-problems.ts';
 import { Places } from './source.ts';
+import { hashOf, type pinMachines } from './spec.ts';
 import { buildTree } from './tree.ts';
 
 export interface LoadOptions {
@@ -74,25 +68,6 @@ export function loadConfig(file: string, options: LoadOptions): LoadedConfig {
     sources: reading.sources,
     hash,
   };
-}
-
-/**
- * The spec with every child on the machine that `refOf` gives for its type (`counter` → `counter@2`), supervisors
- * apart: what a node applies once it knows which versions it has.
- */
-export function pinMachines(spec: SupervisorSpec, refOf: (type: string) => string): SupervisorSpec {
-  const pin = (child: ChildSpec): ChildSpec =>
-    child.supervisor === undefined
-      ? { ...child, machine: refOf(child.address.slice(0, child.address.indexOf('/'))) }
-      : { ...child, supervisor: pinMachines(child.supervisor, refOf) };
-  return { ...spec, children: spec.children.map(pin) };
-}
-
-/** SHA-256 in hex over the RFC 8785 form of plain data. */
-export function hashOf(data: unknown): string {
-  return createHash('sha256')
-    .update(canonicalize(data) ?? '')
-    .digest('hex');
 }
 
 function dataDirOf(

@@ -13,7 +13,7 @@ import { cpuOf, type Measured, startProgram } from './process.ts';
 import type { Bus } from './rig.ts';
 import type { CpuTimes } from './subject.ts';
 
-const ENTRY = fileURLToPath(new URL('../../actors/infrafabric.ts', import.meta.url));
+const ENTRY = fileURLToPath(new URL('../../actors/infrafabric.js', import.meta.url));
 const READY_TIMEOUT_MS = 120_000;
 const LOOK_EVERY_MS = 50;
 /** Shards that lie as they are for so long have been placed. */

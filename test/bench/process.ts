@@ -20,6 +20,7 @@ export interface Measured {
 }
 
 export interface ProgramOptions {
+  readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
   /** A CPU profile is left there. */
   readonly profileDir?: string | undefined;
@@ -49,7 +50,11 @@ export function startProgram(args: readonly string[], options: ProgramOptions = 
         ...(profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`]),
         ...args,
       ],
-      { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: { ...process.env, ...options.env } },
+      {
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+        env: { ...process.env, ...options.env },
+        cwd: options.cwd,
+      },
     ),
   );
   const handlers: ((line: string) => void)[] = [];

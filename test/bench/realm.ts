@@ -19,6 +19,8 @@ export interface RealmOptions {
   readonly shards?: number;
   readonly limits?: Readonly<Record<string, number>>;
   readonly profileDir?: string | undefined;
+  /** Without a config: the first realm, of counters. */
+  readonly isFirst?: boolean;
   /** Further lines of the config. */
   readonly config?: readonly string[];
   /** What the client does with asks made at the same moment; its default when absent. */
@@ -44,7 +46,7 @@ export interface LogLine {
 
 const READY_TIMEOUT_MS = 300_000;
 const POLL_MS = 2;
-const ENTRY = fileURLToPath(new URL('../../actors/infrafabric.ts', import.meta.url));
+const ENTRY = fileURLToPath(new URL('../../actors/infrafabric.js', import.meta.url));
 const MACHINES = fileURLToPath(new URL('./machines.ts', import.meta.url));
 
 export async function startRealm(options: RealmOptions): Promise<Realm> {
@@ -52,7 +54,7 @@ export async function startRealm(options: RealmOptions): Promise<Realm> {
   const folder = await mkdtemp(join(tmpdir(), 'infrafabric-bench-'));
   owned.defer(() => rm(folder, { recursive: true, force: true }));
   const config = join(folder, 'bench.yaml');
-  await writeFile(config, configOf(options));
+  if (options.isFirst !== true) await writeFile(config, configOf(options));
   let session = await open(folder, config, options);
   owned.defer(() => session.close());
   const kept = owned.move();
@@ -95,11 +97,12 @@ interface Session {
 async function open(
   folder: string,
   config: string,
-  { profileDir, batching }: RealmOptions,
+  { profileDir, batching, isFirst }: RealmOptions,
 ): Promise<Session> {
   await using owned = new AsyncDisposableStack();
   const data = join(folder, 'data');
-  const node = startProgram([ENTRY, 'up', config, '--json'], {
+  const node = startProgram([ENTRY, 'up', ...(isFirst === true ? [] : [config]), '--json'], {
+    cwd: folder,
     env: { INFRAFABRIC_DATA: data, INFRAFABRIC_LOG: 'info' },
     profileDir,
   });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TcpProxy } from './tcp-proxy.ts';
 
-const ENTRY = fileURLToPath(new URL('../../actors/infrafabric.ts', import.meta.url));
+const ENTRY = fileURLToPath(new URL('../../actors/infrafabric.js', import.meta.url));
 const SKEW = new URL('./skew.ts', import.meta.url).href;
 /** As systemd does. */
 const RESTART_AFTER_MS = 500;

@@ -11,7 +11,7 @@ import { tokenIn } from '#runtime/cli/token-file';
 import { CliFolder, type Running } from '../rig/cli.ts';
 import { TestRealm } from '../rig/realm.ts';
 
-const ENTRY = resolve('actors/infrafabric.ts');
+const ENTRY = resolve('actors/infrafabric.js');
 const open = (machine: string) => ({ machine, spawnOnMessage: true, door: 'open' });
 const KINDS = {
   board: open('board'),

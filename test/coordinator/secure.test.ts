@@ -8,7 +8,7 @@ import test from 'ava';
 import { CliFolder } from '../rig/cli.ts';
 import { secureBoard } from '../rig/secure-board.ts';
 
-const ENTRY = resolve('actors/infrafabric.ts');
+const ENTRY = resolve('actors/infrafabric.js');
 const WORKER = fileURLToPath(import.meta.resolve('./secure-worker.ts'));
 /** A realm with keys, and four processes beside it, on a machine that is busy with others. */
 const SLOW_MS = 240_000;

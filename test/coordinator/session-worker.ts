@@ -104,7 +104,7 @@ async function clientDoor(): Promise<Door> {
 
 async function mcpDoor(): Promise<Door> {
   const client = new McpClient({ name, version: '1' });
-  const entry = resolve(import.meta.dirname, '../../actors/infrafabric.ts');
+  const entry = resolve(import.meta.dirname, '../../actors/infrafabric.js');
   await client.connect(
     new StdioClientTransport({
       command: process.execPath,

@@ -172,5 +172,5 @@ class Shell {
 /** The script of package.json, with this checkout's entry. */
 function npmStart(): string {
   const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: { start: string } };
-  return `env npm_command=start ${scripts.start.replace('node actors/infrafabric.ts', 'infrafabric')}`;
+  return `env npm_command=start ${scripts.start.replace('node actors/infrafabric.js', 'infrafabric')}`;
 }

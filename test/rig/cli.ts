@@ -7,7 +7,7 @@ import { Readable, Writable } from 'node:stream';
 import { distribution } from '#actors/distribution';
 import { main } from '#runtime/cli/main';
 
-const ENTRY = resolve('actors/infrafabric.ts');
+const ENTRY = resolve('actors/infrafabric.js');
 /** A command that takes longer hangs: a machine that has just installed its packages writes slowly for a while. */
 const COMMAND_TIMEOUT_MS = 120_000;
 /** What surrounds the test run must not name another realm. */

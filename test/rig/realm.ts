@@ -13,7 +13,7 @@ import type { ClientOptions } from '#runtime/client/types';
 import type { NodeStatus, ShowReply } from '#runtime/node/api';
 import { apiRequest, nodeStatuses } from '#runtime/node/api';
 
-const BIN = resolve(import.meta.dirname, '../../actors/infrafabric.ts');
+const BIN = resolve(import.meta.dirname, '../../actors/infrafabric.js');
 const TETHER = resolve(import.meta.dirname, 'end-with-parent.ts');
 /** A retry of the client is soon enough for a test, and late enough for a loaded machine. */
 const ATTEMPT_MS = 400;

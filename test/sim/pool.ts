@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { PlanOverrides } from './plan.ts';
 import type { Report, Task } from './worker.ts';
 
+const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/compiled', import.meta.url));
 const WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url));
 /** Seeds handed out at a time: a second of work at most. */
 const CHUNK_DEFAULT = 25;
@@ -40,11 +41,13 @@ export async function runPool(options: PoolOptions): Promise<void> {
     return { from: next - count, count, overrides };
   };
   const run = async (): Promise<void> => {
-    // What runs with a bug planted is not the code whose coverage is asked for.
+    // What runs with a bug planted is not the code whose coverage is asked for; compiled once it starts in half the time.
     const { NODE_V8_COVERAGE: coverage, ...rest } = process.env;
     const worker = fork(WORKER, bug === undefined ? [] : [bug], {
       env:
-        bug === undefined ? { ...rest, ...(coverage !== undefined && { NODE_V8_COVERAGE: coverage }) } : rest,
+        bug === undefined
+          ? { ...rest, ...(coverage !== undefined && { NODE_V8_COVERAGE: coverage }) }
+          : { NODE_COMPILE_CACHE: COMPILED, ...rest },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     try {

@@ -1,5 +1,4 @@
 /** Runs schedules in a process of its own: with a bug planted, or without. */
-import { enableCompileCache } from 'node:module';
 import { BUGS } from './bugs/list.ts';
 import { plant } from './bugs/plant.ts';
 import type { PlanOverrides } from './plan.ts';
@@ -26,8 +25,6 @@ export interface Report {
 const [, , name] = process.argv;
 const bug = BUGS.find((each) => each.name === name);
 if (bug !== undefined) plant(bug);
-// For coverage V8 needs to see every function being compiled.
-if (process.env['NODE_V8_COVERAGE'] === undefined) enableCompileCache();
 const { runSchedule } = await import('./schedule.ts');
 
 process.on('message', (task: Task) => {

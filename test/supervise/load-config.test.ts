@@ -6,8 +6,9 @@ import Ajv2020 from 'ajv/dist/2020.js';
 import test from 'ava';
 import fc from 'fast-check';
 import { parse } from 'yaml';
-import { type LoadOptions, loadConfig, pinMachines } from '#runtime/supervise/load-config';
+import { type LoadOptions, loadConfig } from '#runtime/supervise/load-config';
 import { isEmptyPlan, planOf, renderPlan } from '#runtime/supervise/plan';
+import { pinMachines } from '#runtime/supervise/spec';
 import { FabricError } from '#schemas/fabric-error';
 import { cases } from '../rig/effort.ts';
 

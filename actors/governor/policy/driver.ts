@@ -16,9 +16,8 @@ import { FabricError } from '#schemas/fabric-error';
 import { POLICY_ACTOR, POLICY_CHARS_MAX, POLICY_DRIVER } from '#schemas/policy';
 import { policyErrors } from './errors.ts';
 import { type InForce, PolicyGuard } from './guard.ts';
-import { compilePolicy } from './policy.ts';
+import type { compilePolicy, Policy } from './policy.ts';
 import { SessionBook } from './sessions.ts';
-import { watchPolicyFile } from './watch-file.ts';
 
 const KEY = 'active';
 /** Another node writes the same version, or a higher one. */
@@ -57,7 +56,7 @@ export function policyDriver(options: unknown): Driver {
     try {
       if (!row.success)
         throw new FabricError(policyErrors.bad_policy, 'What stands in the bucket is no policy');
-      const policy = await compilePolicy(row.data.text, { name: `version ${version}` });
+      const policy = await compile(row.data.text, { name: `version ${version}` });
       if (policy.uses.facts) book ??= new SessionBook(nc, subjects, logger);
       inForce = { version, policy };
       logger.info({ version, sha256: policy.sha256 }, 'policy.in_force');
@@ -97,7 +96,8 @@ export function policyDriver(options: unknown): Driver {
       const kv = await new Kvm(tidyJetStream(given.nc)).open(given.subjects.buckets.policy);
       const rows = await watchRows(kv, '>', take);
       await changes; // D1
-      const watching = file === undefined ? undefined : watchPolicyFile(file, given);
+      const watching =
+        file === undefined ? undefined : (await import('./watch-file.ts')).watchPolicyFile(file, given);
       return {
         async [Symbol.asyncDispose]() {
           await watching?.[Symbol.asyncDispose]();
@@ -117,7 +117,7 @@ export function policyDriver(options: unknown): Driver {
       const { version, text, source } = inputSchema.parse(input);
       let sha256: string;
       try {
-        using policy = await compilePolicy(text, { name: source ?? `version ${version}` });
+        using policy = await compile(text, { name: source ?? `version ${version}` });
         ({ sha256 } = policy);
       } catch (thrown) {
         throw terminal(thrown);
@@ -131,6 +131,12 @@ export function policyDriver(options: unknown): Driver {
       return { version, sha256 };
     },
   };
+}
+
+/** The compiler is loaded with the first policy: most realms have none. */
+async function compile(...given: Parameters<typeof compilePolicy>): Promise<Policy> {
+  const policies = await import('./policy.ts');
+  return await policies.compilePolicy(...given);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -2,7 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { hashOf, loadConfig } from '#runtime/supervise/load-config';
+import type { loadConfig } from '#runtime/supervise/load-config';
+import { hashOf } from '#runtime/supervise/spec';
 import { realmConfigSchema } from '#schemas/config';
 import { FabricError } from '#schemas/fabric-error';
 import { type Distribution, machineNames } from '../builtins.ts';
@@ -124,6 +125,8 @@ export async function planOf(
   const file = given === undefined ? findConfig(io.cwd) : resolve(io.cwd, given);
   if (file === undefined) return firstPlan(env, io.cwd);
   if (!existsSync(file)) throw missingConfig(file);
+  // Reads YAML and knows what to say about it: a first realm needs neither.
+  const { loadConfig } = await import('#runtime/supervise/load-config');
   const loaded = loadConfig(file, { env, machines: machineNames(await builtins()) });
   return { ...loaded, baseDir: resolve(file, '..') };
 }
