@@ -20,11 +20,22 @@ const LONGEST = [
   'keys/realm',
 ];
 
-/** Most of a small file's time is compiling what it imports. For coverage V8 needs to see every function being compiled. */
-const COMPILED =
+/** Most of a small file's time is loading what it imports. For coverage V8 needs to see every function being compiled. */
+const LOADING =
   process.env.NODE_V8_COVERAGE === undefined
-    ? { NODE_COMPILE_CACHE: resolve('node_modules/.cache/compiled') }
-    : {};
+    ? {
+        environmentVariables: {
+          FORCE_COLOR: '0',
+          NODE_COMPILE_CACHE: resolve('node_modules/.cache/compiled'),
+        },
+      }
+    : {
+        environmentVariables: { FORCE_COLOR: '0' },
+        nodeArguments: [
+          '--disable-warning=ExperimentalWarning',
+          `--import=${new URL('test/rig/stripped.mjs', import.meta.url).href}`,
+        ],
+      };
 
 function rank(file) {
   const at = LONGEST.findIndex((name) => file.endsWith(`${name}.test.ts`));
@@ -37,7 +48,7 @@ export default {
   // Between two ends of tests, over all files. A machine that is several times slower needs no more.
   timeout: '4m',
   workerThreads: false,
-  environmentVariables: { FORCE_COLOR: '0', ...COMPILED },
+  ...LOADING,
   // More than the cores of a small machine: many tests wait for servers and clocks.
   concurrency: 3,
   sortTestFiles: (a, b) => rank(a) - rank(b) || (a < b ? -1 : 1),

@@ -48,6 +48,8 @@ export async function runPool(options: PoolOptions): Promise<void> {
         bug === undefined
           ? { ...rest, ...(coverage !== undefined && { NODE_V8_COVERAGE: coverage }) }
           : { NODE_COMPILE_CACHE: COMPILED, ...rest },
+      // A bug is planted in what is written, not in what a hook of the tests makes of it.
+      execArgv: [],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     try {
