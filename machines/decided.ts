@@ -69,7 +69,7 @@ export const TIMER_EVENT = 'xstate.timer.';
 
 export function decidedMachine<Context extends { readonly status: string }>(
   options: DecidedOptions<Context>,
-) {
+): AnyStateMachine {
   const { id, version, statuses, hears, drivers, context, decide } = options;
   const kit = setup({
     types: {} as { context: Context; input: unknown; events: AnyEventObject; emitted: AnyEventObject },
@@ -122,7 +122,6 @@ export function decidedMachine<Context extends { readonly status: string }>(
       ]),
     ) as never,
   });
-  // Its type would name everything that it is made from.
   return Object.assign(machine as AnyStateMachine, { [SHORT_WAY]: shortWay(options) });
 }
 
