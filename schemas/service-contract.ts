@@ -18,7 +18,8 @@ export const COMPONENT_TYPE = 'component';
 /** Runs over which its promises are judged. */
 export const WINDOW_RUNS = 1_000;
 
-const serviceName = z
+/** Of a component. */
+export const serviceName = z
   .string()
   .regex(/^[a-z][a-z0-9-]{0,62}$/, { error: 'expected a name: a-z, 0-9 and "-", 63 at most' });
 
@@ -133,7 +134,7 @@ export interface ComponentView {
 export const componentErrors = errorKinds({
   unknown_component: {
     retryable: false,
-    help: 'Publish it first: `infrafabric chassis publish CONTRACT`; `infrafabric chassis list` shows what there is.',
+    help: 'Publish it first: `infrafabric chassis publish DIR`; `infrafabric chassis list` shows what there is.',
   },
   bad_component_action: {
     retryable: false,

@@ -18,6 +18,10 @@ export const chassisErrors = errorKinds({
     retryable: false,
     help: 'Submit a shorter input: 64 MiB at most.',
   },
+  sandbox_not_run: {
+    retryable: false,
+    help: 'Only a run that came to an end can be done again: `infrafabric chassis show ID` says how far the task is.',
+  },
   sandbox_world_failed: {
     retryable: false,
     help: 'What the guest asked for was granted, and did not work: details and the log of the node say why.',
@@ -33,6 +37,11 @@ export const chassisErrors = errorKinds({
   bad_contract: {
     retryable: false,
     help: 'docs/chassis.md shows a service contract; docs/schemas/service-contract.json is its schema.',
+  },
+  bad_guest_name: { retryable: false, help: 'Its folder has the name of the component: word-count.' },
+  no_guest: {
+    retryable: false,
+    help: 'Name the folder of a guest, which holds its contract.yaml; `infrafabric chassis new word-count` makes one.',
   },
   guest_exists: { retryable: false, help: 'Choose another name, or remove what is there.' },
   guest_not_built: {

@@ -3,14 +3,17 @@ import { type ActingOptions, type OpenDesk, withDesk } from '#actors/coordinator
 import type { Run } from '#runtime/cli/command';
 import { Refused } from '#runtime/cli/exit-codes';
 import type { BlobStore } from '#runtime/shard/ports';
-import { FabricError } from '#schemas/fabric-error';
-import { SANDBOX_TYPE, type SandboxView } from '#schemas/sandbox';
-import { COMPONENT_TYPE, type ComponentView } from '#schemas/service-contract';
+import { type ErrorKind, FabricError } from '#schemas/fabric-error';
+import { SANDBOX_TYPE, type SandboxView, sandboxErrors } from '#schemas/sandbox';
+import { COMPONENT_TYPE, type ComponentView, componentErrors } from '#schemas/service-contract';
 import { chassisBlobs } from '../blobs.ts';
 import { chassisErrors } from '../errors.ts';
 
 /** The realm has no such kind. */
 const ABSENT = new Set(['unknown_kind', 'unknown_actor']);
+
+/** What helps against a refusal is told by who refuses. */
+const REFUSALS: Readonly<Record<string, ErrorKind>> = { ...componentErrors, ...sandboxErrors };
 
 type Saying = { readonly type: string; readonly [field: string]: unknown };
 type Reply =
@@ -52,8 +55,11 @@ export async function withChassis<T>(
         const reply = (await ask(address, event)) as R;
         if (reply.accepted) return reply as Extract<R, { readonly accepted: true }>;
         const { code, reason } = reply as Reply & { readonly accepted: false };
+        const { help } = REFUSALS[code] ?? chassisErrors.chassis_refused;
         throw new Refused(
-          new FabricError(chassisErrors.chassis_refused, `${address}: ${reason}`, { details: { code } }),
+          new FabricError({ ...chassisErrors.chassis_refused, help }, `${address}: ${reason}`, {
+            details: { code },
+          }),
         );
       },
     });
@@ -62,6 +68,11 @@ export async function withChassis<T>(
 
 export function componentAddress(name: string): string {
   return name.startsWith(`${COMPONENT_TYPE}/`) ? name : `${COMPONENT_TYPE}/${name}`;
+}
+
+/** Components have no dot in their name, and tasks end with a dot and a number. */
+export function isTask(name: string): boolean {
+  return name.startsWith(`${SANDBOX_TYPE}/`) || /\.\d+$/.test(name);
 }
 
 export function taskAddress(id: string): string {

@@ -28,9 +28,12 @@ export function replayCommand(shell: Shell): Command {
     const { io, out } = run;
     return await withChassis(run, async (chassis) => {
       const address = taskAddress(id);
-      const { task, run: before } = await chassis.task(address);
+      const { task, run: before, status } = await chassis.task(address);
       if (task === null || before === null) {
-        throw new FabricError(chassisErrors.sandbox_missing_object, `${address} has not run yet`);
+        throw new FabricError(
+          chassisErrors.sandbox_not_run,
+          `${address} is ${status}, and no run of it has ended`,
+        );
       }
       const blobs = await chassis.blobs();
       await using chamber = await openChamber({ require: 'any', places: 1 });

@@ -55,7 +55,7 @@ export function sloLine({ slo, contract }: ComponentView, { palette }: Out): str
   const tell = (name: 'p99Ms' | 'successRate' | 'availability', text: string): string =>
     slo.broken.includes(name) ? palette.bad(`${text} (promised ${contract?.slo[name]})`) : text;
   return [
-    `${count(slo.runs)} runs`,
+    slo.runs === 1 ? '1 run' : `${count(slo.runs)} runs`,
     tell('p99Ms', `p99 ${slo.p99Ms === null ? '–' : slo.p99Ms.toFixed(1)} ms`),
     tell('successRate', `${percent(slo.successRate)} good`),
     tell('availability', `${percent(slo.availability)} answered`),

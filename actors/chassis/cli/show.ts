@@ -9,7 +9,7 @@ import type { Grant } from '#schemas/grant';
 import { type Blob, SANDBOX_TYPE, type SandboxView, type TaskLimits } from '#schemas/sandbox';
 import type { ComponentView } from '#schemas/service-contract';
 import { formatBytes, formatDuration } from '#schemas/units';
-import { withChassis } from './realm.ts';
+import { isTask, withChassis } from './realm.ts';
 import { count, runLine, sloLine, words } from './say.ts';
 
 export function showCommand(shell: Shell): Command {
@@ -25,7 +25,7 @@ export function showCommand(shell: Shell): Command {
   return handle<[string], ActingOptions>(shell, withActing(command), async (run, name) => {
     const { out } = run;
     return await withChassis(run, async (chassis) => {
-      if (name.startsWith(`${SANDBOX_TYPE}/`)) {
+      if (isTask(name)) {
         const task = await chassis.task(name);
         out.data(task);
         out.lines(taskLines(task, out));

@@ -69,7 +69,14 @@ export function submitCommand(shell: Shell): Command {
         out.lines([`${out.palette.good('✓')} ${address}`]);
         return EXIT.ok;
       }
-      const { run: done, status, reason } = await ended(chassis, address);
+      const view = await ended(chassis, address, io.signal);
+      if (view === undefined) {
+        out.note(
+          `${address} goes on: \`infrafabric chassis show ${address}\`, \`infrafabric chassis kill ${address}\``,
+        );
+        return EXIT.interrupted;
+      }
+      const { run: done, status, reason } = view;
       out.data({ ok: status === 'done', task: address, status, run: done });
       if (done?.output != null) {
         const output = await bytesOf(
@@ -88,8 +95,13 @@ export function submitCommand(shell: Shell): Command {
 const NOT_YET = 'unknown_sandbox';
 const LOOK_EVERY_MS = 25;
 
-async function ended(chassis: ChassisDesk, address: string): Promise<SandboxView> {
-  for (;;) {
+/** Undefined when whoever waits has gone. */
+async function ended(
+  chassis: ChassisDesk,
+  address: string,
+  signal: AbortSignal,
+): Promise<SandboxView | undefined> {
+  while (!signal.aborted) {
     const view = await chassis.task(address).catch((thrown: unknown) => {
       if (thrown instanceof FabricError && thrown.code === NOT_YET) return undefined;
       throw thrown;
@@ -97,4 +109,5 @@ async function ended(chassis: ChassisDesk, address: string): Promise<SandboxView
     if (view !== undefined && view.endedAt !== null) return view;
     await pause(LOOK_EVERY_MS);
   }
+  return undefined;
 }

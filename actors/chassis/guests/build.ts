@@ -58,8 +58,19 @@ async function parsed(file: string): Promise<Uint8Array> {
   try {
     return await parse(readFileSync(file, 'utf8'));
   } catch (cause) {
-    throw notBuilt(file, cause);
+    throw notBuilt(file, watReason(cause));
   }
+}
+
+/** The parser tells its whole state; who writes a guest wants the place, counted from 1, and the reason. */
+function watReason(cause: unknown): unknown {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  const [, line, column] = /line: (\d+), col: (\d+)/.exec(text) ?? [];
+  const reason = /kind: (?:Custom\("((?:[^"\\]|\\.)*)"\)|(?:Lex\()?(\w+))/.exec(
+    text.slice(text.indexOf('span:')),
+  );
+  if (line === undefined || column === undefined || reason === null) return cause;
+  return `line ${Number(line) + 1}, column ${Number(column) + 1}: ${reason[1] ?? reason[2]}`;
 }
 
 /** Clang alone: no library, no SDK. */
@@ -84,6 +95,9 @@ async function compiled(file: string): Promise<Uint8Array> {
   }
 }
 
+/** Of what Node says: the place, the line, what is wrong with it. */
+const SYNTAX_LINES = 5;
+
 const COMPONENTIZE = '@bytecodealliance/componentize-js';
 
 interface Componentize {
@@ -102,7 +116,17 @@ async function bundled(file: string): Promise<Uint8Array> {
     });
     return component;
   } catch (cause) {
-    throw notBuilt(file, cause);
+    throw notBuilt(file, (await syntaxError(file)) ?? cause);
+  }
+}
+
+/** Where a program cannot be read; the packager only counts such places. */
+async function syntaxError(file: string): Promise<string | undefined> {
+  try {
+    await run(process.execPath, ['--check', file], { timeout: BUILD_MS_MAX });
+    return undefined;
+  } catch (thrown) {
+    return (thrown as { readonly stderr?: string }).stderr?.split('\n').slice(0, SYNTAX_LINES).join('\n');
   }
 }
 

@@ -78,6 +78,7 @@ static if_u8 *if_free = &__heap_base;
 static void *if_alloc(if_u32 size, if_u32 align) {
   if_u32 place = ((if_u32)if_free + align - 1) & ~(align - 1);
   if_u32 end = place + size;
+  if (end < place) __builtin_trap();
   if_u32 room = __builtin_wasm_memory_size(0) * 65536u;
   if (end > room && __builtin_wasm_memory_grow(0, (end - room) / 65536u + 1) == (if_u32)-1) __builtin_trap();
   if_free = (if_u8 *)end;

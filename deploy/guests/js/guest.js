@@ -1,4 +1,4 @@
-// Counts the words of its input. An exception becomes the error of the run.
+// Counts the words of its input. A text that is thrown becomes the error of the run; any other exception is a trap.
 import { write } from 'infrafabric:task/log@0.1.0';
 
 export function run(input) {

@@ -9,6 +9,7 @@
  */
 import type { GatedComponent } from '#runtime/sandbox/gate/types';
 import { FabricError, toWireError } from '#schemas/fabric-error';
+import { formatBytes } from '#schemas/units';
 import { jailErrors } from './errors.ts';
 import { GateProcess } from './gate-process.ts';
 import { closeLayers, type Layer, type LayerPolicy, type Layers, openLayers } from './layers.ts';
@@ -82,7 +83,7 @@ export class Jail {
     if (task.limits.memoryBytes > memoryBytesMax) {
       throw new FabricError(
         jailErrors.jail_limits_refused,
-        `A task may have ${memoryBytesMax} bytes of memory here, not ${task.limits.memoryBytes}`,
+        `A task may have ${formatBytes(memoryBytesMax)} of memory here, not ${formatBytes(task.limits.memoryBytes)}`,
       );
     }
     const place = this.#findPlace(task) ?? (await this.#wait(task));

@@ -8,7 +8,7 @@ import { CliFolder } from '../../rig/cli.ts';
 import { guestWat } from './guests.ts';
 
 /** Some thirty commands, on a machine that is busy with others. */
-const SLOW_MS = 300_000;
+const SLOW_MS = 900_000;
 const OPEN = { door: 'open', spawnOnMessage: true };
 
 const test = anyTest as TestFn<{ folder: CliFolder }>;
