@@ -248,10 +248,13 @@ export class Node {
     drivers: readonly Driver[],
     own: readonly Driver[],
   ): Promise<KeeperParts> {
-    const { config, log, spec } = this.#options;
-    const jsm = await jetstreamManager(nc, { timeout: JS_TIMEOUT_MS });
+    const { config, log, spec, signal } = this.#options;
+    /** What only opens something: a crowded machine answers some of it too late. */
+    const opened = <T>(open: () => Promise<T>): Promise<T> =>
+      patiently('the buckets of the realm', { clock: systemClock, logger: log, signal }, open);
+    const jsm = await opened(() => jetstreamManager(nc, { timeout: JS_TIMEOUT_MS }));
     const keys = await KeyRegistry.open(
-      natsKeyStore(await new Kvm(tidyJetStream(nc)).open(subjects.buckets.keys), log),
+      natsKeyStore(await opened(() => new Kvm(tidyJetStream(nc)).open(subjects.buckets.keys)), log),
     );
     this.#resources.use(keys);
     this.#keys = keys;
@@ -271,14 +274,14 @@ export class Node {
     });
     this.#resources.use(privacy);
     await privacy.use(registry.kinds());
-    const blobs = await natsBlobs(nc, subjects);
-    const leases = await natsLeases(nc, subjects.buckets.claims);
+    const blobs = await opened(() => natsBlobs(nc, subjects));
+    const leases = await opened(() => natsLeases(nc, subjects.buckets.claims));
     const held = Array.from({ length: config.shards }, (_, shard) => leaseKey(shard));
     await freeLeftBehind(this.#options.dataDir, this.id, leases, [...held, WITNESS_LEASE, WEBHOOKS_LEASE]);
     openDoor(nc, subjects, this.id);
     const roster = await Roster.open({
       traits: this.#traits(registry),
-      store: await natsMembers(nc, subjects.buckets.nodes),
+      store: await opened(() => natsMembers(nc, subjects.buckets.nodes)),
       ttlMs: config.limits.leaseTtlMs,
       clock: systemClock,
       logger: log,
@@ -286,7 +289,7 @@ export class Node {
     this.#resources.use(roster);
     this.#roster = roster;
     for (const driver of own) {
-      const opened = await driver.open?.({
+      const held = await driver.open?.({
         nc,
         subjects,
         isKind: (type) => registry.kind(type) !== undefined,
@@ -296,7 +299,7 @@ export class Node {
         clock: systemClock,
         logger: log,
       });
-      if (opened !== undefined) this.#resources.use(opened);
+      if (held !== undefined) this.#resources.use(held);
     }
     const acks = new AckMux(nc);
     this.#resources.defer(() => acks.close());
