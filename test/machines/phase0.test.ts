@@ -180,7 +180,7 @@ test('a task refuses whoever does not have it, and says why', (t) => {
   });
   t.like(say('session/cli', to, 'inform', { action: 'progress', milestone: 500 }), {
     accepted: false,
-    reason: 'the content is not an action of a task',
+    reason: 'the content is not an action of a task: what is wrong is in milestone',
   });
   t.like(say('session/bus', to, 'inform', 'well done'), { accepted: true, milestone: 0 });
   t.is(taskAt('P0.1.1')?.value, 'claimed');

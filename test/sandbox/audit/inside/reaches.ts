@@ -174,6 +174,7 @@ else {
 async function serve(): Promise<void> {
   send(FRAME.ready, []);
   for (let frame = receive(); frame !== undefined; frame = receive()) {
+    if (frame.kind === FRAME.load) send(FRAME.loaded, []);
     if (frame.kind !== FRAME.run) continue;
     const said = await outcome(fromText(frame.fields[1]));
     send(FRAME.done, [toText(said), toNumber(0), toNumber(0)]);

@@ -49,5 +49,6 @@ const SAYINGS: Readonly<Record<string, () => void>> = {
 
 send(FRAME.ready, []);
 for (let frame = receive(); frame !== undefined; frame = receive()) {
+  if (frame.kind === FRAME.load) send(FRAME.loaded, []);
   if (frame.kind === FRAME.run) SAYINGS[fromText(frame.fields[1])]?.();
 }
