@@ -142,6 +142,8 @@ export class TestRealm {
       () => found.reject(new Error(`no "${name}" within ${timeoutMs} ms\n${this.tail()}`)),
       timeoutMs,
     );
+    // An event that nobody awaits any more keeps no process of tests.
+    timer.unref();
     try {
       return await found.promise;
     } finally {
