@@ -20,7 +20,7 @@ import { Writer } from '../writer.ts';
 import { type Instruction, readInstruction } from './instruction.ts';
 import { Op } from './opcodes.ts';
 import type { Payment } from './payments.ts';
-import type { FunctionBody } from './stretches.ts';
+import type { BodyShape } from './stretches.ts';
 import { EMPTY, I32, I64 } from './value-types.ts';
 
 /** Bytes of memory that count as one instruction when they are filled or copied: 2³. */
@@ -43,7 +43,7 @@ export interface BodyContext {
 /** A function as it was read, and what is to be paid in it. */
 export interface PlannedBody {
   readonly parameters: number;
-  readonly read: FunctionBody;
+  readonly shape: BodyShape;
   readonly payments: readonly Payment[];
 }
 
@@ -75,23 +75,23 @@ class BodyMeter {
     this.#planned = planned;
     this.#context = context;
     this.#out = new Writer((source.end - source.at) * 2 + 64);
-    this.#fuel = planned.parameters + planned.read.locals;
+    this.#fuel = planned.parameters + planned.shape.locals;
     this.#count = this.#fuel + 1;
     this.#grown = this.#fuel + 2;
-    this.#isInLocal = planned.read.hasLoop;
+    this.#isInLocal = planned.shape.hasLoop;
     this.#usesFuel = this.#isInLocal;
-    this.#copiedTo = planned.read.codeAt;
+    this.#copiedTo = planned.shape.codeAt;
   }
 
   write(): Uint8Array {
     const { bytes, at: groupsAt } = this.#body;
-    const groups = new Reader(bytes, groupsAt, this.#planned.read.codeAt);
+    const groups = new Reader(bytes, groupsAt, this.#planned.shape.codeAt);
     groups.u32();
-    this.#body.skip(this.#planned.read.codeAt - groupsAt);
+    this.#body.skip(this.#planned.shape.codeAt - groupsAt);
     this.#takeFuel();
     this.#rewrite();
     const whole = new Writer(this.#out.length + 64);
-    whole.u32(this.#planned.read.localGroups + (this.#usesCounts ? 2 : this.#usesFuel ? 1 : 0));
+    whole.u32(this.#planned.shape.localGroups + (this.#usesCounts ? 2 : this.#usesFuel ? 1 : 0));
     whole.raw(bytes.subarray(groups.at, groups.end));
     if (this.#usesFuel || this.#usesCounts) whole.raw([1, I64]);
     if (this.#usesCounts) whole.raw([2, I32]);

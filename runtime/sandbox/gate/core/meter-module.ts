@@ -326,9 +326,9 @@ class ModuleMeter {
       if (body === undefined || parameters === undefined)
         throw content.malformed('There is no such type', at);
       const payments = paymentsOf(plan, planOf);
-      this.#stats.instructions += plan.body.instructions;
+      this.#stats.instructions += plan.shape.instructions;
       this.#stats.checks += payments.filter(({ isChecked }) => isChecked).length;
-      out.sized(meterBody(body, { parameters, read: plan.body, payments }, context));
+      out.sized(meterBody(body, { parameters, shape: plan.shape, payments }, context));
     }
   }
 

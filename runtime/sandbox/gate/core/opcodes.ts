@@ -185,5 +185,5 @@ export function costOf(code: number): number {
 
 /** What costs more the more it is given to do. */
 export function isPaidByCount(code: number): boolean {
-  return BY_COUNT.has(code);
+  return (code === Op.memoryGrow || code > 0xff) && BY_COUNT.has(code);
 }

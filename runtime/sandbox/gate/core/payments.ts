@@ -10,7 +10,7 @@
  * P4  A function is silent when it does not look at the fuel at all.
  */
 import { CALLEE_UNITS_MAX } from './opcodes.ts';
-import type { FunctionBody, Stretch } from './stretches.ts';
+import type { BodyShape, FunctionBody, Stretch } from './stretches.ts';
 
 /** Units that a stretch may pay for what need not follow. */
 const AHEAD_MAX = 16;
@@ -24,42 +24,49 @@ export interface Payment {
 }
 
 export interface FunctionPlan {
-  readonly body: FunctionBody;
+  readonly shape: BodyShape;
   /** What its callers pay (P2). */
   readonly entryUnits: number;
   readonly paysEntry: boolean;
   /** P4. */
   readonly isSilent: boolean;
+  /** Where something may be left to pay, in order. All functions of a module have theirs at the same time: it is kept small. */
+  readonly dues: readonly Due[];
 }
 
-/** Changes the units of the stretches to what each of them pays, but for the entries of its callees. */
-export function planFunction(body: FunctionBody): FunctionPlan {
-  payAhead(body.stretches);
-  const [entry] = body.stretches;
+type Due = Pick<Stretch, 'at' | 'kind' | 'units' | 'callees' | 'callsOthers'>;
+
+/** Decides what each stretch pays, but for the entries of its callees. */
+export function planFunction({ shape, stretches }: FunctionBody): FunctionPlan {
+  payAhead(stretches);
+  const [entry] = stretches;
   const units = entry?.units ?? 0;
   const paysEntry = units > CALLEE_UNITS_MAX; // P2
   if (entry !== undefined && !paysEntry) entry.units = 0;
-  const isSilent =
-    !paysEntry &&
-    !body.hasLoop &&
-    !body.paysByCount &&
-    body.stretches.every((each) => each.units === 0 && !calls(each));
-  return { body, entryUnits: paysEntry ? 0 : units, paysEntry, isSilent };
+  const dues = stretches
+    .filter((each) => each.units > 0 || each.kind === 'turn' || calls(each))
+    .map(({ at, kind, units, callees, callsOthers }) => ({ at, kind, units, callees, callsOthers }));
+  const isSilent = dues.length === 0 && !shape.paysByCount;
+  return { shape, entryUnits: paysEntry ? 0 : units, paysEntry, isSilent, dues };
 }
 
 /** What is left to be paid in the function, in order. `planOf` knows the functions of the module. */
 export function paymentsOf(
-  { body, paysEntry }: FunctionPlan,
+  { dues, paysEntry }: FunctionPlan,
   planOf: (callee: number) => FunctionPlan | undefined,
 ): Payment[] {
-  return body.stretches.flatMap(({ at, kind, units, callees, callsOthers }) => {
-    const plans = callees.map(planOf);
-    const sum = plans.reduce((total, plan) => total + (plan?.entryUnits ?? 0), units);
-    const isChecked =
-      kind === 'turn' ||
-      (paysEntry ? kind === 'entry' : callsOthers || plans.some((plan) => plan?.isSilent !== true)); // P3
-    return sum > 0 || isChecked ? [{ at, units: sum, isChecked }] : [];
-  });
+  const payments: Payment[] = [];
+  for (const { at, kind, units, callees, callsOthers } of dues) {
+    let sum = units;
+    let isChecked = kind === 'turn' || (paysEntry ? kind === 'entry' : callsOthers); // P3
+    for (const callee of callees) {
+      const plan = planOf(callee);
+      sum += plan?.entryUnits ?? 0;
+      if (!paysEntry && plan?.isSilent !== true) isChecked = true; // P3
+    }
+    if (sum > 0 || isChecked) payments.push({ at, units: sum, isChecked });
+  }
+  return payments;
 }
 
 /** P1: the later ones first, so that what moved ahead may move further. */

@@ -33,12 +33,13 @@ export interface Stretch {
   /** What its instructions cost, without the entries of the functions that they call. */
   units: number;
   /** Functions of the module that it calls. */
-  readonly callees: number[];
+  callees: number[];
   /** It calls what is not known here. */
   callsOthers: boolean;
 }
 
-export interface FunctionBody {
+/** What is to be known of a body to write it again. */
+export interface BodyShape {
   readonly localGroups: number;
   readonly locals: number;
   /** Where its instructions begin. */
@@ -46,9 +47,13 @@ export interface FunctionBody {
   readonly hasLoop: boolean;
   /** It fills, copies or grows something. */
   readonly paysByCount: boolean;
+  readonly instructions: number;
+}
+
+export interface FunctionBody {
+  readonly shape: BodyShape;
   /** In the order of the source, the entry first. */
   readonly stretches: readonly Stretch[];
-  readonly instructions: number;
 }
 
 /** Reads it to its last byte. */
@@ -92,14 +97,10 @@ class StretchReader {
     this.#open();
     this.#readCode();
     this.#body.expectDone('a function');
+    const [hasLoop, paysByCount, instructions] = [this.#hasLoop, this.#paysByCount, this.#instructions];
     return {
-      localGroups,
-      locals,
-      codeAt,
-      hasLoop: this.#hasLoop,
-      paysByCount: this.#paysByCount,
+      shape: { localGroups, locals, codeAt, hasLoop, paysByCount, instructions },
       stretches: this.#stretches,
-      instructions: this.#instructions,
     };
   }
 
@@ -182,7 +183,8 @@ class StretchReader {
 
   #call(code: number, index: number): void {
     const isKnown = (code === Op.call || code === Op.returnCall) && index >= this.#importedFunctions;
-    if (isKnown) this.#now.callees.push(index);
+    if (isKnown && this.#now.callees === NOBODY) this.#now.callees = [index];
+    else if (isKnown) this.#now.callees.push(index);
     else {
       this.#now.callsOthers = true;
       this.#now.units += CALLEE_UNITS_MAX;
@@ -240,6 +242,18 @@ class StretchReader {
   }
 }
 
+/** Of most stretches: there are millions. */
+const NOBODY: number[] = [];
+
 function stretch(at: number, kind: StretchKind, after?: Stretch): Stretch {
-  return { at, kind, after, instead: undefined, isInstead: false, units: 0, callees: [], callsOthers: false };
+  return {
+    at,
+    kind,
+    after,
+    instead: undefined,
+    isInstead: false,
+    units: 0,
+    callees: NOBODY,
+    callsOthers: false,
+  };
 }
