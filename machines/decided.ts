@@ -142,10 +142,16 @@ function shortWay<Context extends { readonly status: string }>({
     // D1 holds for all that the chart itself has left.
     if (!isHeard(event.type) || state.value !== before.status) return undefined;
     const outcome = decide(before, { event, self, at, from });
-    const context = outcome.patch === undefined ? before : { ...before, ...outcome.patch };
+    // What is refused leaves all as it was: then it need not be looked at again.
+    const context = isEmpty(outcome.patch) ? before : { ...before, ...outcome.patch };
     if (!known.has(context.status)) return undefined;
     return { context, value: context.status, actions: actionsOf(outcome) };
   };
+}
+
+function isEmpty(patch: object | undefined): boolean {
+  for (const _ in patch) return false;
+  return true;
 }
 
 /** In the order in which the chart puts them. */

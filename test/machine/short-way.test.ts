@@ -30,7 +30,7 @@ function machine() {
     decide: (context, { event, self, at, from }) => {
       if (event['throws'] === true) throw new Error('no');
       const outcome = (event['outcome'] ?? {}) as Outcome<Known>;
-      if (outcome.patch === undefined) return outcome;
+      if (outcome.patch === undefined || Object.keys(outcome.patch).length === 0) return outcome;
       return { ...outcome, patch: { ...outcome.patch, heard: `${self} ${at} ${from} ${context.n}` } };
     },
   });
