@@ -83,7 +83,7 @@ test('the host steps like XState, actors share nothing, and a restored state has
     }),
     { numRuns: 400 },
   );
-  t.true(machines >= cases(200, 100), `only ${machines} machines came to life`);
+  t.true(machines >= 200, `only ${machines} machines came to life`);
 });
 
 type Result = [AnyMachineSnapshot, { type: string; params: unknown }[]];

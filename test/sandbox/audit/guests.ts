@@ -196,7 +196,7 @@ const calls: readonly Attack[] = [
     run: `${put('0) (i32.const 1', '0) (i32.const 2000000')}
       (if (i32.eqz (i32.load8_u (i32.const 256))) (then unreachable)) ${OK}`,
   }),
-  attack('calls', 'four gigabytes of random bytes', TRAP, {
+  attack('calls', 'four gigabytes of random bytes', FUEL, {
     imports: RANDOM,
     run: `(call $random (i32.const -1) (i32.const 256)) ${OK}`,
   }),

@@ -17,6 +17,8 @@ const HOSTILE: Program = {
 
 const SAYINGS: readonly (readonly [saying: string, contained: string])[] = [
   ['ready twice', 'jail_protocol'],
+  ['loaded twice', 'jail_protocol'],
+  ['a result of what is not loaded', 'jail_protocol'],
   ['a frame of four gigabytes', 'jail_protocol'],
   ['an empty frame', 'jail_protocol'],
   ['lengths that lie', 'jail_protocol'],

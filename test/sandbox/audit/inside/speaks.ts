@@ -9,12 +9,14 @@ import {
 } from '../../../../runtime/sandbox/jail/child/frames.ts';
 import { receive, send } from '../../../../runtime/sandbox/jail/child/wire.ts';
 
+const NOT_LOADED = 'a result of what is not loaded';
 const used = [toNumber(0), toNumber(0)];
 const empty = new Uint8Array();
 
 /** By name of what is said. */
 const SAYINGS: Readonly<Record<string, () => void>> = {
   'ready twice': () => send(FRAME.ready, []),
+  'loaded twice': () => send(FRAME.loaded, []),
   'a frame of four gigabytes': () => void writeSync(1, new Uint8Array([255, 255, 255, 255, 17])),
   'an empty frame': () => void writeSync(1, new Uint8Array(4)),
   'lengths that lie': () => void writeSync(1, new Uint8Array([6, 0, 0, 0, 17, 255, 0, 0, 0, 1])),
@@ -49,6 +51,9 @@ const SAYINGS: Readonly<Record<string, () => void>> = {
 
 send(FRAME.ready, []);
 for (let frame = receive(); frame !== undefined; frame = receive()) {
-  if (frame.kind === FRAME.load) send(FRAME.loaded, []);
-  if (frame.kind === FRAME.run) SAYINGS[fromText(frame.fields[1])]?.();
+  if (frame.kind !== FRAME.run) continue;
+  const saying = fromText(frame.fields[1]);
+  if (saying === NOT_LOADED) send(FRAME.done, [empty, ...used]);
+  send(FRAME.loaded, []);
+  SAYINGS[saying]?.();
 }
