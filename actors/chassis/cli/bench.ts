@@ -37,6 +37,7 @@ export function benchCommand(shell: Shell): Command {
       for (let n = 0; n < options.runs; n += 1) {
         const startedAt = performance.now();
         const done = await realm.run({ input, limits, grant, seed: options.seed, at, signal: io.signal });
+        io.signal.throwIfAborted();
         took.push(performance.now() - startedAt);
         fuel.add(done.fuel);
         exits.set(done.exit, (exits.get(done.exit) ?? 0) + 1);

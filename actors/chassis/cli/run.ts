@@ -42,6 +42,7 @@ export function runCommand(shell: Shell): Command {
         at: Date.now(),
         signal: io.signal,
       });
+      io.signal.throwIfAborted();
       const output = done.output === null ? undefined : await bytesOf(realm.floor.blobs, done.output);
       out.data({ ...done, events: realm.events });
       if (output !== undefined) putOut(output, io, out);

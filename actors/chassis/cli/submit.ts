@@ -69,14 +69,13 @@ export function submitCommand(shell: Shell): Command {
         out.lines([`${out.palette.good('✓')} ${address}`]);
         return EXIT.ok;
       }
-      const view = await ended(chassis, address, io.signal);
-      if (view === undefined) {
+      const goesOn = (): void =>
         out.note(
           `${address} goes on: \`infrafabric chassis show ${address}\`, \`infrafabric chassis kill ${address}\``,
         );
-        return EXIT.interrupted;
-      }
-      const { run: done, status, reason } = view;
+      io.signal.addEventListener('abort', goesOn, { once: true });
+      const { run: done, status, reason } = await ended(chassis, address);
+      io.signal.removeEventListener('abort', goesOn);
       out.data({ ok: status === 'done', task: address, status, run: done });
       if (done?.output != null) {
         const output = await bytesOf(
@@ -95,13 +94,8 @@ export function submitCommand(shell: Shell): Command {
 const NOT_YET = 'unknown_sandbox';
 const LOOK_EVERY_MS = 25;
 
-/** Undefined when whoever waits has gone. */
-async function ended(
-  chassis: ChassisDesk,
-  address: string,
-  signal: AbortSignal,
-): Promise<SandboxView | undefined> {
-  while (!signal.aborted) {
+async function ended(chassis: ChassisDesk, address: string): Promise<SandboxView> {
+  for (;;) {
     const view = await chassis.task(address).catch((thrown: unknown) => {
       if (thrown instanceof FabricError && thrown.code === NOT_YET) return undefined;
       throw thrown;
@@ -109,5 +103,4 @@ async function ended(
     if (view !== undefined && view.endedAt !== null) return view;
     await pause(LOOK_EVERY_MS);
   }
-  return undefined;
 }
