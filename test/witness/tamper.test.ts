@@ -85,6 +85,7 @@ test('no bit of a message, tile, bundle or checkpoint can be flipped', async (t)
     await check({ ...whole, checkpoint: flip(whole.checkpoint, bit) }, `checkpoint bit ${bit}`);
   }
   t.deepEqual(missed, []);
+  t.true(flips > 1_000);
   t.log(`${flips} flips, none missed`);
 });
 

@@ -1,7 +1,9 @@
 /** Sandboxed tasks in a realm that runs: published, submitted, granted, refused, killed, replayed. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import anyTest, { type ExecutionContext, type TestFn } from 'ava';
+import { isProcessAlive } from '#runtime/bus/pid';
 import type { SandboxView } from '#schemas/sandbox';
 import type { ComponentView } from '#schemas/service-contract';
 import { CliFolder } from '../../rig/cli.ts';
@@ -9,6 +11,8 @@ import { guestWat } from './guests.ts';
 
 /** Some thirty commands, on a machine that is busy with others. */
 const SLOW_MS = 900_000;
+/** The system takes a process apart thread by thread: nobody tells when the last has gone. */
+const LOOK_MS = 10;
 const OPEN = { door: 'open', spawnOnMessage: true };
 
 const test = anyTest as TestFn<{ folder: CliFolder }>;
@@ -162,6 +166,7 @@ test('a node that dies in the middle of a run begins it again once, as the contr
     pid: number;
   };
   process.kill(pid, 'SIGKILL');
+  while (isProcessAlive(pid)) await pause(LOOK_MS);
   const { code, err } = await folder.run(['up', '--detach']);
   t.is(code, 0, err);
   let again = await view();
