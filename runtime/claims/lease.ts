@@ -79,11 +79,13 @@ export interface Claim {
   readonly nonce: string;
   /** Set where it was transferred and not begun yet: what its giver has to say to the holder. */
   readonly given?: string;
+  /** With `given`: who gave it. */
+  readonly giver?: string;
 }
 
 export function readClaim({ value }: Pick<LeaseRow, 'value'>): Claim {
-  const { holder, nonce, given } = JSON.parse(value) as Claim;
-  return { holder, nonce, ...(given !== undefined && { given }) };
+  const { holder, nonce, given, giver } = JSON.parse(value) as Claim;
+  return { holder, nonce, ...(given !== undefined && { given }), ...(giver !== undefined && { giver }) };
 }
 
 /** Who holds a lease, by its stored value. */
@@ -152,8 +154,8 @@ export class Lease {
     await this.#renewing;
     if (this.#ended) return false;
     this.#end();
-    const { store, ttlMs } = this.#options;
-    const value = JSON.stringify({ holder, nonce: this.nonce, given });
+    const { store, ttlMs, holder: giver } = this.#options;
+    const value = JSON.stringify({ holder, nonce: this.nonce, given, giver });
     try {
       if ((await store.update(this.key, value, this.#revision, ttlMs)) !== undefined) return true;
     } catch {

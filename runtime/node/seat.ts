@@ -168,7 +168,8 @@ export class Seat {
       const rank = roster.ranking(this.shard).findIndex(({ id }) => id === nodeId);
       const dueAt = Math.max(this.#dueAt(rank, held), roster.steadyAt);
       if (given !== undefined || clock.now() >= dueAt) {
-        const taken = given === undefined ? await this.#acquire(rank > 0) : await this.#adopt(given);
+        const taken =
+          given === undefined ? await this.#acquire(rank > 0) : await this.#adopt(given, held?.giver);
         if (taken !== undefined) return taken;
       }
       this.#failure = undefined;
@@ -212,12 +213,13 @@ export class Seat {
     return { lease, group: random.id(), isMoved };
   }
 
-  async #adopt(group: string): Promise<Held | undefined> {
+  /** The giver is told with what it gives: a node that has just come may never have seen it hold the lease. */
+  async #adopt(group: string, giver: string | undefined): Promise<Held | undefined> {
     const row = this.#options.claimRow();
     if (row === undefined) return undefined;
     const lease = await adoptLease(this.#leaseOptions(), row);
     if (lease === undefined) return undefined;
-    this.#given = { group, giver: this.#lastHolder };
+    this.#given = { group, giver };
     return { lease, ...this.#given, isMoved: true };
   }
 

@@ -187,7 +187,7 @@ test('L4: a transferred lease is the giver’s, then the taker’s, and nobody�
   t.true(await given.transfer('b', 'word'));
   const row = await store.get('shard.0');
   if (row === undefined) throw new Error('it is held');
-  t.deepEqual(readClaim(row), { holder: 'b', nonce: given.nonce, given: 'word' });
+  t.deepEqual(readClaim(row), { holder: 'b', nonce: given.nonce, given: 'word', giver: 'a' });
   t.is(await acquireLease(options('c')), undefined);
   const taken = await adoptLease(options('b'), row);
   t.true((taken?.token ?? 0) > given.token);

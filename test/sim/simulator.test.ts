@@ -35,6 +35,14 @@ test.serial('schedules of fixed seeds keep every promise', async (t) => {
   }
 });
 
+test.serial('schedules that once broke a promise keep it', async (t) => {
+  // A node that had just come began a shard that was given to it only at its second attempt, with a door of its own.
+  for (const seed of [901_026]) {
+    const { violations } = await runSchedule(seed);
+    t.deepEqual(violations, [], `npm run sim -- --seed ${seed}`);
+  }
+});
+
 test.serial('schedules of fresh seeds keep every promise', async (t) => {
   const base = randomInt(SEED_MAX);
   t.log(`base seed ${base}`);
