@@ -43,6 +43,10 @@ export const cliErrors = errorKinds({
     retryable: true,
     help: 'The node goes on giving its shards away: `infrafabric shards` says where each is to go and what keeps it. `infrafabric drain` again waits on, `infrafabric undrain` lets the node keep them.',
   },
+  shards_unsettled: {
+    retryable: true,
+    help: '`infrafabric shards` says where each is, where it is to go and what keeps it; `infrafabric nodes` which nodes are up.',
+  },
   join_unknown: {
     retryable: false,
     help: 'Give the URL that `infrafabric env` prints on a node, or the data folder of a node that runs on this machine.',

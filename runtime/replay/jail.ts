@@ -17,6 +17,8 @@ import type { FromWorker, ReplayOrder, ToWorker } from './worker.ts';
 /** Commits on their way to the process, and bytes of them. */
 const BATCH_MAX = 128;
 const BATCH_BYTES_MAX = 1024 * 1024;
+/** Almost all that a step makes is gone with the next commit: in a space this large it is never copied. */
+const YOUNG_SPACE = '--max-semi-space-size=64';
 /** Last lines of what the process wrote. */
 const STDERR_CHARS_MAX = 4_000;
 
@@ -48,20 +50,35 @@ export async function replayInJail(options: JailOptions): Promise<ReplaySummary>
     });
   }
   let commits = 0;
-  let isOver = false;
+  const took = async ({ reply, count }: Sent): Promise<boolean> => {
+    const { steps, divergence } = await reply;
+    if (steps.length > 0) await options.onSteps?.(steps);
+    commits += count;
+    options.progress?.(commits);
+    signal.throwIfAborted();
+    return divergence === undefined;
+  };
+  // One batch is read and sent while the process steps the one before: neither of them waits for the other.
+  let ahead: Sent | undefined;
   reading: for await (const messages of log.read(from, through, signal)) {
     for (const batch of batchesOf(messages)) {
       const some = wanted === undefined ? batch : batch.filter(wanted);
-      isOver = some.length < batch.length;
-      const { steps, divergence } = await jail.commits(some);
-      if (steps.length > 0) await options.onSteps?.(steps);
-      commits += some.length;
-      options.progress?.(commits);
-      signal.throwIfAborted();
-      if (isOver || divergence !== undefined) break reading;
+      const before = ahead;
+      ahead = { reply: jail.commits(some), count: some.length };
+      // It is looked at when its turn comes.
+      ahead.reply.catch(() => undefined);
+      if (before !== undefined && !(await took(before))) return await jail.end();
+      if (some.length < batch.length) break reading;
     }
   }
+  if (ahead !== undefined) await took(ahead);
   return await jail.end();
+}
+
+/** Commits that are on their way. */
+interface Sent {
+  readonly reply: Promise<Reply<'took'>>;
+  readonly count: number;
 }
 
 function* batchesOf(messages: readonly LogMessage[]): Generator<readonly LogMessage[]> {
@@ -84,14 +101,15 @@ class Jail {
   readonly #child: ChildProcess;
   readonly #blobs: BlobReader;
   readonly #ended = Promise.withResolvers<never>();
-  #waiting: PromiseWithResolvers<FromWorker> | undefined;
+  /** Who waits for an answer: they come in the order of what was asked. */
+  readonly #waiting: PromiseWithResolvers<FromWorker>[] = [];
   #stderr = '';
 
   constructor({ program, packageRoot, order, blobs }: JailOptions) {
     const [file = '', ...args] = program;
     const readable = readableFolders([packageRoot, order.baseDir, order.whatIfDir ?? order.baseDir]);
     const rights = ['--permission', ...readable.map((folder) => `--allow-fs-read=${folder}`)];
-    const child = spawn(process.execPath, ['--no-warnings', ...rights, file, ...args], {
+    const child = spawn(process.execPath, ['--no-warnings', YOUNG_SPACE, ...rights, file, ...args], {
       // Nothing of the environment: secrets of the shell are none of a machine's business.
       env: { NO_COLOR: '1' },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -132,7 +150,7 @@ class Jail {
 
   async #ask<K extends FromWorker['kind']>(message: ToWorker, kind: K): Promise<Reply<K>> {
     const waiting = Promise.withResolvers<FromWorker>();
-    this.#waiting = waiting;
+    this.#waiting.push(waiting);
     this.#child.send(message, (error) => {
       if (error !== null) waiting.reject(this.#failed(error.message));
     });
@@ -155,14 +173,14 @@ class Jail {
         return;
       }
       default:
-        this.#waiting?.resolve(message);
+        this.#waiting.shift()?.resolve(message);
     }
   }
 
   #answer(find: () => Promise<ToWorker>): void {
     find().then(
       (answer) => this.#child.connected && this.#child.send(answer),
-      (error: unknown) => this.#waiting?.reject(error),
+      (error: unknown) => this.#waiting[0]?.reject(error),
     );
   }
 

@@ -71,6 +71,12 @@ export async function serveReplay(machines: readonly MachineDefinition[]): Promi
       send({ kind: 'done', summary: { ...work.summary(), refused: refusals() } });
     }
   };
+  let handled = Promise.resolve();
+  const inTurn = (message: ToWorker): void => {
+    handled = handled.then(() =>
+      handle(message).catch((thrown: unknown) => send({ kind: 'failed', error: toWireError(thrown) })),
+    );
+  };
   const closed = Promise.withResolvers<void>();
   process.on('disconnect', () => closed.resolve());
   process.on('message', (message: ToWorker) => {
@@ -80,7 +86,7 @@ export async function serveReplay(machines: readonly MachineDefinition[]): Promi
     } else if (message.kind === 'names') {
       lists.get(message.prefix)?.resolve(message.names);
       lists.delete(message.prefix);
-    } else handle(message).catch((thrown: unknown) => send({ kind: 'failed', error: toWireError(thrown) }));
+    } else inTurn(message);
   });
   await closed.promise;
 }
@@ -99,6 +105,7 @@ function wanted<T>(waiting: Map<string, PromiseWithResolvers<T>>, key: string, a
 interface Work {
   /** Sequence of the first commit that it needs. */
   readonly from: number;
+  /** After a divergence nothing more is taken. */
   take(batch: readonly LogMessage[]): Promise<Divergence | undefined>;
   /** Steps since the last call. */
   drain(): ReplayStep[];
@@ -167,10 +174,10 @@ class PlainWork implements Work {
 
   async take(batch: readonly LogMessage[]): Promise<Divergence | undefined> {
     for (const message of batch) {
+      if (this.#divergence !== undefined) break;
       this.#divergence = await this.#replayer.take(message);
-      if (this.#divergence !== undefined) return this.#divergence;
     }
-    return undefined;
+    return this.#divergence;
   }
 
   drain(): ReplayStep[] {
@@ -208,10 +215,10 @@ class WhatIfWork implements Work {
 
   async take(batch: readonly LogMessage[]): Promise<Divergence | undefined> {
     for (const message of batch) {
+      if (this.#divergence !== undefined) break;
       this.#divergence = await this.#whatIf.take(message);
-      if (this.#divergence !== undefined) return this.#divergence;
     }
-    return undefined;
+    return this.#divergence;
   }
 
   drain(): ReplayStep[] {

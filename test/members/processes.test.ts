@@ -81,7 +81,7 @@ test('nodes, shards, drain and undrain tell and do what they say', async (t) => 
       .split('\n')
       .map((line) => (JSON.parse(line) as { ownerName?: string }).ownerName ?? 'nobody');
   const both = async (): Promise<void> => {
-    while (new Set(await owners()).size < 2) await guest.event('shard_recovered', 500).catch(() => undefined);
+    while (new Set(await owners()).size < 2) await run('shards', '--wait');
   };
   await both();
   t.regex(await run('shards'), /SHARD +OWNER +PHASE +EPOCH +INDEX +ACTORS +REMARK/);
@@ -173,6 +173,9 @@ test('two folders of code side by side: shards with new actors are not taken by 
     if (shard === free) t.regex(line, /^ +\d+ +old +running/);
     else t.regex(line, /nobody .* no node can run it; old has no tally@2/);
   }
+  const waited = await folder.run(['shards', '--wait', '--timeout', '50ms', '--data', old.dataDir]);
+  t.not(waited.code, 0);
+  t.regex(waited.err, /error\[shards_unsettled\]: \d+ shards? did not run where they should after 50 ?ms/);
   await t.throwsAsync(client.ask(used[0] ?? '', { type: 'inc' }, { timeoutMs: 500 }));
   await fresh.up();
   for (const at of used) t.deepEqual((await client.ask(at, { type: 'inc' })).reply, { n: 2 });

@@ -66,6 +66,11 @@ export function shardRows({ members, places }: MembersReply, statuses: readonly 
   });
 }
 
+/** It runs, and where it should. */
+export function isSettled({ ownerName, wanted, status }: ShardRow): boolean {
+  return status?.phase === 'running' && wanted === ownerName;
+}
+
 const SHARDS: readonly Column[] = [
   { title: 'SHARD', align: 'right' },
   { title: 'OWNER' },
