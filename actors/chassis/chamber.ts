@@ -14,6 +14,8 @@ export interface ChamberOptions {
   readonly memoryBytesMax?: number;
   /** Where what passed the gate is kept; without one every component passes each time. */
   readonly cacheFolder?: string;
+  /** Is told what the file system refused there; the component passes all the same. */
+  readonly onCacheFault?: (fault: Error) => void;
 }
 
 export interface Chamber extends AsyncDisposable {
@@ -29,6 +31,7 @@ export async function openChamber({
   places,
   memoryBytesMax,
   cacheFolder,
+  onCacheFault,
 }: ChamberOptions): Promise<Chamber> {
   const jail = await Jail.open({
     require,
@@ -36,7 +39,13 @@ export async function openChamber({
     ...(memoryBytesMax !== undefined && { memoryBytesMax }),
   });
   const prepare = (bytes: Uint8Array) => jail.prepare(bytes);
-  const cache = cacheFolder === undefined ? undefined : new GateCache({ folder: cacheFolder });
+  const cache =
+    cacheFolder === undefined
+      ? undefined
+      : new GateCache({
+          folder: cacheFolder,
+          ...(onCacheFault !== undefined && { onFault: onCacheFault }),
+        });
   return {
     layers: jail.layers,
     gate: async (bytes) => await (cache?.gated(bytes, GATE_LIMITS, prepare) ?? prepare(bytes)),

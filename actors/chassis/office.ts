@@ -4,6 +4,7 @@ import type { DriverRealm } from '#runtime/effects/driver';
 import type { HttpDriverOptions } from '#runtime/effects/http';
 import type { GatedComponent } from '#runtime/sandbox/gate/types';
 import type { Clock } from '#runtime/shard/ports';
+import { toWireError } from '#schemas/fabric-error';
 import { componentName } from '#schemas/sandbox';
 import { chassisBlobs, storedBytes } from './blobs.ts';
 import { type Chamber, type ChamberOptions, levelOf, openChamber } from './chamber.ts';
@@ -37,6 +38,7 @@ export async function openOffice(realm: DriverRealm, options: SandboxOptions): P
     ...options,
     places,
     cacheFolder: join(dataDir, CACHE_FOLDER),
+    onCacheFault: (error) => logger.warn({ error: toWireError(error) }, 'sandbox.cache_failed'),
   });
   const level = levelOf(chamber.layers);
   for (const { name, isOn, seen } of chamber.layers) {

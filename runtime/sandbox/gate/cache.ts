@@ -6,6 +6,8 @@
  *     changed, is not there.
  * K3  A file appears whole: it is written beside its place and renamed. Two writers write the same.
  * K4  Only the owner may read and write, and the folder does not grow without bound: the longest unused go first.
+ * K5  A cache that cannot be read or written costs time and nothing else: it is told, and the component passes as it would
+ *     without one.
  */
 import { hash, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
@@ -24,15 +26,19 @@ export interface GateCacheOptions {
   readonly folder: string;
   /** Of all files together (K4). */
   readonly bytesMax?: number;
+  /** Is told what the file system refused (K5). */
+  readonly onFault?: (fault: Error) => void;
 }
 
 export class GateCache {
   readonly #folder: string;
   readonly #bytesMax: number;
+  readonly #onFault: (fault: Error) => void;
 
-  constructor({ folder, bytesMax = BYTES_MAX_DEFAULT }: GateCacheOptions) {
+  constructor({ folder, bytesMax = BYTES_MAX_DEFAULT, onFault = () => undefined }: GateCacheOptions) {
     this.#folder = folder;
     this.#bytesMax = bytesMax;
+    this.#onFault = onFault;
   }
 
   /** What passed before, or what `gate` makes of it now. What it refuses is not kept. */
@@ -42,10 +48,10 @@ export class GateCache {
     gate: (bytes: Uint8Array, limits: GateLimits) => Promise<GatedComponent>,
   ): Promise<GatedComponent> {
     const file = this.#fileOf(bytes, limits);
-    const kept = await this.#read(file);
+    const kept = await this.#read(file).catch((fault: Error) => void this.#onFault(fault)); // K5
     if (kept !== undefined) return kept;
     const gated = await gate(bytes, limits);
-    await this.#write(file, gated);
+    await this.#write(file, gated).catch((fault: Error) => this.#onFault(fault)); // K5
     return gated;
   }
 
@@ -72,11 +78,16 @@ export class GateCache {
     await mkdir(this.#folder, { recursive: true, mode: OWNER_ONLY.folder });
     await this.#makeRoom(content.length);
     const beside = `${file}.${randomUUID()}`;
-    await writeFile(beside, Buffer.concat([hash('sha256', content, 'buffer'), content]), {
-      mode: OWNER_ONLY.file,
-      flag: 'wx',
-    });
-    await rename(beside, file);
+    try {
+      await writeFile(beside, Buffer.concat([hash('sha256', content, 'buffer'), content]), {
+        mode: OWNER_ONLY.file,
+        flag: 'wx',
+      });
+      await rename(beside, file);
+    } catch (thrown) {
+      await rm(beside, { force: true }); // a full disk keeps no half of it
+      throw thrown;
+    }
   }
 
   /** K4. */

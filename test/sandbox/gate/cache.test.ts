@@ -92,6 +92,18 @@ test('what the gate refuses leaves nothing behind', async (t) => {
   t.throws(() => readdirSync(folder), { code: 'ENOENT' });
 });
 
+test('a cache that cannot be written is told, and the component passes as it would without one', async (t) => {
+  const folder = folderFor(t);
+  writeFileSync(folder, 'a file where the folder should be');
+  const faults: string[] = [];
+  const cache = new GateCache({ folder, onFault: (fault) => faults.push(fault.message) });
+  const { asked, gate } = counted();
+  t.is((await cache.gated(component(5), GATE_LIMITS, gate)).stats.bytes, 5);
+  t.is((await cache.gated(component(5), GATE_LIMITS, gate)).stats.bytes, 5);
+  t.deepEqual(asked, [5, 5]);
+  t.is(faults.length, 4, String(faults)); // reading and writing, twice
+});
+
 test('the folder keeps to its size', async (t) => {
   const folder = folderFor(t);
   const cache = new GateCache({ folder, bytesMax: 4_000 });
