@@ -78,12 +78,16 @@ export function meterCommand(shell: Shell): Command {
     ];
     using prices = new PriceList(acting.client);
     // Beneath the meter: what is still under way when it closes stays for the next.
-    const { underWay, lost } = UnderWay.open(join(acting.realm.target.dataDir ?? io.cwd, CALLS_FOLDER));
+    // Each actor its own: it alone may end its reservations.
+    const folder = join(acting.realm.target.dataDir ?? io.cwd, CALLS_FOLDER, options.as.replace('/', '.'));
+    const { underWay, lost } = UnderWay.open(folder);
     using _ = underWay;
     const till = tillOf(run, config, acting, prices, underWay);
     await using meter = await open(run, config, till, providers, new Callers(callers));
     till.chargeLost(lost);
-    if (lost.length > 0) out.note(`${lost.length} calls of a meter that was killed are charged by estimate`);
+    const guessed = lost.filter(({ used }) => used === undefined).length;
+    if (lost.length > 0)
+      out.note(`${lost.length} calls of a meter that was killed are charged, ${guessed} of them by estimate`);
     const bases = [...providers].map(([name, { wire }]) => ({
       name,
       ...wireOf(wire).base(`${meter.url}/${name}`),

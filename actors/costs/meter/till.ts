@@ -6,13 +6,16 @@
  *     have.
  * V3  Every call that was forwarded is settled once: charged what it took, or given back where it took nothing. That is tried until
  *     it is done; a meter that closes waits for it.
- * V4  A call of a meter that was killed is charged by the next one, as much as it may have cost: nobody knows what it did.
+ * V4  A call of a meter that was killed is settled by the next one: charged what it took, where that was known, and else as much as
+ *     it may have cost, since nobody knows what it did. The next one ends the reservation that pays for it, with all that was ever
+ *     spent of it: a sum, so what the ledger knew before counts once, and what comes late from the dead says nothing.
  * V5  A token of one session has charged to a task only what it does for it: the task says who has it.
  */
 import type { Taken } from '#actors/governor/allowance/allowance';
 import { Allowances } from '#actors/governor/allowance/allowances';
 import type { Budgets } from '#actors/governor/budgets';
 import { amountMicros, boundMicros, dearestInput, tokensOf } from '#machines/costs/amount';
+import { most, plus } from '#machines/ledger/room';
 import type { Amounts, Degrade } from '#schemas/budget';
 import type { CostRecord, Tokens } from '#schemas/cost';
 import { FabricError, type WireError } from '#schemas/fabric-error';
@@ -33,6 +36,7 @@ const ACCOUNTS_MAX = 10_000;
 const ESTIMATED_BYTES = 4;
 /** No call uses so many. */
 const TOKENS_MAX = 1_000_000_000;
+const NOTHING: Amounts = { micros: 0, tokens: 0 };
 const NO_TOKENS: Tokens = { input: 0, cachedInput: 0, cacheWrite: 0, cacheWriteLong: 0, output: 0 };
 
 export interface TillParts {
@@ -86,8 +90,6 @@ export interface Held {
   readonly row: PriceRow | undefined;
   /** Undefined where nothing is held. */
   readonly taken: Taken | undefined;
-  /** Who pays. */
-  readonly account: string | undefined;
   /** The most that it may use. */
   readonly bound: Tokens;
   readonly degrade: Degrade | null;
@@ -135,7 +137,7 @@ export class Till implements AsyncDisposable {
     const row = quoted.found ? quoted.row : undefined;
     const bound = this.#bound(call, row);
     if (budgets === undefined || row === undefined)
-      return this.#begun({ call, row, taken: undefined, account: undefined, bound, degrade: null });
+      return this.#begun({ call, row, taken: undefined, bound, degrade: null });
     if (!(await this.#mayName(call.payer)))
       return no('forbidden', `Task ${call.payer.task} is not that of session ${call.payer.session}.`);
     const payer = await this.#payingAccount(budgets, call.payer);
@@ -155,8 +157,7 @@ export class Till implements AsyncDisposable {
     try {
       const answer = await this.#allowances?.take(payer.account, amount);
       if (answer?.granted === false) return no('no_budget', `Budget exhausted: ${answer.error.message}`);
-      const { account } = payer;
-      return this.#begun({ call, row, taken: answer, account, bound, degrade: answer?.degrade ?? null });
+      return this.#begun({ call, row, taken: answer, bound, degrade: answer?.degrade ?? null });
     } catch (thrown) {
       if (thrown instanceof FabricError && thrown.code === 'unknown_account')
         this.#accounts.delete(payer.account);
@@ -167,30 +168,35 @@ export class Till implements AsyncDisposable {
   /** V3. Returns at once. */
   charge({ call, row, taken }: Held, used: Used): void {
     const spent = taken?.end(amountOf(used, row));
-    this.#settle(call, row, used, async () => spent?.told());
+    const known = { ...used, at: Date.now() };
+    // V4: before the ledger is told.
+    this.#parts.underWay?.charged(call.id, known, taken?.standing());
+    this.#settle(call, row, known, async () => spent?.told());
   }
 
   /** V4. */
   chargeLost(lost: readonly Lost[]): void {
-    for (const { call, row, account, bound } of lost) {
-      const tokens = {
-        ...NO_TOKENS,
-        input: Math.ceil(call.bodyBytes / ESTIMATED_BYTES),
-        output: bound.output,
-      };
-      const used: Used = { tokens, counted: 'estimated', outcome: 'failed' };
-      this.#settle(call, row, used, async () => {
-        if (account !== undefined) await this.#spend(account, `lost.${call.id}`, amountOf(used, row));
-      });
+    const at = Date.now();
+    for (const [reservation, calls] of Map.groupBy(lost, ({ paid }) => paid?.reservation)) {
+      // What took no known amount is not in what was spent: it is added. The sum is the same for each of them, and counts once.
+      const known = calls.reduce((sum, { paid }) => most(sum, paid?.spent ?? NOTHING), NOTHING);
+      const spent = calls
+        .filter(({ used }) => used === undefined)
+        .reduce((sum, one) => plus(sum, amountOf(mostOf(one), one.row)), known);
+      for (const one of calls) {
+        this.#settle(one.call, one.row, one.used ?? { ...mostOf(one), at }, async () => {
+          if (reservation !== undefined) await this.#end(reservation, spent);
+        });
+      }
     }
   }
 
   /** V3: it took nothing. */
   giveBack({ call, taken }: Held): void {
-    const spent = taken?.end({ micros: 0, tokens: 0 });
-    const over = (): void => this.#parts.underWay?.end(call.id);
-    if (spent === undefined) over();
-    else this.#settling.settle(call.id, () => spent.told(), over);
+    const spent = taken?.end(NOTHING);
+    // There is nothing of it to be charged, whoever comes after.
+    this.#parts.underWay?.end(call.id);
+    if (spent !== undefined) this.#settling.settle(call.id, () => spent.told());
   }
 
   /** Once all is settled, or what is left was tried once more, and nothing is held any more. */
@@ -206,14 +212,18 @@ export class Till implements AsyncDisposable {
   }
 
   /** Records what a call used, and does what its budget has to be told. */
-  #settle(call: Recorded, row: PriceRow | undefined, used: Used, pay: () => Promise<void>): void {
+  #settle(
+    call: Recorded,
+    row: PriceRow | undefined,
+    used: Used & { readonly at: number },
+    pay: () => Promise<void>,
+  ): void {
     const { costs, told, underWay } = this.#parts;
     const { id, provider, model, traceparent, payer } = call;
     const { session, task, swarm } = payer;
     const usage: Usage = {
       ...used,
       id,
-      at: Date.now(),
       provider,
       model,
       source: 'meter',
@@ -230,14 +240,12 @@ export class Till implements AsyncDisposable {
     this.#settling.settle(id, work, () => underWay?.end(id));
   }
 
-  /** Of an account on which nothing is held for it: it takes the room there is, and the rest is told as an overrun. */
-  async #spend(account: string, id: string, amount: Amounts): Promise<void> {
-    const { budgets, leaseMs } = this.#parts;
+  /** V4. */
+  async #end(reservation: string, spent: Amounts): Promise<void> {
     try {
-      await budgets?.reserve(account, {}, { id, leaseMs });
-      await budgets?.commit(id, amount);
+      await this.#parts.budgets?.commit(reservation, spent);
     } catch (thrown) {
-      // It was done before, and its answer lost.
+      // It was done before, by a meter that was killed before it could note so.
       if (!(thrown instanceof FabricError) || thrown.code !== 'reservation_settled') throw thrown;
     }
   }
@@ -293,7 +301,13 @@ export function accountsOf({ account, session, swarm, task }: Payer): string[] {
   ];
 }
 
-function amountOf({ tokens }: Used, row: PriceRow | undefined): Amounts {
+/** What a call may have taken of which nobody knows what it did. */
+function mostOf({ call, bound }: Lost): Used {
+  const input = Math.ceil(call.bodyBytes / ESTIMATED_BYTES);
+  return { tokens: { ...NO_TOKENS, input, output: bound.output }, counted: 'estimated', outcome: 'failed' };
+}
+
+function amountOf({ tokens }: Pick<Used, 'tokens'>, row: PriceRow | undefined): Amounts {
   const micros = row === undefined ? 0 : (amountMicros(tokens, row.perMillion) ?? 0);
   return { micros, tokens: tokensOf(tokens) };
 }

@@ -5,6 +5,8 @@
  *     outlives the process, not the machine.
  * W2  A file is that of one process. Another takes it over by renaming it, once, and only when that process is no more.
  * W3  It names who pays and for what; neither bodies nor keys.
+ * W4  What a call took stands there before the ledger is told. Beside each call stands what was spent, in all, of the reservation
+ *     that pays for it: so who comes after knows at least as much as the ledger, and its sum counts nothing twice.
  */
 import { randomUUID } from 'node:crypto';
 import {
@@ -20,15 +22,21 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { tokensSchema } from '#schemas/cost';
+import type { Standing } from '#actors/governor/allowance/allowance';
+import { most } from '#machines/ledger/room';
+import { type Amounts, amountsSchema } from '#schemas/budget';
+import { costRecordSchema, tokensSchema } from '#schemas/cost';
 import { priceRowSchema } from '#schemas/price';
-import type { Held } from './till.ts';
+import type { Held, Used } from './till.ts';
 
 /** Beyond it a file in which nothing is under way begins anew. */
 const FILE_BYTES_MAX = 2 ** 20;
 const NAME = /^(\d{1,10})-[0-9a-f-]{36}\.calls$/;
 const OWNER_ONLY = 0o600;
 const FOLDER_OWNER_ONLY = 0o700;
+
+const paidSchema = z.object({ reservation: z.string(), spent: amountsSchema });
+const usedSchema = costRecordSchema.pick({ at: true, tokens: true, counted: true, outcome: true });
 
 const heldSchema = z.object({
   call: z.object({
@@ -44,10 +52,16 @@ const heldSchema = z.object({
     traceparent: z.string(),
   }),
   row: priceRowSchema.optional(),
-  account: z.string().optional().describe('Who pays; absent where no budget is wanted.'),
+  paid: paidSchema.optional().describe('Of what it is paid; absent where no budget is wanted.'),
   bound: tokensSchema.describe('The most that it may have used.'),
+  used: usedSchema.optional().describe('What it took; absent where nobody knows.'),
 });
-const lineSchema = z.union([z.object({ begun: heldSchema }), z.object({ ended: z.string() })]);
+const chargedSchema = z.object({ id: z.string(), used: usedSchema, paid: paidSchema.optional() });
+const lineSchema = z.union([
+  z.object({ begun: heldSchema }),
+  z.object({ charged: chargedSchema }),
+  z.object({ ended: z.string() }),
+]);
 
 /** What is known of a call whose meter is no more. */
 export type Lost = z.infer<typeof heldSchema>;
@@ -82,15 +96,20 @@ export class UnderWay implements Disposable {
   }
 
   /** W1, W3. */
-  begin({ call, row, account, bound }: Held): void {
+  begin({ call, row, taken, bound }: Held): void {
     const { id, provider, model, payer, bodyBytes, traceparent } = call;
     const { session, task, swarm } = payer;
     this.#begun({
       call: { id, provider, model, payer: { session, task, swarm }, bodyBytes, traceparent },
       bound,
       ...(row !== undefined && { row }),
-      ...(account !== undefined && { account }),
+      ...(taken !== undefined && { paid: taken.standing() }),
     });
+  }
+
+  /** W4. */
+  charged(id: string, used: Used & { readonly at: number }, paid: Standing | undefined): void {
+    this.#write({ charged: { id, used, ...(paid !== undefined && { paid }) } });
   }
 
   end(id: string): void {
@@ -145,13 +164,31 @@ function fileIn(folder: string): string {
 /** The last line may be half written. */
 function callsIn(text: string): readonly Lost[] {
   const calls = new Map<string, Lost>();
+  const spent = new Map<string, Amounts>();
+  const learn = (paid: Standing | undefined): void => {
+    if (paid !== undefined)
+      spent.set(paid.reservation, most(spent.get(paid.reservation) ?? paid.spent, paid.spent));
+  };
   for (const json of text.split('\n')) {
     const line = lineSchema.safeParse(parsed(json)).data;
     if (line === undefined) continue;
     if ('ended' in line) calls.delete(line.ended);
-    else calls.set(line.begun.call.id, line.begun);
+    else if ('begun' in line) {
+      learn(line.begun.paid);
+      calls.set(line.begun.call.id, line.begun);
+    } else {
+      const { id, used, paid } = line.charged;
+      learn(paid);
+      const call = calls.get(id);
+      if (call !== undefined) calls.set(id, { ...call, used });
+    }
   }
-  return [...calls.values()];
+  // W4: of each reservation what was known last.
+  return [...calls.values()].map(({ paid, ...call }) =>
+    paid === undefined
+      ? call
+      : { ...call, paid: { ...paid, spent: spent.get(paid.reservation) ?? paid.spent } },
+  );
 }
 
 function parsed(json: string): unknown {

@@ -33,10 +33,18 @@ export interface AllowanceOptions {
   readonly settle: (id: string, work: () => Promise<void>) => void;
 }
 
+/** A reservation, and all that work which came to its end spent of it: a sum, so whoever says it again changes nothing. */
+export interface Standing {
+  readonly reservation: string;
+  readonly spent: Amounts;
+}
+
 /** Held for one piece of work. */
 export interface Taken {
   readonly granted: true;
   readonly degrade: Degrade | null;
+  /** Of what it is a part, at this moment. */
+  standing(): Standing;
   /** Once; `told` resolves when the ledger knows, and may be called again where it throws. */
   end(spent: Amounts): { readonly told: () => Promise<void> };
 }
@@ -128,6 +136,7 @@ export class Allowance {
     return {
       granted: true,
       degrade: this.#degrade,
+      standing: () => ({ reservation: this.#id, spent: this.#sums.spent }),
       end: (spent) => {
         if (isEnded) throw new Error('invariant: work ends once');
         isEnded = true;
