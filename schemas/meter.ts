@@ -32,6 +32,12 @@ const providerSchema = z
       .url({ protocol: /^https?$/, error: 'expected http:// or https://' })
       .describe('What stands before /v1, such as https://api.openai.com.'),
     prices: providerName.optional().describe('Its name in the price table; its own name when absent.'),
+    reasoning: z
+      .enum(['hidden', 'shown'])
+      .default('hidden')
+      .describe(
+        '`shown`: all that its models make is in what they answer. Else an answer that breaks off before its figures is charged as much as it may have made.',
+      ),
     keyEnv: z.string().min(1).max(200).optional().describe('Variable that holds its key.'),
     keyFile: z
       .string()

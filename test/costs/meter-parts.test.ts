@@ -275,6 +275,35 @@ test('figures that are none do not count; what came is estimated then', (t) => {
   });
 });
 
+test('an answer that breaks off counts all that a model may have made out of sight', (t) => {
+  const messages = endpoint('/v1/messages');
+  const thinks = (text: string, of = CHAT) => {
+    const reading = readRequest(text, of);
+    return reading.ok && reading.wanted.thinks;
+  };
+  t.true(thinks('{"model":"m"}'));
+  t.true(thinks('{"model":"m"}', endpoint('/v1/responses')));
+  t.false(thinks('{"model":"m"}', endpoint('/v1/embeddings')));
+  t.false(thinks('{"model":"m"}', messages));
+  t.true(thinks('{"model":"m","thinking":{"type":"enabled","budget_tokens":1024}}', messages));
+  t.false(readRequest('{"model":"m","Thinking":{"type":"enabled"}}', messages).ok);
+
+  const output = (events: readonly object[], brokenOff?: Parameters<Tally['result']>[1]) => {
+    const tally = new Tally();
+    for (const event of events) tally.add(messages.event(event));
+    return tally.result(400, brokenOff).tokens.output;
+  };
+  const text = { type: 'content_block_delta', delta: { text: 'four' } };
+  const thought = { type: 'content_block_start', content_block: { type: 'redacted_thinking', data: 'x' } };
+  const first = { type: 'message_start', message: { usage: { input_tokens: 9, output_tokens: 1 } } };
+  const last = { type: 'message_delta', usage: { output_tokens: 70 } };
+  t.is(output([first, text], { thinks: false, outputMax: 500 }), 1, 'all of it was seen');
+  t.is(output([first, text], { thinks: true, outputMax: 500 }), 500);
+  t.is(output([first, thought, text], { thinks: false, outputMax: 500 }), 500, 'it did think');
+  t.is(output([first, thought, text]), 1, 'it came to its end, and told nothing');
+  t.is(output([first, thought, text, last], { thinks: true, outputMax: 500 }), 70, 'its own figure');
+});
+
 test('the breaker of a provider is asked once a second while it is closed, and hears what says something', async (t) => {
   const [asked, told]: [string[], (readonly [boolean, string | undefined])[]] = [[], []];
   let answer: { readonly isProbe: boolean } | FabricError = { isProbe: false };

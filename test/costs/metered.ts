@@ -105,8 +105,11 @@ export class Metered implements AsyncDisposable {
       host: '127.0.0.1',
       port: 0,
       providers: new Map([
-        ['openai', { wire: 'openai', upstream: upstream('openai'), prices: 'openai' }],
-        ['anthropic', { wire: 'anthropic', upstream: upstream('anthropic'), prices: 'anthropic' }],
+        ['openai', { wire: 'openai', upstream: upstream('openai'), prices: 'openai', showsAll: false }],
+        [
+          'anthropic',
+          { wire: 'anthropic', upstream: upstream('anthropic'), prices: 'anthropic', showsAll: false },
+        ],
       ]),
       callers: new Callers([
         { token: TOKEN, session: undefined, swarm: undefined, account: undefined },

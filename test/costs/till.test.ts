@@ -139,7 +139,10 @@ class Stand {
   }
 
   /** Runs a meter until it has made so many asks, or has nothing more to do. */
-  async run(asksMax: number, work: (till: Till, lost: readonly Lost[], line: Line) => Promise<unknown>): Promise<Line> {
+  async run(
+    asksMax: number,
+    work: (till: Till, lost: readonly Lost[], line: Line) => Promise<unknown>,
+  ): Promise<Line> {
     const { underWay, lost } = UnderWay.open(this.folder);
     const line = new Line(this, asksMax);
     // Who is dead writes nothing.

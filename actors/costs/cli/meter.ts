@@ -164,11 +164,11 @@ function providersOf(
 ): ReadonlyMap<string, MeteredProvider> {
   return new Map(
     [...upstreams].map(([name, upstream]) => {
-      const { wire = 'openai', prices = name } = providers[name] ?? {};
+      const { wire = 'openai', prices = name, reasoning = 'hidden' } = providers[name] ?? {};
       const circuit = breakers && {
         circuit: new Circuit(openBreakers(client), `provider:${name}`, failedTo(run)),
       };
-      return [name, { wire, upstream, prices, ...circuit }];
+      return [name, { wire, upstream, prices, showsAll: reasoning === 'shown', ...circuit }];
     }),
   );
 }

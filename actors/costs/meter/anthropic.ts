@@ -2,10 +2,13 @@
 import { type Told, tokenCount } from './tally.ts';
 import { type Endpoint, type Fields, object, type RefusalKind, string, type Wire } from './wire.ts';
 
+const THINKING: ReadonlySet<string> = new Set(['thinking', 'redacted_thinking']);
+
 const messages: Endpoint = {
   path: '/v1/messages',
   outputLimits: ['max_tokens'],
   uncountable: [],
+  thinks: 'thinking',
   answer: (body) => {
     const { id, usage } = object(body);
     const told = usageOf(object(usage));
@@ -16,13 +19,16 @@ const messages: Endpoint = {
     };
   },
   event: (data) => {
-    const { type, message, delta, usage } = object(data);
+    const { type, message, content_block: block, delta, usage } = object(data);
     switch (type) {
       case 'message_start': {
         const { id, usage: first } = object(message);
         const named = string(id);
         return { told: usageOf(object(first)) ?? {}, ...(named !== undefined && { id: named }) };
       }
+      case 'content_block_start':
+        // What is shown of it is a summary, or nothing.
+        return THINKING.has(string(object(block)['type']) ?? '') ? { isThought: true } : {};
       case 'content_block_delta': {
         const { text, partial_json: json, thinking } = object(delta);
         return { made: [string(text), string(json), string(thinking)].join('') };

@@ -7,6 +7,8 @@
  *     away from an answer in one piece pays what the provider says: it makes it anyway.
  * X3  A call to which the provider answered nothing, or an error, costs nothing; but one that the caller left once the provider
  *     had it costs what was asked: nobody reads for nothing.
+ * X4  An answer that broke off before its figures, whoever broke it off, counts as much as it may have made where its model may think
+ *     out of sight: what came of it says nothing of that.
  */
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -30,6 +32,8 @@ export interface Exchange {
   readonly circuit: Circuit | undefined;
   readonly isProbe: boolean;
   readonly endpoint: Endpoint;
+  /** The provider shows all that its models make. */
+  readonly showsAll: boolean;
   readonly wanted: Wanted;
   readonly held: Held;
   readonly path: string;
@@ -56,8 +60,7 @@ export async function exchange(one: Exchange): Promise<Refusal | undefined> {
     return await answered(one, answer, gone.signal);
   } catch (thrown) {
     const isLeft = gone.signal.aborted && wanted.isStream;
-    if (isLeft && isSent)
-      till.charge(held, { ...new Tally().result(held.call.bodyBytes), outcome: 'aborted' });
+    if (isLeft && isSent) till.charge(held, { ...counted(one, new Tally(), false), outcome: 'aborted' });
     else till.giveBack(held);
     if (gone.signal.aborted) {
       // Nobody knows how it would have ended: somebody else tries.
@@ -95,11 +98,8 @@ async function answered(
 }
 
 /** True where it came to its end. */
-async function streamed(
-  { till, held, endpoint, wanted, response }: Exchange,
-  answer: IncomingMessage,
-  gone: AbortSignal,
-): Promise<boolean> {
+async function streamed(one: Exchange, answer: IncomingMessage, gone: AbortSignal): Promise<boolean> {
+  const { till, held, endpoint, wanted, response } = one;
   const tally = new Tally();
   const splitter = new EventSplitter();
   const count = (events: ReturnType<EventSplitter['push']>): Buffer[] =>
@@ -128,16 +128,13 @@ async function streamed(
   } finally {
     answer.destroy();
     const outcome = isWhole ? 'complete' : gone.aborted ? 'aborted' : 'failed';
-    till.charge(held, { ...tally.result(held.call.bodyBytes), outcome });
+    till.charge(held, { ...counted(one, tally, isWhole), outcome });
   }
   return isWhole;
 }
 
-async function inOnePiece(
-  { till, held, endpoint, response }: Exchange,
-  answer: IncomingMessage,
-  gone: AbortSignal,
-): Promise<boolean> {
+async function inOnePiece(one: Exchange, answer: IncomingMessage, gone: AbortSignal): Promise<boolean> {
+  const { till, held, endpoint, response } = one;
   const tally = new Tally();
   const kept: Buffer[] = [];
   let bytes = 0;
@@ -157,9 +154,16 @@ async function inOnePiece(
     // Where the provider told nothing, what came is all there is to go by.
     tally.add(body === undefined ? { made: Buffer.concat(kept).toString('latin1') } : endpoint.answer(body));
     const outcome = !isWhole ? 'failed' : gone.aborted ? 'aborted' : 'complete';
-    till.charge(held, { ...tally.result(held.call.bodyBytes), outcome });
+    till.charge(held, { ...counted(one, tally, isWhole), outcome });
   }
   return isWhole;
+}
+
+/** X4. */
+function counted({ held, wanted, showsAll }: Exchange, tally: Tally, isWhole: boolean) {
+  const outputMax = held.bound.output;
+  const isAllKnown = isWhole || showsAll;
+  return tally.result(held.call.bodyBytes, isAllKnown ? undefined : { thinks: wanted.thinks, outputMax });
 }
 
 /** An answer that nobody counts. */

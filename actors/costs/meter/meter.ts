@@ -43,6 +43,8 @@ export interface MeteredProvider {
   readonly upstream: Upstream;
   /** Its name in the price table. */
   readonly prices: string;
+  /** Its models think in plain sight, or not at all. */
+  readonly showsAll: boolean;
   /** Its breaker, where one is asked. */
   readonly circuit?: Circuit;
 }
@@ -246,6 +248,7 @@ class Desk {
       circuit: provider.circuit,
       isProbe: passage.isProbe,
       endpoint,
+      showsAll: provider.showsAll,
       wanted,
       held: holding.held,
       path,

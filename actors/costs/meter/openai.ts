@@ -7,6 +7,7 @@ const chat: Endpoint = {
   outputLimits: ['max_completion_tokens', 'max_tokens'],
   choices: 'n',
   uncountable: [],
+  thinks: true,
   asksForUsage: true,
   answer: (body) => {
     const { id, usage } = object(body);
@@ -28,6 +29,7 @@ const responses: Endpoint = {
   outputLimits: ['max_output_tokens'],
   // It would be answered before it has cost anything.
   uncountable: ['background'],
+  thinks: true,
   answer: (body) => {
     const { id, usage } = object(body);
     return pieceOf(id, responseUsage(object(usage)));
@@ -44,6 +46,7 @@ const embeddings: Endpoint = {
   path: '/v1/embeddings',
   outputLimits: [],
   uncountable: [],
+  thinks: false,
   answer: (body) => {
     const input = tokenCount(object(object(body)['usage'])['prompt_tokens']);
     return pieceOf(undefined, input === undefined ? undefined : { input, output: 0 });

@@ -20,6 +20,8 @@ export interface Wanted {
   readonly choices: number;
   /** What is forwarded. */
   readonly body: string;
+  /** Its model may think out of sight. */
+  readonly thinks: boolean;
   /** The caller did not ask for usage: it does not see it. */
   readonly isUsageHidden: boolean;
 }
@@ -66,13 +68,14 @@ export function readRequest(text: string, endpoint: Endpoint): Reading {
       outputMax: limits.length === 0 ? undefined : Math.max(...(limits as number[])),
       choices: isCount(choices, CHOICES_MAX) ? choices : 1,
       body: isAsked ? withField(text, fields, USAGE_FIELD, { ...options, include_usage: true }) : text,
+      thinks: typeof endpoint.thinks === 'string' ? isGiven(data[endpoint.thinks]) : endpoint.thinks,
       isUsageHidden: isAsked,
     },
   };
 }
 
 /** The fields that are read here. */
-function countedBy({ outputLimits, choices, uncountable }: Endpoint): ReadonlySet<string> {
+function countedBy({ outputLimits, choices, uncountable, thinks }: Endpoint): ReadonlySet<string> {
   return new Set([
     'model',
     'stream',
@@ -80,6 +83,7 @@ function countedBy({ outputLimits, choices, uncountable }: Endpoint): ReadonlySe
     ...outputLimits,
     ...(choices === undefined ? [] : [choices]),
     ...uncountable,
+    ...(typeof thinks === 'string' ? [thinks] : []),
   ]);
 }
 

@@ -34,6 +34,8 @@ export interface Endpoint {
   readonly choices?: string;
   /** Fields whose truth makes a call one that cannot be counted. */
   readonly uncountable: readonly string[];
+  /** Whether its models may think out of sight; a field: only where a request has it. */
+  readonly thinks: boolean | string;
   /** Usage comes in a stream only where `stream_options` ask for it. */
   readonly asksForUsage?: true;
   /** Of a whole answer. */

@@ -110,7 +110,7 @@ function metering(
   return openMeter({
     host: '127.0.0.1',
     port: 0,
-    providers: new Map([['openai', { wire: 'openai', upstream, prices: 'openai' }]]),
+    providers: new Map([['openai', { wire: 'openai', upstream, prices: 'openai', showsAll: false }]]),
     callers: new Callers([{ token: TOKEN, session: undefined, swarm: undefined, account: undefined }]),
     till,
     callsMax: 64,
