@@ -1,18 +1,22 @@
 /**
- * Control groups for the processes of a jail, below the group that the node itself is in; version 1 or 2, as the
- * machine has it.
+ * Control groups for the processes of a jail, one each, beside the node in the group that the node itself is in; version 1 or
+ * 2, as the machine has it.
  *
  * K1  A process is in its group before it runs a line of ours, so everything it starts is in it.
  * K2  Groups go with their processes; what a killed node left behind goes when the next one opens.
- * K3  What is ended is ended all at once, none after its parent, and has the usual share to give its memory back: a
- *     process that has little of the processor would take long to die.
+ * K3  What is ended is ended all at once, none after its parent, and has the usual share until it is.
+ * K4  The node waits for nothing that makes, enters or removes a group: the kernel takes tens of milliseconds for it,
+ *     and lets no other of these begin meanwhile.
+ * K5  A group is still when each thread in it is on its way out of the kernel: none comes back to code of its own, however long
+ *     it takes to give its memory back.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { mkdir, rmdir, writeFile } from 'node:fs/promises';
 import { getPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { isProcessAlive } from '#runtime/bus/pid';
-import { Crowd, type Share } from './crowd.ts';
+import type { Share } from './share.ts';
 
 const PREFIX = 'infrafabric-jail-';
 /** Threads of one Node process and bubblewrap's two processes, with room. */
@@ -20,24 +24,30 @@ const TASKS_MAX = 64;
 /** A group that was just emptied may be busy for a moment. */
 const REMOVE_TRIES = 20;
 const REMOVE_PAUSE_MS = 25;
+const NS_PER_MS = 1e6;
+/** `PF_EXITING` among the flags of /proc/[pid]/stat. */
+const EXITING = 0x4;
 
 /** The files of each version, for the same things. The low share is a sixteenth: a run that yields must still arrive. */
 const FILES = {
   1: {
     memory: ['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes'],
     kills: 'memory.oom_control',
+    threads: 'tasks',
     share: 'cpu.shares',
     shares: { usual: 1_024, low: 64 },
   },
   2: {
     memory: ['memory.max'],
     kills: 'memory.events',
+    threads: 'cgroup.threads',
     share: 'cpu.weight',
     shares: { usual: 100, low: 6 },
   },
 } as const;
+const IDLE = 'cpu.idle';
 
-/** By this process: each has its own place. */
+/** By this process: each has its own names. */
 let opened = 0;
 
 /** By how much a step of niceness changes what a process weighs, as the scheduler has it. */
@@ -51,37 +61,37 @@ export interface CgroupPlaces {
 
 /** Where groups are made. */
 export interface CgroupBase extends CgroupPlaces {
-  readonly crowd: Crowd;
+  /** The names of its groups begin with it. */
+  readonly prefix: string;
+  /** A kernel may be too old for idle groups: the low share does instead. */
+  readonly hasIdle: boolean;
 }
 
-/** Finds a place where groups with all three controllers can be made, and makes it. Throws a sentence that says why not. */
+/** Finds a place where groups with all three controllers can be made, and tries it. Throws a sentence that says why not. */
 export function openCgroups(root = '/proc/self'): CgroupBase {
   const places = cgroupPlaces(
     readFileSync(join(root, 'cgroup'), 'utf8'),
     readFileSync(join(root, 'mountinfo'), 'utf8'),
   );
   if (places === undefined) throw new Error('no cgroup of memory, cpu and pids is mounted');
-  const base = places.version === 1 ? places : dividable(places);
+  const { version, folders } = places.version === 1 ? places : dividable(places);
   opened += 1;
-  const name = `${PREFIX}${process.pid}-${opened}`;
-  const { memory, cpu, pids } = base.folders;
-  const folders = { memory: join(memory, name), cpu: join(cpu, name), pids: join(pids, name) };
-  for (const folder of new Set(Object.values(base.folders))) {
+  const prefix = `${PREFIX}${process.pid}-${opened}-`;
+  for (const folder of new Set(Object.values(folders))) {
     removeLeft(folder);
-    mkdirSync(join(folder, name), { recursive: true });
+    mkdirSync(join(folder, `${prefix}tried`));
   }
-  if (base.version === 2) delegate(folders.memory);
-  return { version: base.version, folders, crowd: new Crowd(weighing(base.version, folders.cpu)) };
+  const hasIdle = existsSync(join(folders.cpu, `${prefix}tried`, IDLE));
+  for (const folder of new Set(Object.values(folders))) rmdirSync(join(folder, `${prefix}tried`));
+  return { version, folders, prefix, hasIdle };
 }
 
-/** Sets what the whole jail weighs, with the niceness of the node. */
-function weighing(version: 1 | 2, folder: string): (share: Share) => void {
-  const { share: file, shares } = FILES[version];
-  const usual = Math.round(shares.usual / NICE_STEP ** getPriority());
-  const write = (share: Share): void =>
-    writeFileSync(join(folder, file), String(Math.max(shares.low, share === 'usual' ? usual : shares.low)));
-  write('usual');
-  return write;
+/** What is left of its groups goes. Throws where something stays. */
+export async function closeCgroups({ folders, prefix }: CgroupBase): Promise<void> {
+  for (const folder of new Set(Object.values(folders))) {
+    for (const name of readdirSync(folder))
+      if (name.startsWith(prefix)) await removeGroup(join(folder, name));
+  }
 }
 
 /** Where the process is, from /proc/self/cgroup and /proc/self/mountinfo; version 1 where it has the controllers. */
@@ -137,9 +147,6 @@ function removeLeft(folder: string): void {
     const pid = Number.parseInt(name.slice(PREFIX.length), 10);
     if (!name.startsWith(PREFIX) || !Number.isInteger(pid) || isProcessAlive(pid)) continue;
     try {
-      for (const child of readdirSync(join(folder, name), { withFileTypes: true })) {
-        if (child.isDirectory()) rmdirSync(join(folder, name, child.name));
-      }
       rmdirSync(join(folder, name));
     } catch {
       // Something still lives in it: it is left alone.
@@ -149,63 +156,83 @@ function removeLeft(folder: string): void {
 
 /** The group of one process. */
 export class Cgroup {
-  readonly #version: 1 | 2;
+  readonly #base: CgroupBase;
   readonly #folders: CgroupBase['folders'];
-  /** What stands in the file: writing it for nothing would cost a part of a short run. */
+  /** What weighs as much as the node: with its niceness. */
+  readonly #usual: number;
+  /** What stands in the files: writing it for nothing would cost a part of a short run. */
   #share: Share = 'usual';
 
-  constructor(base: CgroupBase, name: string) {
-    this.#version = base.version;
+  private constructor(base: CgroupBase, name: string) {
+    this.#base = base;
     const { memory, cpu, pids } = base.folders;
-    this.#folders = { memory: join(memory, name), cpu: join(cpu, name), pids: join(pids, name) };
-    for (const folder of new Set(Object.values(this.#folders))) mkdirSync(folder);
-    writeFileSync(join(this.#folders.pids, 'pids.max'), String(TASKS_MAX));
-    this.setShare('low'); // until it has work
+    const own = `${base.prefix}${name}`;
+    this.#folders = { memory: join(memory, own), cpu: join(cpu, own), pids: join(pids, own) };
+    const { usual, low } = FILES[base.version].shares;
+    this.#usual = Math.max(low, Math.round(usual / NICE_STEP ** getPriority()));
   }
 
-  /** K1. */
-  add(pid: number): void {
-    for (const folder of new Set(Object.values(this.#folders))) {
-      writeFileSync(join(folder, 'cgroup.procs'), String(pid));
-    }
+  /** `memoryBytes` is for everything in it, what the program itself needs included. */
+  static async make(base: CgroupBase, name: string, memoryBytes: number): Promise<Cgroup> {
+    const group = new Cgroup(base, name);
+    const { memory, cpu, pids } = group.#folders;
+    for (const folder of new Set([memory, cpu, pids])) await mkdir(folder); // K4
+    await writeFile(join(pids, 'pids.max'), String(TASKS_MAX));
+    // In this order: the limit with swap cannot be below the plain one.
+    for (const file of FILES[base.version].memory.map((each) => join(memory, each)))
+      if (existsSync(file)) await writeFile(file, String(memoryBytes));
+    group.#weigh(FILES[base.version].share, group.#usual);
+    return group;
   }
 
-  /** Of everything in the group, what the program itself needs included. The limit with swap cannot be below the plain one. */
-  setMemory(bytes: number): void {
-    for (const name of FILES[this.#version].memory) {
-      const file = join(this.#folders.memory, name);
-      if (existsSync(file)) writeFileSync(file, String(bytes));
-    }
+  /** K1, K4. */
+  async add(pid: number): Promise<void> {
+    for (const folder of new Set(Object.values(this.#folders)))
+      await writeFile(join(folder, 'cgroup.procs'), String(pid));
   }
 
-  setShare(share: Share): void {
-    if (share === this.#share) return;
+  setShare(wanted: Share): void {
+    const { version, hasIdle } = this.#base;
+    const share = wanted === 'idle' && !hasIdle ? 'low' : wanted;
+    const was = this.#share;
+    if (share === was) return;
     this.#share = share;
-    const { share: file, shares } = FILES[this.#version];
-    unlessGone(() => writeFileSync(join(this.#folders.cpu, file), String(shares[share])));
+    const { share: file, shares } = FILES[version];
+    if (was === 'idle') this.#weigh(IDLE, 0); // the weight of an idle group cannot be written
+    if (share === 'idle') this.#weigh(IDLE, 1);
+    else this.#weigh(file, share === 'usual' ? this.#usual : shares.low);
+  }
+
+  #weigh(file: string, value: number): void {
+    unlessGone(() => writeFileSync(join(this.#folders.cpu, file), String(value)));
+  }
+
+  /** Of the first thread of each process, which is the one that runs a guest; 0 where the kernel does not count it. */
+  ranMs(): number {
+    return this.#pids().reduce((sum, pid) => sum + ranNs(pid) / NS_PER_MS, 0);
   }
 
   /** How often the kernel killed something here because memory was short. A group that has gone tells nothing. */
   outOfMemoryKills(): number {
-    const file = join(this.#folders.memory, FILES[this.#version].kills);
+    const file = join(this.#folders.memory, FILES[this.#base.version].kills);
     const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
     return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
   }
 
-  /** K3. Whoever ends a process kills the first of them besides: a kernel may be too old to end all of a group. */
+  /** K3. Nothing in a jail starts processes, but the one that makes the jail does: whoever ends it comes again until it is still. */
   kill(): void {
     this.setShare('usual');
-    if (this.#version === 2) {
-      unlessGone(() => writeFileSync(join(this.#folders.pids, 'cgroup.kill'), '1'));
-      return;
-    }
-    const pids = unlessGone(() => this.#pids()) ?? [];
-    for (const pid of pids) unlessGone(() => process.kill(pid, 'SIGKILL'));
+    for (const pid of this.#pids()) unlessGone(() => process.kill(pid, 'SIGKILL'));
+  }
+
+  /** K5. */
+  isStill(): boolean {
+    const file = join(this.#folders.pids, FILES[this.#base.version].threads);
+    return idsIn(file).every(isExiting);
   }
 
   #pids(): number[] {
-    const pids = readFileSync(join(this.#folders.pids, 'cgroup.procs'), 'utf8').split('\n');
-    return pids.map(Number).filter((pid) => pid > 0);
+    return idsIn(join(this.#folders.pids, 'cgroup.procs'));
   }
 
   async remove(): Promise<void> {
@@ -213,20 +240,44 @@ export class Cgroup {
   }
 }
 
+/** Empty where the group has gone. */
+function idsIn(file: string): number[] {
+  const text = unlessGone(() => readFileSync(file, 'utf8')) ?? '';
+  return text
+    .split('\n')
+    .map(Number)
+    .filter((id) => id > 0);
+}
+
+/** A thread that cannot be looked at may still run: when it has gone it is not in its group any more. */
+function isExiting(thread: number): boolean {
+  const text = unlessGone(() => readFileSync(`/proc/${thread}/stat`, 'utf8'));
+  // Behind the name, which may hold anything: state, parent, group, session, terminal, its group, flags.
+  const flags = text?.slice(text.lastIndexOf(')') + 2).split(' ')[6];
+  return flags !== undefined && (Number(flags) & EXITING) !== 0;
+}
+
+function ranNs(pid: number): number {
+  return Number(unlessGone(() => readFileSync(`/proc/${pid}/schedstat`, 'utf8'))?.split(' ')[0] ?? 0);
+}
+
+const GONE = ['ENOENT', 'ENODEV', 'ESRCH'];
+
 /** What a group or a process that has ended meanwhile need not do. */
 function unlessGone<T>(act: () => T): T | undefined {
   try {
     return act();
   } catch (thrown) {
-    if (!['ENOENT', 'ESRCH', 'EACCES'].includes((thrown as NodeJS.ErrnoException).code ?? '')) throw thrown;
+    if (!GONE.includes((thrown as NodeJS.ErrnoException).code ?? '')) throw thrown;
     return undefined;
   }
 }
 
-export async function removeGroup(folder: string): Promise<void> {
+/** K4. */
+async function removeGroup(folder: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      rmdirSync(folder);
+      await rmdir(folder);
       return;
     } catch (thrown) {
       const { code } = thrown as NodeJS.ErrnoException;

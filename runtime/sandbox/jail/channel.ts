@@ -2,15 +2,19 @@
  * A started process and the frames between it and the parent.
  *
  * H1  What it writes is bounded on both pipes; the first byte that is out of order ends it.
- * H2  It is ended by SIGKILL and nothing gentler, all of its processes at once, and counts as ended when its pipes are closed: then
- *     nothing of it runs.
+ * H2  It is ended by SIGKILL and nothing gentler, all of its processes at once, again and again until nothing of it runs.
+ * H3  Nothing of it runs when its group is still (K5), or its pipes are closed, whichever is seen first: the kernel closes
+ *     them only when it has the memory back, which takes longer than the rest of a kill. Then it has ended.
  */
 import { FabricError } from '#schemas/fabric-error';
+import type { Cgroup } from './cgroup.ts';
 import { encodeFrame, FRAME, type Frame, FrameError, type FrameKind } from './child/frames.ts';
 import { jailErrors } from './errors.ts';
 import { FrameReader } from './frame-reader.ts';
 import type { Launched } from './launch.ts';
 
+/** After a kill its group is looked at: at first as often as a timer can, and never more seldom than the last. */
+const LOOK_MS = { first: 1, last: 25, growth: 1.1 };
 /** Of a start, on a machine that is busy with others. */
 const START_MS_MAX = 30_000;
 const STDERR_CHARS_MAX = 2_000;
@@ -37,6 +41,8 @@ export class Channel {
   #stderr = '';
   #stderrBytes = 0;
   #isKilled = false;
+  #isTold = false;
+  #looks: NodeJS.Timeout | undefined;
 
   private constructor(launched: Launched, events: ChannelEvents) {
     const { child } = launched;
@@ -68,14 +74,15 @@ export class Channel {
     const channel = new Channel(launched, events);
     const timer = setTimeout(() => channel.kill(), START_MS_MAX);
     try {
-      await channel.#ready.promise;
+      await Promise.all([launched.entered, channel.#ready.promise]);
+      launched.share.rest();
       return channel;
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** Resolves when nothing of it runs. */
+  /** Resolves when it is gone, and so is what it had. */
   get ended(): Promise<void> {
     return this.#over.promise;
   }
@@ -95,10 +102,35 @@ export class Channel {
 
   /** H2. */
   kill(): void {
-    const { child, cgroup } = this.#launched;
+    if (this.#isKilled) return;
     this.#isKilled = true;
+    const { child, cgroup, share } = this.#launched;
+    share.take();
     cgroup?.kill();
     child.kill('SIGKILL');
+    // Not at once: whoever ends it has yet to say why.
+    if (cgroup !== undefined && this.#isReady) setImmediate(() => this.#look(cgroup, LOOK_MS.first));
+  }
+
+  /** H3. */
+  #look(cgroup: Cgroup, pauseMs: number): void {
+    if (this.#isTold) return;
+    if (cgroup.isStill()) {
+      this.#launched.share.yield();
+      this.#tell('it was killed');
+      return;
+    }
+    const again = (): void => {
+      cgroup.kill(); // H2
+      this.#look(cgroup, Math.min(LOOK_MS.last, pauseMs * LOOK_MS.growth));
+    };
+    this.#looks = setTimeout(again, pauseMs);
+  }
+
+  #tell(how: string): void {
+    if (this.#isTold) return;
+    this.#isTold = true;
+    this.#events.onEnd(how);
   }
 
   /** H1. */
@@ -114,7 +146,9 @@ export class Channel {
 
   async #ended(how: string): Promise<void> {
     this.#isKilled = true;
-    if (this.#isReady) this.#events.onEnd(how);
+    clearTimeout(this.#looks);
+    this.#launched.share.rest();
+    if (this.#isReady) this.#tell(how);
     else this.#ready.reject(this.#notStarted(how));
     this.#over.resolve();
     // A group that stays is met again, and told, where its parent goes (closeLayers).

@@ -11,6 +11,7 @@ import { readGated } from './gated-message.ts';
 import { launch } from './launch.ts';
 import type { Layers } from './layers.ts';
 import { gateProgram } from './programs.ts';
+import type { ProcessorShare } from './share.ts';
 
 /** A component of 13 MiB takes a second on a slow core, and the jail may have little of a busy one. */
 const GATE_MS_MAX = 60_000;
@@ -22,18 +23,21 @@ const MEMORY_BYTES_MAX = 1_024 * MIB;
 
 export class GateProcess {
   readonly #result = Promise.withResolvers<GatedComponent>();
+  readonly #share: ProcessorShare;
   #component: Uint8Array | undefined;
   #opened: Channel | undefined;
 
-  private constructor() {
+  private constructor(share: ProcessorShare) {
+    this.#share = share;
     // Whoever gates looks at it; a process that is ended unused has nobody.
     this.#result.promise.catch(() => undefined);
   }
 
   /** Resolves when it waits for a component. Throws `jail_not_started`. */
   static async start(layers: Layers, name: string): Promise<GateProcess> {
-    const started = new GateProcess();
-    started.#opened = await Channel.open(launch(gateProgram(), layers, MEMORY_BYTES_MAX, name), {
+    const launched = await launch(gateProgram(), layers, MEMORY_BYTES_MAX, name);
+    const started = new GateProcess(launched.share);
+    started.#opened = await Channel.open(launched, {
       frameBytesMax: () => FRAME_BYTES_MAX,
       onFrame: (frame) => {
         if (started.#component === undefined) throw new FrameError('it was not asked');
@@ -52,6 +56,7 @@ export class GateProcess {
     this.#component = component;
     const timer = setTimeout(() => this.#fail(`it took longer than ${GATE_MS_MAX} ms`), GATE_MS_MAX);
     try {
+      this.#share.yield(); // it takes long
       this.#opened?.send(FRAME.gate, [component]);
       return await this.#result.promise;
     } finally {

@@ -7,6 +7,7 @@
  * N3  Node itself is told to refuse everything but reading the program's own folders.
  */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -16,6 +17,7 @@ import { Cgroup } from './cgroup.ts';
 import { jailErrors } from './errors.ts';
 import { inheritedDescriptors } from './inherited.ts';
 import { type Layers, SHELL } from './layers.ts';
+import { ProcessorShare } from './share.ts';
 
 /** Which program a process runs. */
 export interface Program {
@@ -32,6 +34,9 @@ export interface Program {
 export interface Launched {
   readonly child: ChildProcess;
   readonly cgroup: Cgroup | undefined;
+  readonly share: ProcessorShare;
+  /** Resolves when it is in its group and may begin (N1). Throws `jail_not_started`. */
+  readonly entered: Promise<void>;
 }
 
 const PAGE_BYTES = 64 * 1024;
@@ -43,10 +48,20 @@ const limitsScript = (dataBytesMax: number): string =>
   `ulimit -c 0 && ulimit -f 0 && ulimit -n 64 && ulimit -d ${Math.ceil(dataBytesMax / 1024)} && read -r _ && exec "$@"`;
 
 /** `memoryBytesMax` is the most that any guest of the process will be allowed. */
-export function launch(program: Program, layers: Layers, memoryBytesMax: number, name: string): Launched {
+export async function launch(
+  program: Program,
+  layers: Layers,
+  memoryBytesMax: number,
+  name: string,
+): Promise<Launched> {
   const [file, ...args] = commandLine(program, layers, memoryBytesMax);
-  const cgroup = layers.cgroups === undefined ? undefined : new Cgroup(layers.cgroups, name);
-  const { seccomp, hasShell } = layers;
+  const { seccomp, cgroups } = layers;
+  const cgroup =
+    cgroups === undefined
+      ? undefined
+      : await Cgroup.make(cgroups, name, memoryBytesMax + program.overheadBytes);
+  const share = new ProcessorShare(cgroup);
+  share.yield(); // until it has work
   const blank = openSync('/dev/null', 'r');
   const child = spawn(file, args, { env: {}, stdio: stdioOf(seccomp !== undefined, blank) }); // N2
   closeSync(blank);
@@ -54,21 +69,20 @@ export function launch(program: Program, layers: Layers, memoryBytesMax: number,
   for (const pipe of [child.stdin, child.stdio[3] as Writable | undefined])
     pipe?.on('error', () => undefined);
   (child.stdio[3] as Writable | undefined)?.end(seccomp);
+  return { child, cgroup, share, entered: enter(child, cgroup, layers) };
+}
+
+/** N1. */
+async function enter(child: ChildProcess, cgroup: Cgroup | undefined, { hasShell }: Layers): Promise<void> {
   try {
-    cgroup?.setMemory(memoryBytesMax + program.overheadBytes);
-    if (child.pid !== undefined) cgroup?.add(child.pid);
-  } catch (thrown) {
-    child.kill('SIGKILL'); // N1: never outside of its group
-    throw new FabricError(
-      jailErrors.jail_not_started,
-      'A process of the jail could not be put into its group',
-      {
-        cause: thrown,
-      },
-    );
+    await once(child, 'spawn');
+    if (child.pid !== undefined) await cgroup?.add(child.pid);
+  } catch (cause) {
+    child.kill('SIGKILL'); // never outside of its group
+    const message = 'A process of the jail could not be started in its group';
+    throw new FabricError(jailErrors.jail_not_started, message, { cause });
   }
-  if (hasShell) child.stdin?.write('\n'); // N1
-  return { child, cgroup };
+  if (hasShell) child.stdin?.write('\n');
 }
 
 /** Three pipes, one more where bubblewrap reads its filter and closes it, and nothing in the place of what we inherited. */

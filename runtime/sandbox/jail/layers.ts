@@ -9,7 +9,7 @@ import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { FabricError } from '#schemas/fabric-error';
 import { bubblewrapArguments, type Library } from './bubblewrap.ts';
-import { type CgroupBase, openCgroups, removeGroup } from './cgroup.ts';
+import { type CgroupBase, closeCgroups, openCgroups } from './cgroup.ts';
 import { jailErrors } from './errors.ts';
 import { runToEnd } from './run-to-end.ts';
 import { seccompProgram } from './seccomp.ts';
@@ -63,7 +63,7 @@ export async function reportLayers(): Promise<readonly Layer[]> {
 }
 
 export async function closeLayers({ cgroups }: Layers): Promise<void> {
-  for (const folder of new Set(Object.values(cgroups?.folders ?? {}))) await removeGroup(folder);
+  if (cgroups !== undefined) await closeCgroups(cgroups);
 }
 
 async function detectLayers(): Promise<Layers> {

@@ -6,6 +6,7 @@
  * J3  No more processes run tasks than the pool has places; who comes then waits in turn, and past a bound is refused.
  * J4  The layers are those of the report for the life of the pool (L1).
  * J5  One component at a time is at the gate: its process may take a gigabyte.
+ * J6  Few processes start at a time, however many are wanted.
  */
 import type { GatedComponent } from '#runtime/sandbox/gate/types';
 import { FabricError, toWireError } from '#schemas/fabric-error';
@@ -14,6 +15,7 @@ import { jailErrors } from './errors.ts';
 import { GateProcess } from './gate-process.ts';
 import { closeLayers, type Layer, type LayerPolicy, type Layers, openLayers } from './layers.ts';
 import { TASK_PROGRAM } from './programs.ts';
+import { Starts } from './starts.ts';
 import { TaskProcess } from './task-process.ts';
 import type { JailResult, JailTask } from './types.ts';
 
@@ -23,6 +25,8 @@ export interface JailOptions {
   readonly size?: number;
   /** Processes that wait, started, for a tenant without one. */
   readonly spares?: number;
+  /** Processes that start at a time. */
+  readonly startsMax?: number;
   /** Tasks that wait for a place. */
   readonly queueMax?: number;
   /** The most memory that a task may be given. */
@@ -30,7 +34,7 @@ export interface JailOptions {
 }
 
 const MIB = 1024 * 1024;
-const DEFAULTS = { size: 4, spares: 1, queueMax: 1_000, memoryBytesMax: 256 * MIB };
+const DEFAULTS = { size: 4, spares: 1, startsMax: 2, queueMax: 1_000, memoryBytesMax: 256 * MIB };
 /** After so many runs a process makes room for a fresh one (J2). */
 const RUNS_MAX = 1_000;
 const COMPONENTS_MAX = 16;
@@ -57,12 +61,14 @@ export class Jail {
   #spares: Promise<TaskProcess>[] = [];
   #gate: Promise<GateProcess> | undefined;
   #gated: Promise<unknown> = Promise.resolve();
+  readonly #starts: Starts;
   #preparing = 0;
   #started = 0;
   #isClosed = false;
 
   private constructor(options: Required<JailOptions>, layers: Layers) {
     this.#options = options;
+    this.#starts = new Starts(options.startsMax);
     this.#layers = layers;
   }
 
@@ -148,18 +154,27 @@ export class Jail {
   }
 
   #start(): Promise<TaskProcess> {
-    this.#started += 1;
-    return TaskProcess.start({
-      program: TASK_PROGRAM,
-      layers: this.#layers,
-      memoryBytesMax: this.#options.memoryBytesMax,
-      name: String(this.#started),
+    return this.#inTurn((name) =>
+      TaskProcess.start({
+        program: TASK_PROGRAM,
+        layers: this.#layers,
+        memoryBytesMax: this.#options.memoryBytesMax,
+        name,
+      }),
+    );
+  }
+
+  /** J6. */
+  #inTurn<T>(start: (name: string) => Promise<T>): Promise<T> {
+    return this.#starts.run(() => {
+      if (this.#isClosed) throw closed();
+      this.#started += 1;
+      return start(String(this.#started));
     });
   }
 
   #startGate(): Promise<GateProcess> {
-    this.#started += 1;
-    const started = GateProcess.start(this.#layers, `gate-${this.#started}`);
+    const started = this.#inTurn((name) => GateProcess.start(this.#layers, `gate-${name}`));
     started.catch(() => undefined); // told when it is needed
     return started;
   }

@@ -15,14 +15,13 @@ import { RunBudget } from './budget.ts';
 import { Channel } from './channel.ts';
 import { CALL_BYTES_MAX, FRAME_OVERHEAD_BYTES } from './child/bounds.ts';
 import { FRAME, type Frame, FrameError, toNumber, toText, toWord } from './child/frames.ts';
-import type { Crowd, Turn } from './crowd.ts';
 import { jailErrors } from './errors.ts';
 import { type GuestMessage, readMessage, type Used } from './guest-message.ts';
 import { type Launched, launch, type Program } from './launch.ts';
 import type { Layers } from './layers.ts';
 import type { HostCall, JailResult, JailTask } from './types.ts';
 
-/** A run that takes longer gets the small share of the processor. */
+/** A run that takes longer yields (W2). */
 const SHORT_MS = 10;
 /** P5. Compiling the largest component takes a second on a slow core, and the jail may have little of a busy one. */
 const LOAD_MS_MAX = 60_000;
@@ -45,7 +44,6 @@ interface Running {
   readonly yields: NodeJS.Timeout;
   ends: NodeJS.Timeout;
   isLoaded: boolean;
-  readonly turn: Turn | undefined;
   /** It waits for an answer, and has nothing to say. */
   isAnswered: boolean;
   failure: WireError | undefined;
@@ -53,20 +51,18 @@ interface Running {
 
 export class TaskProcess {
   readonly #launched: Launched;
-  readonly #crowd: Crowd | undefined;
   #opened: Channel | undefined;
   readonly #components = new Set<string>();
   #running: Running | undefined;
   #runs = 0;
 
-  private constructor({ program, layers, memoryBytesMax, name }: TaskProcessOptions) {
-    this.#launched = launch(program, layers, memoryBytesMax, name);
-    this.#crowd = layers.cgroups?.crowd;
+  private constructor(launched: Launched) {
+    this.#launched = launched;
   }
 
   /** Resolves when it waits for its first order. Throws `jail_not_started`. */
-  static async start(options: TaskProcessOptions): Promise<TaskProcess> {
-    const started = new TaskProcess(options);
+  static async start({ program, layers, memoryBytesMax, name }: TaskProcessOptions): Promise<TaskProcess> {
+    const started = new TaskProcess(await launch(program, layers, memoryBytesMax, name));
     started.#opened = await Channel.open(started.#launched, {
       frameBytesMax: () => started.#frameBytesMax(),
       onFrame: (frame) => started.#take(frame),
@@ -100,15 +96,10 @@ export class TaskProcess {
   /** Resolves with what came of it, whatever that is. */
   run(task: JailTask): Promise<JailResult> {
     const { limits, component, signal } = task;
-    const { cgroup } = this.#launched;
+    const { share } = this.#launched;
     const result = Promise.withResolvers<JailResult>();
     const isLoaded = this.#components.has(component.sha256);
-    cgroup?.setShare('usual');
-    const turn = this.#crowd?.begin();
-    const yieldToOthers = (): void => {
-      cgroup?.setShare('low');
-      turn?.lengthen();
-    };
+    share.take();
     const startedAt = performance.now();
     this.#running = {
       task,
@@ -116,10 +107,9 @@ export class TaskProcess {
       startedAt,
       result,
       abort: new AbortController(),
-      yields: setTimeout(yieldToOthers, SHORT_MS), // P4
+      yields: setTimeout(() => share.yield(), SHORT_MS), // P4
       ends: isLoaded ? this.#endAfter(limits.wallMs, 'took') : this.#endAfter(LOAD_MS_MAX, 'loaded'),
       isLoaded,
-      turn,
       isAnswered: true,
       failure: undefined,
     };
@@ -241,16 +231,16 @@ export class TaskProcess {
     this.#failWith(new FabricError(kind, message).toWire());
   }
 
-  /** P3. The result comes when the process is gone. */
+  /** P3. The result comes when nothing of the process runs (H3). */
   #failWith(error: WireError): void {
     const running = this.#running;
-    if (running !== undefined) {
-      clearTimeout(running.yields);
-      running.turn?.shorten();
+    if (running === undefined) {
+      this.#opened?.kill();
+      return;
     }
-    this.#opened?.kill();
-    if (running === undefined) return;
     running.failure ??= error;
+    clearTimeout(running.yields);
+    this.#opened?.kill();
     running.abort.abort();
   }
 
@@ -293,7 +283,7 @@ export class TaskProcess {
     this.#running = undefined;
     clearTimeout(running.yields);
     clearTimeout(running.ends);
-    running.turn?.end();
+    if (!this.isEnded) this.#launched.share.rest();
     running.task.signal?.removeEventListener('abort', this.#cancel);
     running.abort.abort();
     running.result.resolve(result);

@@ -25,7 +25,7 @@ export async function feel(jail: Jail): Promise<{ readonly alone: Feeling; reado
   return { alone, besides };
 }
 
-/** How long after its limit a runaway is dead, its pipes closed by the kernel. */
+/** How long after its limit a runaway is answered, which is when no thread of it can run again. */
 export async function measureLateness(jail: Jail): Promise<Feeling> {
   const limits = { ...LIMITS, wallMs: RUNAWAY_MS };
   const times: number[] = [];

@@ -44,7 +44,7 @@ ${feelingRow('alone', neighbours.alone)}
 ${feelingRow('beside three endless loops', neighbours.besides)}
 
 ## Runaways
-From the time limit of an endless loop until its process is dead and its pipes are closed: p50 ${lateness.p50Ms.toFixed(1)} ms,
+From the time limit of an endless loop until every thread of its process is on its way out of the kernel, and that is told: p50 ${lateness.p50Ms.toFixed(1)} ms,
 p99 ${lateness.p99Ms.toFixed(1)} ms.
 `;
 }

@@ -1,15 +1,18 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate as immediate } from 'node:timers/promises';
 import test from 'ava';
 import {
   Cgroup,
   type CgroupBase,
   cgroupPlaces,
+  closeCgroups,
   openCgroups,
-  removeGroup,
 } from '#runtime/sandbox/jail/cgroup';
-import { Crowd, type Share } from '#runtime/sandbox/jail/crowd';
 import { seccompProgram } from '#runtime/sandbox/jail/seccomp';
+import { ProcessorShare, type Share, yieldingShare } from '#runtime/sandbox/jail/share';
 
 test('where a process is in control groups, in both versions and in a container', (t) => {
   const first = `40 30 0:36 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
@@ -32,47 +35,78 @@ test('where a process is in control groups, in both versions and in a container'
   t.is(cgroupPlaces('0::/\n', ''), undefined);
 });
 
-test('a jail yields while only long runs are under way', (t) => {
-  const shares: Share[] = [];
-  const crowd = new Crowd((share) => shares.push(share));
-  const long = crowd.begin();
-  long.lengthen();
-  const short = crowd.begin();
-  short.end();
-  short.end();
-  long.end();
-  long.lengthen();
-  t.deepEqual(shares, ['low', 'usual', 'low', 'usual']);
+test('what yields is idle, unless it starves, and until it has what it needs', (t) => {
+  t.is(yieldingShare('idle', 100, 250), 'idle');
+  t.is(yieldingShare('idle', 10, 250), 'low');
+  t.is(yieldingShare('low', 20, 250), 'low');
+  t.is(yieldingShare('idle', 20, 250), 'idle');
+  t.is(yieldingShare('low', 40, 250), 'idle');
 });
 
-test('a run that is ended has the jail’s share to die with', (t) => {
+test('a process that yields is watched until it takes its share again or rests', async (t) => {
   const shares: Share[] = [];
-  const run = new Crowd((share) => shares.push(share)).begin();
-  run.shorten();
-  run.lengthen();
-  run.shorten();
-  run.end();
-  t.deepEqual(shares, ['low', 'usual']);
+  const starved = Promise.withResolvers<void>();
+  const share = new ProcessorShare({
+    ranMs: () => 0,
+    setShare: (given) => {
+      shares.push(given);
+      if (given === 'low') starved.resolve();
+    },
+  });
+  share.yield();
+  const kept = setTimeout(() => undefined, 60_000); // the watch alone keeps nobody alive
+  await starved.promise;
+  clearTimeout(kept);
+  share.take();
+  share.rest();
+  t.deepEqual(shares, ['idle', 'low', 'usual']);
 });
 
-test('all processes of a group are ended at once, those that nobody waits for as well', async (t) => {
+test('all processes of a group are ended at once, those that nobody waits for as well, and then it is still', async (t) => {
   const base = groupsHere();
   if (base === undefined) {
     t.pass('not tried: no control groups here');
     return;
   }
-  const cgroup = new Cgroup(base, 'ended');
+  const cgroup = await Cgroup.make(base, 'ended', 2 ** 28);
   const child = spawn('/bin/sh', ['-c', 'read -r _; sleep 1000 & echo started; exec sleep 1000']);
   const closed = once(child, 'close');
-  cgroup.add(child.pid ?? 0);
+  await cgroup.add(child.pid ?? 0);
   child.stdin.write('\n');
   await once(child.stdout, 'data');
+  t.false(cgroup.isStill());
   cgroup.kill();
+  while (!cgroup.isStill()) await immediate();
   await closed; // both had its pipes
   t.is(child.signalCode, 'SIGKILL');
   await cgroup.remove();
   t.notThrows(() => cgroup.kill());
-  for (const folder of new Set(Object.values(base.folders))) await removeGroup(folder);
+  t.true(cgroup.isStill());
+  await closeCgroups(base);
+});
+
+test('a group has the share that it is given, and one that nobody removed goes with the rest', async (t) => {
+  const base = groupsHere();
+  if (base === undefined) {
+    t.pass('not tried: no control groups here');
+    return;
+  }
+  const cgroup = await Cgroup.make(base, 'shared', 2 ** 28);
+  const folder = join(base.folders.cpu, `${base.prefix}shared`);
+  const weight = () => Number(readFileSync(join(folder, base.version === 1 ? 'cpu.shares' : 'cpu.weight')));
+  const isIdle = () => base.hasIdle && readFileSync(join(folder, 'cpu.idle'), 'utf8').trim() === '1';
+  const usual = weight();
+  cgroup.setShare('idle');
+  t.is(isIdle(), base.hasIdle);
+  cgroup.setShare('low');
+  t.false(isIdle());
+  t.true(weight() <= usual);
+  cgroup.setShare('idle');
+  cgroup.setShare('usual');
+  t.false(isIdle());
+  t.is(weight(), usual);
+  await closeCgroups(base);
+  t.false(existsSync(folder));
 });
 
 function groupsHere(): CgroupBase | undefined {

@@ -13,7 +13,7 @@ import { LIMITS } from '../../rig/jail.ts';
 const FOLDER = fileURLToPath(new URL('./inside', import.meta.url));
 
 const layers = await openLayers('any');
-const { child, cgroup } = launch(
+const { child, cgroup } = await launch(
   {
     ...TASK_PROGRAM,
     main: join(FOLDER, 'descriptors.ts'),
