@@ -37,7 +37,11 @@ export const ACTIONS: Readonly<Record<string, ActionKind>> = {
   add: { privileged: false, events: ['board.add'], what: 'put tasks on a board' },
   spawn: { privileged: true, events: ['swarm.form'], what: 'form a swarm, which starts processes' },
   disband: { privileged: false, events: ['swarm.stop'], what: 'stop a swarm' },
-  reserve: { privileged: false, events: ['ledger.reserve'], what: 'reserve money or tokens of a budget' },
+  reserve: {
+    privileged: false,
+    events: ['ledger.reserve', 'ledger.draw'],
+    what: 'reserve money or tokens of a budget',
+  },
   'set-budget': { privileged: true, events: ['ledger.set'], what: 'open a budget or change its limit' },
   'override-budget': {
     privileged: true,

@@ -24,6 +24,7 @@ class Line {
   asks: string[] = [];
   way: () => Way = () => 'there and back';
   heard: () => void = () => undefined;
+  refuses: (event: { readonly type: string; readonly hold?: unknown }) => void = () => undefined;
   readonly #pause: () => Promise<void>;
   readonly #late: Promise<void>[] = [];
 
@@ -77,6 +78,7 @@ class Line {
       this.#late.push(slow());
       throw new FabricError(errors.ask_timeout, 'late');
     }
+    this.refuses(event);
     const reply = this.hear(event);
     await this.#pause();
     if (way === 'answer lost') throw new FabricError(errors.ask_timeout, 'answer lost');
@@ -255,4 +257,32 @@ test('what is held ahead returns when no work comes', async (t) => {
   await given;
   await Promise.all(settling);
   t.like(line.account('a'), { spent: { micros: 70 }, reserved: { micros: 0 } });
+});
+
+test('where more may not be held, what was spent is told all the same', async (t) => {
+  const line = new Line();
+  line.open(10_000, 'a');
+  const denied = errorKinds({ policy_denied: { retryable: false, help: 'Ask for less.' } }).policy_denied;
+  line.refuses = ({ type, hold }) => {
+    if (type === 'ledger.draw' && (hold as Amounts).micros > 250) throw new FabricError(denied, 'too dear');
+  };
+  const { allowances, settling, settle } = line.allowances(0);
+  const first = await allowances.take('a', micros(100));
+  const second = await allowances.take('a', micros(100));
+  if (!first.granted || !second.granted) return t.fail();
+  await t.throwsAsync(allowances.take('a', micros(100)), { code: 'policy_denied' });
+  // Its end and the next one wait for the same draw.
+  settle('', first.end(micros(60)).told);
+  await t.throwsAsync(allowances.take('a', micros(200)), { code: 'policy_denied' });
+  while (settling.length > 0) await settling.shift();
+  t.like(line.account('a'), { total: { micros: 60 }, reserved: { micros: 100 } });
+  const third = await allowances.take('a', micros(100));
+  t.true(third.granted, 'the same allowance goes on');
+  t.is(line.asks.filter((type) => type === 'ledger.reserve').length, 1);
+  settle('', second.end(micros(100)).told);
+  if (third.granted) settle('', third.end(micros(1)).told);
+  while (settling.length > 0) await settling.shift();
+  allowances.close();
+  while (settling.length > 0) await settling.shift();
+  t.like(line.account('a'), { total: { micros: 161 }, reserved: { micros: 0 } });
 });

@@ -4,6 +4,9 @@ import { type InForce, PolicyGuard } from '#actors/governor/policy/guard';
 import { compilePolicy } from '#actors/governor/policy/policy';
 import { requestOf, type SessionFacts } from '#actors/governor/policy/request';
 import { approval } from '#machines/approval';
+import { initialLedger } from '#machines/ledger/context';
+import { decideLedger } from '#machines/ledger/decide';
+import { rowOf } from '#machines/ledger/table';
 import { policy } from '#machines/policy';
 import { swarm } from '#machines/swarm';
 import { task } from '#machines/task';
@@ -11,6 +14,7 @@ import { newSeed, type SigningKey, signingKey, signMessage } from '#runtime/edge
 import { stampMessage } from '#runtime/edge/stamp';
 import { type LoggedEntry, type TestRealm, testRealm } from '#runtime/testing/testing';
 import type { ApprovalReply, ApprovalView } from '#schemas/approval';
+import type { LedgerReply } from '#schemas/budget';
 import { FabricError } from '#schemas/fabric-error';
 import { MICROS_MAX, type PolicyView } from '#schemas/policy';
 
@@ -347,6 +351,42 @@ test('what is asked of a ledger is about the budget that it names', (t) => {
   t.is(asked('session:ndi').on?.address, 'budget/main:session:ndi');
   t.is(asked('../x').on?.address, 'ledger/main');
   t.is(asked(undefined).on?.address, 'ledger/main');
+});
+
+test('a draw that wants more than was let in is a reserve; one that books what was spent is asked by nobody', async (t) => {
+  const text = `
+policy: 1
+default: allow
+rules:
+  - { id: people, effect: allow, actions: [set-budget], who: { kinds: [operator] } }
+  - { id: dear, effect: deny, actions: [reserve], cost: { above: 5 } }
+`;
+  const inForce = { version: 1, policy: await compilePolicy(text) };
+  using _ = inForce.policy;
+  const guard = new PolicyGuard({ inForce: () => inForce, isKind: () => true, sessions: () => undefined });
+  let context = initialLedger(undefined, 'ledger/main');
+  const say = (action: string, more: object, from = 'session/ndi') => {
+    const arrival = { actor: 'ledger/main', event: { type: `ledger.${action}`, ...more }, from };
+    const verdict = guard.check({ ...arrival, context, place: () => '0' });
+    if (verdict?.go === 'out') return { denied: verdict.note?.request };
+    const heard = { event: arrival.event, self: 'ledger/main', at: 1_000, from };
+    const { patch, reply } = decideLedger(context, heard);
+    context = { ...context, ...patch };
+    return { isAsked: verdict !== undefined, reply: reply as LedgerReply };
+  };
+  const unit = 1_000_000;
+  const draw = (n: number, spent: number, hold: number, upTo = 0) =>
+    say('draw', { id: 'r', n, spent: { micros: spent }, hold: { micros: hold }, upTo: { micros: upTo } });
+  say('set', { account: 'realm', currency: 'EUR', limit: { micros: 100 * unit } }, 'operator/ann');
+  t.like(say('reserve', { id: 'r', account: 'realm', amount: { micros: 4 * unit } }), { isAsked: true });
+  t.like(draw(1, unit, 3 * unit), { isAsked: false, reply: { accepted: true } }, 'within');
+  t.like(draw(2, unit, 5 * unit), { isAsked: true, reply: { accepted: true } }, 'more, and the rule lets it');
+  const beyond = { action: 'reserve', on: { address: 'budget/main:realm' }, costMicros: 6 * unit };
+  t.like(draw(3, unit, 6 * unit), { denied: beyond });
+  t.like(draw(4, unit, 0, 6 * unit), { denied: beyond }, 'nor ahead of need');
+  t.like(draw(5, 9 * unit, 0), { isAsked: false, reply: { accepted: true } }, 'more was spent than was held');
+  t.like(say('commit', { id: 'r', amount: { micros: 9 * unit } }), { isAsked: false });
+  t.like(rowOf(context.accounts, 'realm'), { total: { micros: 9 * unit }, reserved: { micros: 0 } });
 });
 
 test('nobody takes the name of an approval before it is needed', async (t) => {

@@ -161,6 +161,8 @@ export class Till implements AsyncDisposable {
     } catch (thrown) {
       if (thrown instanceof FabricError && thrown.code === 'unknown_account')
         this.#accounts.delete(payer.account);
+      if (thrown instanceof FabricError && thrown.code === 'policy_denied')
+        return no('forbidden', thrown.message);
       throw thrown;
     }
   }

@@ -7,9 +7,10 @@
  * A3  Nothing is taken once the lease may have run out, by whichever clock went further.
  * A4  Work waits in the order in which it came. Where not all of it finds room, the first that do are served.
  * A5  Who draws nothing for a while gives all of it back; if its process dies, the lease does.
+ * A6  What is refused to be held, by a policy say, does not keep what was spent from being told: it is told by itself then.
  */
 import { randomUUID } from 'node:crypto';
-import type { Amounts, Degrade, Shortage } from '#schemas/budget';
+import { type Amounts, type Degrade, ledgerErrors, type Shortage } from '#schemas/budget';
 import { FabricError } from '#schemas/fabric-error';
 import type { Budgets, Denied, Drawn } from '../budgets.ts';
 import { AllowanceSums } from './sums.ts';
@@ -74,6 +75,10 @@ export class Allowance {
   #untold: Promised | undefined;
   /** How many of those that wait are asked for at once. */
   #batchMax = Number.POSITIVE_INFINITY;
+  /** A draw is under way that wants more held than is. */
+  #isGrowing = false;
+  /** A6: the next draw wants nothing more. */
+  #isWithin = false;
   #draws = 0;
   #isOpen = false;
   #isOver = false;
@@ -189,13 +194,29 @@ export class Allowance {
       else await this.#refused(batch, shortage);
     } catch (thrown) {
       this.#release(batch);
+      const isFinal = thrown instanceof FabricError && !thrown.retryable;
+      if (this.#isGrowing && isKeptOut(thrown)) {
+        this.#bookAlone(untold);
+        for (const { reject } of batch) reject(thrown);
+        return;
+      }
       untold?.reject(thrown);
       // Nobody knows it any more, or nobody may draw on it: what comes next needs another.
-      const isLost = thrown instanceof FabricError && !thrown.retryable;
-      const isReopened = isLost && this.#isOpen;
+      const isReopened = isFinal && this.#isOpen;
       for (const { resolve, reject } of batch) isReopened ? resolve(undefined) : reject(thrown);
-      if (isLost || !this.#isOpen) this.#end();
+      if (isFinal || !this.#isOpen) this.#end();
     }
+  }
+
+  /** A6: the next draw tells what was spent, and wants nothing more. */
+  #bookAlone(untold: Promised | undefined): void {
+    this.#isGrowing = false;
+    this.#isWithin = true;
+    this.#batchMax = 0;
+    this.#untold ??= Promise.withResolvers();
+    const later = this.#untold;
+    if (untold === undefined) later.promise.catch(() => undefined);
+    else later.promise.then(untold.resolve, untold.reject);
   }
 
   async #open(batch: readonly Waiting[]): Promise<Denied | undefined> {
@@ -215,8 +236,11 @@ export class Allowance {
     const { leaseMs } = this.#options;
     const asked = this.#moment();
     this.#draws += 1;
-    const draft = this.#sums.draft(this.#spare);
+    const draft = this.#isWithin ? this.#sums.draftWithin() : this.#sums.draft(this.#spare);
+    this.#isWithin = false;
+    this.#isGrowing = this.#sums.isGrowing(draft);
     const drawn = await this.#budgets.draw(this.#id, { n: this.#draws, ...draft, leaseMs });
+    this.#isGrowing = false;
     this.#learn(drawn, drawn.degrade, asked);
     // B5: what is under way is told late; nothing more is taken.
     if (drawn.expiresAt === null) this.#end();
@@ -295,6 +319,12 @@ export class Allowance {
   #moment(): Moment {
     return { wall: Date.now(), steady: performance.now() };
   }
+}
+
+/** A6: refused by others than the ledger, which never heard of it. */
+function isKeptOut(thrown: unknown): boolean {
+  if (!(thrown instanceof FabricError) || Object.hasOwn(ledgerErrors, thrown.code)) return false;
+  return !thrown.retryable || thrown.code === 'too_many_held';
 }
 
 /** How many of the first find room where all together do not; one at least, so that it hears why not. */

@@ -62,6 +62,20 @@ export class AllowanceSums {
     return draft;
   }
 
+  /** The same, where nothing may be wanted that is not held for sure. */
+  draftWithin(): Draft {
+    const hold = least(this.taken, rest(least(this.#line, this.#doubt), this.spent));
+    const draft = { spent: this.spent, hold, upTo: hold };
+    this.#doubt = least(this.#doubt, plus(draft.spent, draft.hold));
+    return draft;
+  }
+
+  /** Whether it wants more than is left of what the ledger held by its last answer. */
+  isGrowing({ spent, hold, upTo }: Draft): boolean {
+    const more = rest(most(hold, upTo), rest(this.#line, spent));
+    return more.micros > 0 || more.tokens > 0;
+  }
+
   /** What the ledger knows and holds, by its answer to the latest draft. */
   answered({ spent, hold }: { readonly spent: Amounts; readonly hold: Amounts }): void {
     this.#line = plus(spent, hold);

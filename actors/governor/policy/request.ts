@@ -1,6 +1,11 @@
 /** What an event asks for, in the terms of a policy. Pure. */
+
+import { type LedgerContext, NOTHING } from '#machines/ledger/context';
+import { readAction } from '#machines/ledger/read';
+import { most, rest } from '#machines/ledger/room';
+import { rowOf } from '#machines/ledger/table';
 import type { EventData } from '#runtime/machine/types';
-import { accountName, faceOf, LEDGER_TYPE } from '#schemas/budget';
+import { type Amounts, accountName, faceOf, LEDGER_TYPE } from '#schemas/budget';
 import { hazardSchema, messageOf } from '#schemas/if-message';
 import { type ActionKind, MICROS_MAX, type PolicyRequest } from '#schemas/policy';
 import { SESSION_TYPE } from '#schemas/session';
@@ -9,6 +14,7 @@ import { kindOf } from './cedar.ts';
 /** Stands for whoever gives no name. */
 const NOBODY = 'unknown/unknown';
 const TEXTS_MAX = 500;
+const DRAW = `${LEDGER_TYPE}.draw`;
 
 /** What a node knows of a session. */
 export interface SessionFacts {
@@ -34,14 +40,16 @@ export function actionsByEvent(actions: Readonly<Record<string, ActionKind>>): R
 
 /**
  * The action that an event is: `task.claim` is the same as a plain event and as the content of an IFMessage. A message whose
- * content names an action that no policy knows is still a message.
+ * content names an action that no policy knows is still a message. A draw is one where it wants more held than was let in: what
+ * it books was spent, and nobody can forbid that any more.
  */
 export function actionOf(
   byEvent: ReadonlyMap<string, string>,
-  { actor, event }: Pick<Asked, 'actor' | 'event'>,
+  { actor, event, context }: Pick<Asked, 'actor' | 'event' | 'context'>,
 ): string | undefined {
   const action = fieldsOf(messageOf(event)?.content)['action'];
   const named = typeof action === 'string' ? byEvent.get(`${kindOf(actor)}.${action}`) : undefined;
+  if (event.type === DRAW && drawOf(event, context)?.isMore !== true) return undefined;
   return named ?? byEvent.get(event.type);
 }
 
@@ -50,8 +58,9 @@ export function requestOf(action: string, asked: Asked, facts: SessionFacts | un
   const message = messageOf(event);
   const said = message === undefined ? event : fieldsOf(message.content);
   const known = fieldsOf(context);
+  const draw = event.type === DRAW ? drawOf(event, context) : undefined;
   const address = from === undefined || from === '' ? NOBODY : from.slice(0, 240);
-  const costMicros = costOf(said, known);
+  const costMicros = draw?.hold.micros ?? costOf(said, known);
   const hazard = hazardSchema
     .pick({ type: true, severity: true })
     .safeParse(message?.hazard ?? fieldsOf(said)['hazard']);
@@ -68,7 +77,7 @@ export function requestOf(action: string, asked: Asked, facts: SessionFacts | un
       tags: [],
     },
     on: {
-      address: onWhat(actor, said),
+      address: onWhat(actor, draw === undefined ? said : { account: draw.account }),
       requires: textsOf(known['requires']),
       ...(typeof taskKind === 'string' && { taskKind: taskKind.slice(0, 100) }),
       ...(typeof worker === 'string' && worker !== '' && { worker: worker.slice(0, 240) }),
@@ -76,6 +85,26 @@ export function requestOf(action: string, asked: Asked, facts: SessionFacts | un
     ...(costMicros !== undefined && { costMicros }),
     ...(hazard.success && { hazard: hazard.data }),
   };
+}
+
+interface Draw {
+  readonly account: string;
+  readonly hold: Amounts;
+  /** More than is left of what was let in. */
+  readonly isMore: boolean;
+}
+
+/** Undefined where nothing is held that it could draw on. */
+function drawOf(event: EventData, context: unknown): Draw | undefined {
+  const action = readAction(event);
+  const { reservations } = fieldsOf(context) as Partial<LedgerContext>;
+  if (action?.action !== 'draw' || reservations === undefined) return undefined;
+  const open = rowOf(reservations, action.id);
+  if (open === undefined) return undefined;
+  const { account, amount, drawn = NOTHING } = open;
+  const hold = most(action.hold, action.upTo);
+  const more = rest(hold, rest(amount, rest(action.spent, drawn)));
+  return { account, hold, isMore: more.micros > 0 || more.tokens > 0 };
 }
 
 /** A ledger keeps many budgets: rules speak of the one that is meant, by the address of its face. */
