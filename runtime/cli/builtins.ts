@@ -7,6 +7,8 @@ export interface Distribution {
   /** Commands about concrete actors, beside those of the runtime, in the order of the help. */
   readonly commands: CommandTable;
   builtins(): Promise<Builtins>;
+  /** Those of the built-ins: who needs no driver loads none. */
+  machines(): Promise<Builtins['machines']>;
   /** Example configs by the kinds of which they show how a realm gets them. */
   readonly examples: Readonly<Record<string, string>>;
 }

@@ -58,12 +58,13 @@ export async function runForeground({ plan, join, place, io, out, builtins }: Fo
     signal: io.signal,
   });
   const ended = Promise.race([node.stopped, interrupted.promise]);
-  // Its doors are open: what looks at it is loaded only now.
-  const [{ openRealm }, live] = await Promise.all([import('./nats-realm.ts'), import('./live-view.ts')]);
-  view = new live.LiveView(io, out);
-  const run = readRun(dataDir);
-  await using realm = run === undefined ? undefined : await openRealm(locate({ data: dataDir }, io));
-  if (realm !== undefined && spec.children.length > 0) {
+  // Its doors are open: what looks at it is loaded only now, and only where something looks.
+  const hasTree = spec.children.length > 0;
+  const { LiveView: View } = await import('./live-view.ts');
+  view = await View.open(io, out);
+  const looks = (hasTree || out.live) && readRun(dataDir) !== undefined;
+  await using realm = looks ? await openedRealm() : undefined;
+  if (realm !== undefined && hasTree) {
     const settled = treeSettled(realm);
     // Stopped meanwhile, nobody waits for it any more.
     settled.catch(() => undefined);
@@ -84,6 +85,11 @@ export async function runForeground({ plan, join, place, io, out, builtins }: Fo
   out.data({ event: 'down', nodeId: node.id });
   out.lines([`${good('✓')} ${strong(config.realm)} stopped; its state is kept`]);
   return EXIT.ok;
+
+  async function openedRealm() {
+    const { openRealm } = await import('./nats-realm.ts');
+    return await openRealm(locate({ data: dataDir }, io));
+  }
 
   function upLines(): string[] {
     const kinds = plural(Object.keys(config.kinds).length, 'kind');

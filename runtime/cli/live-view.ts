@@ -1,10 +1,11 @@
 /** What `up` shows while a node runs: a table redrawn in place on a terminal, a line now and then elsewhere. */
-import { createLogUpdate } from 'log-update';
+import type { createLogUpdate } from 'log-update';
 import type { ActorSummary, NodeStatus } from '#runtime/node/api';
 import { toWireError } from '#schemas/fabric-error';
 import type { Io, Out } from './io.ts';
 import type { Realm } from './realm.ts';
-import { overviewLines, statusLine, totals } from './render/status.ts';
+import type { overviewLines } from './render/status.ts';
+import { statusLine, totals } from './render/status-line.ts';
 
 /** Four looks a second: alive to the eye, nothing to the node. */
 const REDRAW_EVERY_MS = 250;
@@ -18,24 +19,34 @@ interface Source {
   status(): NodeStatus;
 }
 
+/** What draws a table: a tenth of a second to load. */
+interface Canvas {
+  readonly draw: ReturnType<typeof createLogUpdate>;
+  readonly overviewLines: typeof overviewLines;
+}
+
 export class LiveView {
   readonly #io: Io;
   readonly #out: Out;
-  readonly #draw: ReturnType<typeof createLogUpdate> | undefined;
+  readonly #canvas: Canvas | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
   #last = { commits: -1, at: 0, perSecond: 0 };
   #actors: readonly ActorSummary[] = [];
 
-  constructor(io: Io, out: Out) {
+  private constructor(io: Io, out: Out, canvas: Canvas | undefined) {
     this.#io = io;
     this.#out = out;
-    this.#draw = out.live ? createLogUpdate(io.stdout as NodeJS.WriteStream) : undefined;
+    this.#canvas = canvas;
+  }
+
+  static async open(io: Io, out: Out): Promise<LiveView> {
+    return new LiveView(io, out, out.live ? await canvasOn(io) : undefined);
   }
 
   /** A line that stays: above the table on a terminal, on stderr elsewhere. */
   remark(line: string): void {
-    if (this.#draw !== undefined && this.#timer !== undefined) this.#draw.persist(line);
+    if (this.#canvas !== undefined && this.#timer !== undefined) this.#canvas.draw.persist(line);
     else this.#io.stderr.write(`${line}\n`);
   }
 
@@ -43,7 +54,7 @@ export class LiveView {
   show(source: Source, realm: Realm | undefined): void {
     const again = (): void => {
       if (this.#stopped) return;
-      const everyMs = this.#draw === undefined ? LINE_EVERY_MS : REDRAW_EVERY_MS;
+      const everyMs = this.#canvas === undefined ? LINE_EVERY_MS : REDRAW_EVERY_MS;
       this.#timer = setTimeout(() => {
         this.#look(source, realm).then(again, (error: unknown) => {
           this.remark(`view: ${toWireError(error).message}`);
@@ -51,7 +62,7 @@ export class LiveView {
         });
       }, everyMs);
     };
-    if (this.#draw === undefined) again();
+    if (this.#canvas === undefined) again();
     else this.#look(source, realm).then(again, again);
   }
 
@@ -59,7 +70,7 @@ export class LiveView {
     this.#stopped = true;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#draw?.done();
+    this.#canvas?.draw.done();
   }
 
   async #look(source: Source, realm: Realm | undefined): Promise<void> {
@@ -71,21 +82,26 @@ export class LiveView {
       const perSecond = ((commits - this.#last.commits) * 1_000) / Math.max(1, now - this.#last.at);
       this.#last = { commits, at: now, perSecond };
     } else this.#last = { commits, at: now, perSecond: 0 };
-    if (this.#draw === undefined) {
-      if (changed) this.#out.lines([statusLine(this.#overview(status), now)]);
+    if (this.#canvas === undefined) {
+      if (changed) this.#out.lines([statusLine(status, this.#last.perSecond, now)]);
       return;
     }
     if (changed && realm !== undefined) this.#actors = await listed(realm);
     if (this.#stopped) return;
     const { columns = this.#out.width, rows = ROWS_DEFAULT } = this.#io.stdout;
     const place = { palette: this.#out.palette, width: columns, height: rows - 1 };
-    const overview = { ...this.#overview(status), more: Math.max(0, actors - this.#actors.length) };
-    this.#draw(overviewLines(overview, now, place).join('\n'));
+    const more = Math.max(0, actors - this.#actors.length);
+    const overview = { status, actors: this.#actors, more, perSecond: this.#last.perSecond };
+    this.#canvas.draw(this.#canvas.overviewLines(overview, now, place).join('\n'));
   }
+}
 
-  #overview(status: NodeStatus) {
-    return { status, actors: this.#actors, more: 0, perSecond: this.#last.perSecond };
-  }
+async function canvasOn({ stdout }: Io): Promise<Canvas> {
+  const [{ createLogUpdate }, status] = await Promise.all([
+    import('log-update'),
+    import('./render/status.ts'),
+  ]);
+  return { draw: createLogUpdate(stdout as NodeJS.WriteStream), overviewLines: status.overviewLines };
 }
 
 async function listed(realm: Realm): Promise<ActorSummary[]> {

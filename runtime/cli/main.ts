@@ -28,7 +28,7 @@ export async function main(
   try {
     if (argv[0] === REPLAY_WORKER) {
       const { serveReplay } = await import('#runtime/replay/worker');
-      await serveReplay((await distribution.builtins()).machines);
+      await serveReplay(await distribution.machines());
       return EXIT.ok;
     }
     const root = await program(shell, version(), argv[0]);

@@ -16,6 +16,7 @@ const distribution = {
   commands: {},
   examples: {},
   builtins: async () => ({ machines: [], drivers: {}, program: '' }),
+  machines: async () => [],
 };
 
 async function run(argv: string[], given: Partial<Io> = {}) {

@@ -39,6 +39,9 @@ export interface RealmOptions {
   readonly folder?: string;
 }
 
+/** The node of this process whose coverage counts: what the others run it ran as well, and each pays for being watched. */
+let covered: ChildProcess | undefined;
+
 export class TestRealm {
   readonly folder: string;
   readonly #options: RealmOptions;
@@ -116,17 +119,22 @@ export class TestRealm {
     const { server } = this.#options;
     const args = ['up', join(this.folder, 'realm.yaml'), '--json'];
     const joining = server === undefined ? [] : ['--join', withToken(server.url, server.token)];
-    this.#child = spawn(process.execPath, ['--import', TETHER, BIN, ...args, ...joining], {
+    // One that was killed has written nothing down.
+    const counts = covered === undefined || covered.signalCode === 'SIGKILL';
+    const child = spawn(process.execPath, ['--import', TETHER, BIN, ...args, ...joining], {
       env: {
         ...process.env,
         INFRAFABRIC_DATA: this.dataDir,
         NODE_COMPILE_CACHE: join(tmpdir(), 'if-compile-cache'),
+        NODE_V8_COVERAGE: counts ? process.env['NODE_V8_COVERAGE'] : undefined,
         ...this.#options.env,
         ...env,
       },
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     });
-    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+    this.#child = child;
+    if (counts) covered = child;
+    for (const stream of [child.stdout, child.stderr]) {
       createInterface({ input: stream as Readable }).on('line', (line) => this.#hear(line));
     }
   }

@@ -14,7 +14,7 @@ import { DATA_ROOT, findConfig, locate, peekConfig, serverOf } from '../locate.t
 import { type Realm, withRealm } from '../realm.ts';
 import { type Check, checkLines } from '../render/checks.ts';
 import { plural, span } from '../render/format.ts';
-import { totals } from '../render/status.ts';
+import { totals } from '../render/status-line.ts';
 
 /** Clocks further apart than this date signed messages wrongly. */
 const SKEW_WARN_MS = 1_000;

@@ -9,7 +9,7 @@ import { EXIT } from '../exit-codes.ts';
 import type { Out } from '../io.ts';
 import { type Realm, withRealm } from '../realm.ts';
 import { plural, span } from '../render/format.ts';
-import { totals } from '../render/status.ts';
+import { totals } from '../render/status-line.ts';
 import { actorList, actorTree, nobodyLines } from '../render/tree.ts';
 
 /** Actors a tree is built of: beyond, a tree helps nobody and a list is streamed instead. */

@@ -2,6 +2,7 @@
 import type { ActorSummary, NodeStatus } from '#runtime/node/api';
 import { count, plural, span, stateValue } from './format.ts';
 import type { Palette } from './palette.ts';
+import { totals } from './status-line.ts';
 import { type Column, table } from './table.ts';
 import { statusGlyph } from './tree.ts';
 
@@ -21,48 +22,11 @@ interface Place {
   readonly height: number;
 }
 
-export interface Totals {
-  readonly actors: number;
-  readonly resident: number;
-  readonly timers: number;
-  readonly effects: number;
-  readonly queued: number;
-  readonly behind: number;
-  readonly commits: number;
-}
-
-export function totals(status: NodeStatus): Totals {
-  const sum = (pick: (shard: NodeStatus['shards'][number]) => number): number =>
-    status.shards.reduce((all, shard) => all + pick(shard), 0);
-  return {
-    actors: sum((s) => s.actors),
-    resident: sum((s) => s.resident),
-    timers: sum((s) => s.timers),
-    effects: sum((s) => s.effects),
-    queued: sum((s) => s.queued),
-    behind: sum((s) => s.behind),
-    commits: sum((s) => s.index + 1),
-  };
-}
-
 const GROUPS: readonly Column[] = [
   { title: 'TYPE' },
   { title: 'ACTORS', align: 'right' },
   { title: 'STATES' },
 ];
-
-/** One line: what a log file or a pipe gets. */
-export function statusLine({ status, perSecond }: Overview, now: number): string {
-  const { actors, commits, queued, timers, effects } = totals(status);
-  return [
-    `${status.realm} up ${span(now - status.startedAt)}`,
-    plural(actors, 'actor'),
-    `${plural(commits, 'commit')} (${perSecond.toFixed(0)}/s)`,
-    plural(timers, 'timer'),
-    plural(effects, 'effect'),
-    `${count(queued)} queued`,
-  ].join(', ');
-}
 
 /** The screen: a headline, actors by type and state where there are many, one line each where they fit. */
 export function overviewLines(overview: Overview, now: number, place: Place): string[] {
