@@ -372,3 +372,57 @@ test('patterns match what their stars stand for', (t) => {
   for (const [text, wanted] of yes) t.true(matchesPattern(text, wanted), `${text} ${wanted}`);
   for (const [text, wanted] of no) t.false(matchesPattern(text, wanted), `${text} ${wanted}`);
 });
+
+const BOUNDS = [0, 0.000001, 1, 1.0000005, 50];
+const COSTS = [
+  undefined,
+  ...BOUNDS.flatMap((bound) => [-1, 0, 1].map((more) => Math.round(bound * 1e6) + more)),
+];
+
+test('requests that are one to the cache are one to Cedar, whatever their costs and whichever rules speak of them', async (t) => {
+  const bound = fc.constantFrom(...BOUNDS);
+  const rule = fc.record(
+    {
+      effect: fc.constantFrom('allow', 'deny', 'require-approval'),
+      actions: fc.subarray(['claim', 'reserve', 'reset'], { minLength: 1 }),
+      who: fc.constantFrom({ ids: ['session/a'] }, { kinds: ['session'] }, { weight: { below: 0.5 } }),
+      cost: fc.oneof(fc.record({ above: bound }), fc.record({ upTo: bound })),
+      when: fc.constantFrom(
+        'context has costMicros && context.costMicros == 1000001',
+        'context.who.address like "*b"',
+      ),
+    },
+    { requiredKeys: ['effect', 'actions'] },
+  );
+  const question = fc.record({
+    action: fc.constantFrom('claim', 'reserve', 'reset'),
+    who: fc.record({
+      address: fc.constantFrom('session/a', 'session/b', 'operator/a'),
+      weight: fc.constantFrom(0.1, 1),
+    }),
+    costMicros: fc.constantFrom(...COSTS.filter((cost) => cost === undefined || cost >= 0)),
+  });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(rule, { maxLength: 6 }),
+      fc.array(question, { minLength: 30, maxLength: 60 }),
+      async (rules, questions) => {
+        const named = rules.map((one, n) => ({ id: `r${n}`, ...one }));
+        using policy = await compilePolicy(JSON.stringify({ policy: 1, default: 'allow', rules: named }));
+        for (const one of questions) {
+          const request = requestSchema.parse(one);
+          t.deepEqual(policy.decide(request), policy.evaluate(request), JSON.stringify(request));
+        }
+      },
+    ),
+    { numRuns: cases(60, 20) },
+  );
+});
+
+test('amounts that go beyond the same bounds are decided once', async (t) => {
+  using policy = await compilePolicy(TEXT);
+  const at = (action: string, costMicros: number) => policy.decide(ask({ action, costMicros })).rules;
+  t.is(at('claim', 51_000_000), at('claim', 52_345_678), 'the same answer, kept');
+  t.not(at('claim', 51_000_000), at('claim', 49_000_000));
+  t.is(at('retry', 51_000_000), at('retry', 49_000_000), 'no rule about it looks at costs');
+});

@@ -105,9 +105,9 @@ function conditionOf({ who = {}, on = {}, cost = {}, hazard = {} }: Rule): Expr 
   const { above, upTo } = cost;
   const costs = get(CONTEXT_VAR, 'costMicros');
   if (above !== undefined)
-    all.push(has(undefined, 'costMicros', { '>': { left: costs, right: number(above * 1e6) } }));
+    all.push(has(undefined, 'costMicros', { '>': { left: costs, right: { Value: costBound(above) } } }));
   if (upTo !== undefined)
-    all.push(has(undefined, 'costMicros', { '<=': { left: costs, right: number(upTo * 1e6) } }));
+    all.push(has(undefined, 'costMicros', { '<=': { left: costs, right: { Value: costBound(upTo) } } }));
   const danger = get(CONTEXT_VAR, 'hazard');
   const dangerous = (each: Expr): Expr => has(undefined, 'hazard', each);
   add(hazard.severities, (severity) => dangerous(equal(get(danger, 'severity'), severity)));
@@ -131,6 +131,11 @@ function ON(attr: string): Expr {
 
 function equal(left: Expr, text: string): Expr {
   return { '==': { left, right: { Value: text } } };
+}
+
+/** A bound of a rule, in units of money, as the whole number that a cost is held against. */
+export function costBound(units: number): number {
+  return Math.round(units * 1e6);
 }
 
 function number(value: number): Expr {

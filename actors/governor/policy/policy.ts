@@ -79,6 +79,8 @@ class CompiledPolicy implements Policy {
   readonly findings: readonly Finding[];
   readonly #cedar: Cedar;
   readonly #slot = freeSlots.pop() ?? slotsMade++;
+  /** By action: what the rules that speak of it look at. */
+  readonly #usesOf: ReadonlyMap<string, Uses>;
   readonly #cacheMax: number;
   readonly #cache = new Map<string, Omit<Decision, 'version'>>();
   readonly #relations: ReadonlyMap<string, Relations>;
@@ -99,6 +101,13 @@ class CompiledPolicy implements Policy {
     this.actions = actions;
     this.sha256 = createHash('sha256').update(text).digest('hex');
     this.uses = usesOf(file);
+    const { rules, relationships } = file;
+    this.#usesOf = new Map(
+      Object.keys(actions).map((action) => {
+        const speaking = rules.filter((rule) => actionsOfRule(rule, actions).includes(action));
+        return [action, usesOf({ rules: speaking, relationships })];
+      }),
+    );
     this.#cacheMax = cacheMax;
     this.#relations = relationsOf(file);
     this.findings = [...lint(read), ...warnings];
@@ -106,7 +115,7 @@ class CompiledPolicy implements Policy {
   }
 
   decide(request: PolicyRequest, version = 0): Decision {
-    const key = keyOf(this.uses, request);
+    const key = keyOf(this.#usesOf.get(request.action) ?? this.uses, request);
     const known = this.#cache.get(key);
     if (known !== undefined) return { ...known, version };
     const { version: _, ...decision } = this.evaluate(request);
