@@ -22,6 +22,10 @@ export const chassisErrors = errorKinds({
     retryable: false,
     help: 'Only a run that came to an end can be done again: `infrafabric chassis show ID` says how far the task is.',
   },
+  sandbox_store_full: {
+    retryable: false,
+    help: 'The tenant keeps 64 MiB of keys and values, all its runs together: overwrite what is not needed with something shorter.',
+  },
   sandbox_world_failed: {
     retryable: false,
     help: 'What the guest asked for was granted, and did not work: details and the log of the node say why.',

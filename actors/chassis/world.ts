@@ -7,8 +7,7 @@
  * V3  Secrets are put in here, and stay: an answer holds none of the headers that were sent.
  * V4  A redirect is an answer: where it leads was not granted.
  */
-import { hash } from 'node:crypto';
-import { type KV, Kvm } from '@nats-io/kv';
+import { Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { eventHeaders } from '#runtime/bus/live-event';
 import type { Subjects } from '#runtime/bus/subjects';
@@ -18,6 +17,7 @@ import { type HttpDriverOptions, type HttpOutput, httpDriver } from '#runtime/ef
 import type { HostAnswer, HostCall, HttpAnswer } from '#runtime/sandbox/jail/types';
 import { FabricError } from '#schemas/fabric-error';
 import { SANDBOX_TYPE } from '#schemas/sandbox';
+import { TenantStore } from './tenant-store.ts';
 import { digestOf } from './transcript.ts';
 
 const ASK_TIMEOUT_MS = 10_000;
@@ -46,7 +46,7 @@ export interface WorldOptions {
 
 export function realmWorld({ nc, subjects, http: httpOptions = {} }: WorldOptions): World {
   const web = httpDriver({ ...httpOptions, redirectsMax: 0 }); // V4.
-  let bucket: Promise<KV> | undefined;
+  let kept: Promise<TenantStore> | undefined;
   /** One for all tasks: each has a subscription. */
   let client: Client | undefined;
 
@@ -54,12 +54,10 @@ export function realmWorld({ nc, subjects, http: httpOptions = {} }: WorldOption
     switch (call.kind) {
       case 'emit':
         return emit(call.name, call.body, caller);
-      case 'kv-get': {
-        const entry = await (await store()).get(keyOf(caller.tenant, call.key));
-        return done(entry === null || entry.operation !== 'PUT' ? undefined : entry.value);
-      }
+      case 'kv-get':
+        return done(await (await store()).get(caller.tenant, call.key));
       case 'kv-put':
-        await (await store()).put(keyOf(caller.tenant, call.key), call.value);
+        await (await store()).put(caller.tenant, call.key, call.value);
         return done(undefined);
       case 'ask': {
         client ??= new Client(nc, { prefix: subjects.prefix, shards: subjects.shards });
@@ -83,9 +81,9 @@ export function realmWorld({ nc, subjects, http: httpOptions = {} }: WorldOption
     return done(undefined);
   }
 
-  function store(): Promise<KV> {
-    bucket ??= new Kvm(tidyJetStream(nc)).open(subjects.buckets.sandbox);
-    return bucket;
+  function store(): Promise<TenantStore> {
+    kept ??= new Kvm(tidyJetStream(nc)).open(subjects.buckets.sandbox).then((kv) => new TenantStore(kv));
+    return kept;
   }
 
   async function request(
@@ -115,11 +113,6 @@ export function realmWorld({ nc, subjects, http: httpOptions = {} }: WorldOption
       }
     },
   };
-}
-
-/** V1: a tenant's keys lie under its digest, whatever its name is made of. */
-function keyOf(tenant: string, key: string): string {
-  return `${hash('sha256', tenant).slice(0, 32)}.${key}`;
 }
 
 /** V2. */
