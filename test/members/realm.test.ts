@@ -7,10 +7,11 @@ import test, { type ExecutionContext } from 'ava';
 import { builtins } from '#actors/index';
 import { Subjects } from '#runtime/bus/subjects';
 import { Client } from '#runtime/client/client';
-import { apiRequest, type MembersReply, nodeStatuses } from '#runtime/node/api';
+import { apiRequest, fromWireError, type MembersReply, nodeStatuses } from '#runtime/node/api';
 import { type Node, startNode } from '#runtime/node/node';
 import type { Logger } from '#runtime/shard/ports';
 import { realmConfigSchema } from '#schemas/config';
+import { FabricError, type WireError } from '#schemas/fabric-error';
 import { chainViolations } from '../rig/chain.ts';
 import { silentLogger, TestServer } from '../rig/nats.ts';
 
@@ -146,13 +147,14 @@ function plainly(nc: NatsConnection): (id: string, n: number) => Promise<number>
   return async (id, n) => {
     const subject = n % 2 === 0 ? subjects.ask(`counter/${id}`) : subjects.askShard(`counter/${id}`);
     const answer = await nc.request(subject, '{"type":"inc"}', { timeout: 30_000 });
-    const body = answer.json<{ ok: boolean; reply?: { n: number }; error?: { message: string } }>();
-    if (!body.ok || body.reply === undefined) throw new Error(body.error?.message ?? 'no reply');
+    const body = answer.json<{ ok: boolean; reply?: { n: number }; error?: WireError }>();
+    if (body.error !== undefined) throw fromWireError(body.error);
+    if (body.reply === undefined) throw new Error('no reply');
     return body.reply.n;
   };
 }
 
-/** Asks again where a shard has nobody at its door yet: such an ask was heard by nobody. */
+/** Asks again where a shard has nobody at its door yet, or nobody who runs it: such an ask was taken by nobody. */
 function again(ask: (id: string, n: number) => Promise<number>): (id: string, n: number) => Promise<number> {
   return async (id, n) => {
     let heard: number | undefined;
@@ -162,6 +164,7 @@ function again(ask: (id: string, n: number) => Promise<number>): (id: string, n:
         return true;
       } catch (thrown) {
         if (thrown instanceof RequestError && thrown.isNoResponders()) return false;
+        if (thrown instanceof FabricError && thrown.code === 'shard_unowned') return false;
         throw thrown;
       }
     }, `somebody who hears ${id}`);
