@@ -1,6 +1,7 @@
 /**
  * Decisions of a policy of a hundred rules, one after the other on one core: as the doors of a node take them, with requests
- * that come again (workers that claim tasks), and each by Cedar. `cedar` is the limit of `kept`: one is in front of the other.
+ * that come again (workers that claim tasks), the same with another amount each time, and each by Cedar: the limit of the
+ * others, which stand in front of it.
  */
 import { compilePolicy } from '#actors/governor/policy/policy';
 import { ACTIONS, type PolicyRequest, requestSchema } from '#schemas/policy';
@@ -10,6 +11,7 @@ import type { Suite } from '../suite.ts';
 
 const RULES = 100;
 const KEPT = 'policy: decision, requests that come again';
+const VARIED = 'policy: decision, amounts that never come again';
 const CEDAR = 'policy: decision, each by Cedar';
 const DECISIONS = 200_000;
 const BY_CEDAR = 20_000;
@@ -18,21 +20,29 @@ const WORKERS = 500;
 const ROUNDS = 5;
 
 export const policyDecisions: Suite = {
-  benches: [KEPT, CEDAR],
+  benches: [KEPT, VARIED, CEDAR],
   async *run(wanted, { scale }) {
     using policy = await compilePolicy(text());
     const requests = load();
     const byCedar = measure(requests, Math.max(500, BY_CEDAR * scale), (request) => policy.evaluate(request));
     if (wanted(CEDAR)) yield row(CEDAR, { ...byCedar, rules: RULES });
-    if (!wanted(KEPT)) return;
-    const kept = measure(requests, Math.max(5_000, DECISIONS * scale), (request) => policy.decide(request));
-    yield row(KEPT, {
-      ...kept,
+    const decisions = Math.max(5_000, DECISIONS * scale);
+    const beside = ({ opsPerSec }: { readonly opsPerSec: number }) => ({
       limitOpsPerSec: byCedar.opsPerSec,
-      ratio: rounded(kept.opsPerSec / byCedar.opsPerSec, 1),
+      ratio: rounded(opsPerSec / byCedar.opsPerSec, 1),
       rules: RULES,
-      differentRequests: requests.length,
     });
+    if (wanted(KEPT)) {
+      const kept = measure(requests, decisions, (request) => policy.decide(request));
+      yield row(KEPT, { ...kept, ...beside(kept), differentRequests: requests.length });
+    }
+    if (wanted(VARIED)) {
+      let made = 0;
+      const varied = measure(requests, decisions, (request) =>
+        policy.decide({ ...request, costMicros: (request.costMicros ?? 0) + (made++ % 999_983) }),
+      );
+      yield row(VARIED, { ...varied, ...beside(varied) });
+    }
   },
 };
 
