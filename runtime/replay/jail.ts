@@ -17,8 +17,6 @@ import type { FromWorker, ReplayOrder, ToWorker } from './worker.ts';
 /** Commits on their way to the process, and bytes of them. */
 const BATCH_MAX = 128;
 const BATCH_BYTES_MAX = 1024 * 1024;
-/** Almost all that a step makes is gone with the next commit: in a space this large it is never copied. */
-const YOUNG_SPACE = '--max-semi-space-size=64';
 /** Last lines of what the process wrote. */
 const STDERR_CHARS_MAX = 4_000;
 
@@ -109,7 +107,7 @@ class Jail {
     const [file = '', ...args] = program;
     const readable = readableFolders([packageRoot, order.baseDir, order.whatIfDir ?? order.baseDir]);
     const rights = ['--permission', ...readable.map((folder) => `--allow-fs-read=${folder}`)];
-    const child = spawn(process.execPath, ['--no-warnings', YOUNG_SPACE, ...rights, file, ...args], {
+    const child = spawn(process.execPath, ['--no-warnings', ...rights, file, ...args], {
       // Nothing of the environment: secrets of the shell are none of a machine's business.
       env: { NO_COLOR: '1' },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
