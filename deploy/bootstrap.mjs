@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { installDependencies } from './bootstrap/dependencies.mjs';
 import { restoreManifest } from './bootstrap/manifest.mjs';
+import { linkOwnCommands } from './bootstrap/own-commands.mjs';
 // biome-ignore lint/correctness/useImportExtensions: the .d.mts beside it describes it, and is not what runs
 import { provideNatsServer } from './nats-server.mjs';
 
@@ -17,6 +18,7 @@ const log = (/** @type {string} */ line) => process.stderr.write(`${line}\n`);
 try {
   if (restoreManifest(root)) log('package.json: restored after an interrupted npm pack');
   await installDependencies(root, { log });
+  await linkOwnCommands(root);
   if (!existsSync(join(root, 'node_modules/.bin/node'))) {
     log(`no pinned Node for ${process.platform}-${process.arch}: using Node ${process.version}`);
   }

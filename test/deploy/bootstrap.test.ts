@@ -12,6 +12,7 @@ import { run } from '#deploy/bootstrap/commands';
 import { installDependencies } from '#deploy/bootstrap/dependencies';
 import { installAlone, lockFile } from '#deploy/bootstrap/install-lock';
 import { packedManifest, restoreManifest, rewriteManifest } from '#deploy/bootstrap/manifest';
+import { linkOwnCommands } from '#deploy/bootstrap/own-commands';
 import { natsServerFromRelease } from '#deploy/bootstrap/release';
 import { cacheFolder, findNatsServer, provideNatsServer } from '#deploy/nats-server';
 
@@ -295,6 +296,23 @@ test('installs in one folder run one after another, and the lock of dead process
     },
   );
   await t.throwsAsync(readFile(file), { code: 'ENOENT' });
+});
+
+test("the package's own commands stand beside those of its dependencies, also after an update moved them", async (t) => {
+  const root = await folder(t);
+  const bin = (file: string) =>
+    writeFile(join(root, 'package.json'), JSON.stringify({ bin: { tool: file, to: file } }));
+  await writeFile(join(root, 'now.js'), '#!/bin/sh\necho "it is $1"\n', { mode: 0o755 });
+  await bin('./before.js');
+  await linkOwnCommands(root);
+  await bin('./now.js');
+  await linkOwnCommands(root);
+  await linkOwnCommands(root);
+  t.is(
+    (await run(join(root, 'node_modules/.bin/tool'), ['here'], { timeoutMs: 60_000 })).trim(),
+    'it is here',
+  );
+  t.deepEqual((await readdir(join(root, 'node_modules/.bin'))).sort(), ['to', 'tool']);
 });
 
 test('a pack that was cut off is undone, and the packed manifest has no development part', async (t) => {
