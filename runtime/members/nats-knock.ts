@@ -3,7 +3,8 @@ import { type NatsConnection, RequestError } from '@nats-io/nats-core';
 import type { Subjects } from '#runtime/bus/subjects';
 import type { Knock } from './vigil.ts';
 
-const ANSWER_TIMEOUT_MS = 1_000;
+/** A request that a node died with is never answered, and the next look has to come soon after (V1). */
+const ANSWER_TIMEOUT_MS = 250;
 
 /** Answers at the door of this node for as long as the connection is there. */
 export function openDoor(nc: NatsConnection, subjects: Subjects, nodeId: string): void {
