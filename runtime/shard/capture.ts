@@ -1,5 +1,6 @@
 /** What a snapshot is made of, taken between two commits: references to immutable states, copies of small tables. */
 import type { Parcel } from './mailer.ts';
+import { type CapturedIds, captureIds } from './remembered-ids.ts';
 import { pruneSenders } from './settle.ts';
 import type { Tables } from './snapshot-format.ts';
 import type { ShardState } from './state.ts';
@@ -9,6 +10,7 @@ export interface Capture {
   readonly tables: Tables;
   readonly cells: readonly { readonly cell: Cell; readonly frozen: Cell }[];
   readonly removed: readonly string[];
+  readonly ids: CapturedIds | undefined;
 }
 
 /** N1: call only when no commit is in flight. The dirty set starts anew. */
@@ -23,7 +25,7 @@ export function capture(state: ShardState, parcels: readonly Parcel[]): Capture 
   state.needs.captured(state.actors.versions.keys());
   state.actors.dirty = new Set();
   state.actors.removed = new Set();
-  return { tables: tablesOf(state, parcels), cells, removed };
+  return { tables: tablesOf(state, parcels), cells, removed, ids: captureIds(state) };
 }
 
 /** Puts a capture back that could not be written. */

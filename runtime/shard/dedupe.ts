@@ -4,13 +4,23 @@
  *
  * Ids are kept as hashes of 53 bits: a number costs a quarter of a string's memory and no collection. What a hash
  * finds is looked at in the log before it counts as a duplicate, so a collision costs a read and nothing else; the
- * seed is this process's own, so nobody can choose ids that collide.
+ * seed is random, so nobody who cannot read the realm's snapshots can choose ids that collide.
  */
 import { NumberTable } from './number-table.ts';
 
+/** One half of what is remembered. */
+export interface Generation {
+  /** Counts the halves since the seed was chosen: one that is older than the youngest never changes again. */
+  readonly number: number;
+  /** Sequence of the oldest commit with an id in it. */
+  readonly fromSeq: number;
+  readonly ids: NumberTable;
+}
+
 export class Dedupe {
   readonly #generationMax: number;
-  readonly #seed: number;
+  #seed: number;
+  #number = 0;
   #young = new NumberTable();
   #old = new NumberTable();
   /** Sequence of the oldest commit with an id in either generation. */
@@ -36,12 +46,36 @@ export class Dedupe {
     return this.#generationMax === 0;
   }
 
+  get seed(): number {
+    return this.#seed;
+  }
+
+  /** What is remembered now, the older half first; empty halves are left out. The younger one changes with the next id. */
+  generations(): Generation[] {
+    const old = { number: this.#number - 1, fromSeq: this.#oldFrom, ids: this.#old };
+    const young = { number: this.#number, fromSeq: this.#youngFrom, ids: this.#young };
+    return [old, young].filter(({ ids }) => ids.size > 0);
+  }
+
+  /** Goes on from what another process remembered under its seed. Nothing may have been added before. */
+  resume(seed: number, generations: readonly Generation[]): void {
+    this.#seed = seed;
+    for (const { number, fromSeq, ids } of generations) {
+      this.#old = this.#young;
+      this.#oldFrom = this.#youngFrom;
+      this.#number = number;
+      this.#youngFrom = fromSeq;
+      this.#young = ids;
+    }
+  }
+
   add(key: number, seq: number): void {
     if (this.isOff) return;
     if (this.#young.size >= this.#generationMax) {
       this.#old = this.#young;
       this.#oldFrom = this.#youngFrom;
       this.#young = new NumberTable();
+      this.#number += 1;
     }
     if (this.#young.size === 0) this.#youngFrom = seq;
     this.#young.set(key, seq);

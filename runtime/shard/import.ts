@@ -52,6 +52,11 @@ export function takeOver(state: ShardState, { shards }: Pick<Commit, 'shards'>):
 export class IdsOfLog {
   #aside: Import['ids'][number][] = [];
 
+  /** There are ids that count once a commit says so. */
+  get isWaiting(): boolean {
+    return this.#aside.length > 0;
+  }
+
   in({ entries, import: taken, node, shards }: Commit, seq: number): Import['ids'] {
     if (taken !== undefined) {
       if (taken.part === 0) this.#aside = [];

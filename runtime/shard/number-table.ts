@@ -28,6 +28,20 @@ export class NumberTable {
     if (this.size >= this.#growAt) this.#grow();
   }
 
+  /** Every pair, in no order that means anything. */
+  pairs(): { readonly keys: Float64Array; readonly values: Float64Array } {
+    const keys = new Float64Array(this.size);
+    const values = new Float64Array(this.size);
+    let at = 0;
+    for (const [slot, mark] of this.#keys.entries()) {
+      if (mark === 0) continue;
+      keys[at] = mark - 1;
+      values[at] = this.#values[slot] ?? 0;
+      at += 1;
+    }
+    return { keys, values };
+  }
+
   /** The slot of the key, or the free one where it would be. */
   #slotOf(key: number): number {
     const keys = this.#keys;

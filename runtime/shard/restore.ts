@@ -5,8 +5,9 @@ import { shardErrors } from './errors.ts';
 import type { Parcel } from './mailer.ts';
 import type { BlobStore, EdgeGate, Logger, ShardLog } from './ports.ts';
 import { applyTables, foldLog, readIds } from './recover.ts';
+import { resumeIds } from './remembered-ids.ts';
 import { damagedName } from './snapshot-format.ts';
-import { isDamage, type Loaded, loadSnapshot, statedIn } from './snapshot-load.ts';
+import { type Base, isDamage, type Loaded, loadSnapshot, statedIn } from './snapshot-load.ts';
 import type { ShardState } from './state.ts';
 
 export interface RestoreOptions {
@@ -18,6 +19,8 @@ export interface RestoreOptions {
   /** Where the log ends, and the epoch of who reads it. */
   readonly throughSeq: number;
   readonly epoch: number;
+  /** Ids were looked for under this seed before: no other will do. */
+  readonly seed?: number | undefined;
   readonly empty: () => ShardState;
   /** Called after every commit; may throw to end it early. */
   readonly checkWanted: () => void;
@@ -28,6 +31,8 @@ export interface Restored extends Loaded {
   readonly parcels: readonly Parcel[];
   /** Commits that were folded. */
   readonly folded: number;
+  /** The ids are those of the snapshot, and what was folded. */
+  readonly isResumed: boolean;
 }
 
 /** Throws `shard_moved`, `log_corrupt`, `diverged`, `blob_missing`, `log_unread`, and what the stores throw. */
@@ -68,17 +73,40 @@ async function load(options: RestoreOptions): Promise<Loaded> {
 }
 
 async function fold(
-  { log, blobs, eventOf, throughSeq, checkWanted }: RestoreOptions,
+  options: RestoreOptions,
   { state, hydrator, base }: Loaded,
-): Promise<Pick<Restored, 'parcels' | 'folded'>> {
+): Promise<Pick<Restored, 'parcels' | 'folded' | 'isResumed'>> {
+  const { log, blobs, eventOf, throughSeq, checkWanted } = options;
+  let isResumed = false;
   if (base !== undefined) {
     applyTables(state, base.tables);
-    await readIds(state, log, base.tables);
+    isResumed = await remember(options, state, base);
   }
   const from = state.index;
   const sources = { hydrator, blobs, eventOf };
   const parcels = await foldLog(state, log, throughSeq, sources, base?.tables.parcels ?? [], checkWanted);
-  return { parcels, folded: state.index - from };
+  return { parcels, folded: state.index - from, isResumed };
+}
+
+/** Sets the ids that were remembered at a snapshot. False where they came from the log (I2). Throws `shard_moved`. */
+async function remember(
+  options: RestoreOptions,
+  state: ShardState,
+  { name, tables, ids }: Base,
+): Promise<boolean> {
+  const { log, blobs, seed } = options;
+  if (state.dedupe.isOff) return false;
+  if (ids !== undefined && (seed === undefined || seed === ids.seed)) {
+    try {
+      await resumeIds(state, blobs, ids);
+      return true;
+    } catch (thrown) {
+      if (!isDamage(thrown)) throw thrown;
+      await passedOver(options, name, thrown);
+    }
+  }
+  await readIds(state, log, tables);
+  return false;
 }
 
 /** Throws `shard_moved` where a later owner has let go of what is missing (N3): then nothing is damaged. */

@@ -93,8 +93,10 @@ export class Shard {
   readonly #appender: Appender;
   readonly #queue = new ItemQueue();
   /** Messages with an id that wait or are being committed. */
-  /** Nobody outside knows it, so nobody can choose ids whose hashes collide. */
-  readonly #dedupeSeed = randomInt(DEDUPE_SEED_MAX);
+  /** Only who reads the realm's snapshots knows it, so nobody else can choose ids whose hashes collide. */
+  #dedupeSeed = randomInt(DEDUPE_SEED_MAX);
+  /** What waits has been hashed with it. */
+  #isSeeded = false;
   readonly #doors: Doors;
   readonly #letIn = (ask: Ask): void => this.#doors.offer(ask);
   /** Works whose own commit was too big, by name, with the refusal they get when they come again. */
@@ -313,11 +315,14 @@ export class Shard {
       logger,
       throughSeq,
       epoch,
+      seed: this.#isSeeded ? this.#dedupeSeed : undefined,
       empty: () => this.#empty(),
       checkWanted: () => this.#checkWanted(),
     });
     const { state, folded } = restored;
     this.#state = state;
+    this.#dedupeSeed = state.dedupe.seed;
+    this.#isSeeded = true;
     this.#hydrator = restored.hydrator;
     logger.info(
       { shard, epoch, commits: folded, actors: state.actors.size, ms: clock.now() - startedAt },

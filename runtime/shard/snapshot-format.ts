@@ -31,6 +31,23 @@ export interface Manifest {
   /** SHA-256 of the stored tables. */
   readonly tablesHash: Uint8Array;
   readonly segments: readonly Segment[];
+  /** Absent: the ids that are remembered are read back from the log. */
+  readonly ids?: RememberedIds | undefined;
+}
+
+/** The message ids that are remembered: as hashes under a seed, in one blob for each half. */
+export interface RememberedIds {
+  readonly seed: number;
+  /** The older one first. */
+  readonly generations: readonly StoredGeneration[];
+}
+
+export interface StoredGeneration {
+  readonly name: string;
+  readonly number: number;
+  readonly fromSeq: number;
+  /** SHA-256 of the stored blob. */
+  readonly hash: Uint8Array;
 }
 
 /** Everything of a shard but its actors. */
@@ -90,6 +107,11 @@ export function tablesName(shard: number, epoch: number, index: number): string 
   return `${snapshotPrefix(shard)}tables-${epoch}-${index}`;
 }
 
+/** `count` tells apart what one owner writes of the same half. */
+export function idsName(shard: number, epoch: number, generation: number, count: number): string {
+  return `${snapshotPrefix(shard)}ids-${epoch}-${generation}-${count}`;
+}
+
 /** Name of a page, or of the segment's `index`. */
 export function pageName(shard: number, segment: string, page: number | 'index'): string {
   return `${snapshotPrefix(shard)}${segment}/${page}`;
@@ -111,8 +133,9 @@ export function manifestsOf(names: readonly string[]): string[] {
 
 /** Names of all that a manifest needs. */
 export function namesOf(manifest: Manifest): string[] {
-  const { shard, tables, segments } = manifest;
-  return [tables, ...segments.flatMap((segment) => segmentNames(shard, segment))];
+  const { shard, tables, segments, ids } = manifest;
+  const generations = ids?.generations.map(({ name }) => name) ?? [];
+  return [tables, ...generations, ...segments.flatMap((segment) => segmentNames(shard, segment))];
 }
 
 export function segmentNames(shard: number, { name, pages }: Segment): string[] {
@@ -175,6 +198,7 @@ const COUNT = z.int().nonnegative();
 const HASH = z.instanceof(Uint8Array);
 /** Names are made for each page of a segment, also where the manifest is not what was stored. */
 const PAGES_MAX = 1_000_000;
+const GENERATIONS_MAX = 2;
 const manifestSchema = z.object({
   format: z.literal(SNAPSHOT_FORMAT),
   shard: COUNT,
@@ -182,6 +206,14 @@ const manifestSchema = z.object({
   tables: z.string(),
   tablesHash: HASH,
   segments: z.array(z.object({ name: z.string(), pages: COUNT.max(PAGES_MAX), actors: COUNT, hash: HASH })),
+  ids: z
+    .object({
+      seed: COUNT,
+      generations: z
+        .array(z.object({ name: z.string(), number: COUNT, fromSeq: COUNT, hash: HASH }))
+        .max(GENERATIONS_MAX),
+    })
+    .optional(),
 });
 /** What is needed to look for the commit that states them; the rest is believed once it is found. */
 const tablesSchema = z.looseObject({ seq: COUNT, index: COUNT, epoch: COUNT, prev: HASH });

@@ -19,6 +19,7 @@ import {
   type Manifest,
   manifestsOf,
   namesOf,
+  type RememberedIds,
   readBlob,
   readIndex,
   readTables,
@@ -41,6 +42,7 @@ export interface Base {
   readonly tables: Tables;
   readonly tablesName: string;
   readonly segments: readonly LiveSegment[];
+  readonly ids: RememberedIds | undefined;
 }
 
 export interface Loaded {
@@ -156,5 +158,6 @@ async function take(
     for (const address of index.hot) hot.push(address);
   }
   await hydrator.hydrate(state, hot);
-  return { name, tables: await readTables(blobs, manifest), tablesName: manifest.tables, segments };
+  const { tables: tablesName, ids } = manifest;
+  return { name, tables: await readTables(blobs, manifest), tablesName, segments, ids };
 }

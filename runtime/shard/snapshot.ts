@@ -14,10 +14,13 @@ import type { ActorRecord, SnapshotStatement } from '#schemas/commit';
 import type { Capture } from './capture.ts';
 import { encodePage, type Hydrator, recordOf } from './hydrate.ts';
 import type { BlobStore } from './ports.ts';
+import { IdsWriter } from './remembered-ids.ts';
+import type { Restored } from './restore.ts';
 import {
   type Manifest,
   manifestName,
   pageName,
+  type RememberedIds,
   readIndex,
   type SegmentIndex,
   SNAPSHOT_FORMAT,
@@ -39,6 +42,8 @@ export class SnapshotWriter {
   readonly #epoch: number;
   readonly #blobs: BlobStore;
   readonly #hydrator: Hydrator;
+  readonly #idsWriter: IdsWriter;
+  #ids: RememberedIds | undefined;
   #segments: readonly LiveSegment[];
   #written = 0;
   /** Name of the newest manifest, and of its tables. */
@@ -48,11 +53,18 @@ export class SnapshotWriter {
   #garbage: string[];
 
   /** Goes on from what was loaded, as the owner of `epoch`. */
-  constructor(shard: number, epoch: number, blobs: BlobStore, { hydrator, base, garbage }: Loaded) {
+  constructor(
+    shard: number,
+    epoch: number,
+    blobs: BlobStore,
+    { hydrator, base, garbage, isResumed }: Loaded & Pick<Restored, 'isResumed'>,
+  ) {
     this.#shard = shard;
     this.#epoch = epoch;
     this.#blobs = blobs;
     this.#hydrator = hydrator;
+    this.#idsWriter = new IdsWriter(shard, epoch, blobs, base?.ids, isResumed);
+    this.#ids = base?.ids;
     this.#segments = base?.segments ?? [];
     this.#manifest = base?.name;
     this.#tables = base?.tablesName;
@@ -66,6 +78,9 @@ export class SnapshotWriter {
   async write(state: ShardState, taken: Capture): Promise<SnapshotStatement> {
     let segments = this.#segments;
     let statement: SnapshotStatement;
+    const { ids, garbage } = await this.#idsWriter.write(taken.ids);
+    this.#ids = ids;
+    this.#garbage.push(...garbage);
     if (taken.cells.length > 0 || taken.removed.length > 0) {
       const segment = await this.#writeSegment(
         taken.tables.index,
@@ -192,6 +207,7 @@ export class SnapshotWriter {
       tables: tablesAt,
       tablesHash: sha256(encoded),
       segments: segments.map(({ id: _, ...segment }) => segment),
+      ...(this.#ids !== undefined && { ids: this.#ids }),
     };
     const name = manifestName(shard, this.#epoch, tables.index, this.#written++);
     const bytes = encode(manifest);

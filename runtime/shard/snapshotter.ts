@@ -13,6 +13,13 @@ import type { ShardState } from './state.ts';
 /** So many entries are folded within some 20 ms: a snapshot would take longer. */
 const FRESHEN_ENTRIES_MIN = 1_000;
 
+/**
+ * Of a commit with one entry, reading costs a recovery most: a snapshot is due after so many times fewer commits than
+ * entries, though not after a few.
+ */
+const COMMIT_ENTRIES = 10;
+const COMMITS_MIN = 1_000;
+
 /** What the loop is asked for. */
 export interface Loop {
   /** There is a statement to commit. */
@@ -26,6 +33,7 @@ export class Snapshotter {
   readonly #state: ShardState;
   readonly #writer: SnapshotWriter;
   #entries = 0;
+  #commits = 0;
   #writing: Promise<void> | undefined;
   /** Of a snapshot that is stored and that no commit states yet. */
   #statement: SnapshotStatement | undefined;
@@ -69,11 +77,13 @@ export class Snapshotter {
       this.#release();
     if (stated !== undefined && stated === this.#statement) this.#isStated();
     this.#entries += entries;
-    if (this.#entries < this.#deps.limits.snapshotEveryEntries) return;
+    this.#commits += 1;
+    if (!this.#isDue) return;
     if (this.#writing !== undefined || this.#statement !== undefined) return;
     // What is captured looks stored where it was before: nothing may be passivated until it is.
     if (this.#passivateDue) return;
     this.#entries = 0;
+    this.#commits = 0;
     this.#writing = this.#write(mailer).finally(() => {
       this.#writing = undefined;
     });
@@ -103,6 +113,12 @@ export class Snapshotter {
     this.#closed = true;
     this.#fresh?.resolve();
     await this.#writing;
+  }
+
+  get #isDue(): boolean {
+    const { snapshotEveryEntries } = this.#deps.limits;
+    if (this.#entries >= snapshotEveryEntries) return true;
+    return this.#commits >= Math.max(snapshotEveryEntries / COMMIT_ENTRIES, COMMITS_MIN);
   }
 
   /** A failed snapshot costs a longer recovery and nothing else. */

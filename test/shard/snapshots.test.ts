@@ -19,11 +19,16 @@ const BLOB_SHORT_MAX = 2_000;
 async function withSnapshot(rounds = 9): Promise<TestRealm> {
   const realm = await testRealm({
     machines,
-    limits: { snapshotEveryEntries: 20, passivateAfterMs: 1, residentMax: 1 },
+    limits: { snapshotEveryEntries: 20, passivateAfterMs: 1, residentMax: 1, dedupeWindow: 8 },
   });
   for (let round = 0; round < rounds; round += 1) {
     for (let n = 0; n < 10; n += 1) {
-      await realm.ask(`worker/w${(round * 7 + n) % 20}`, { type: 'note', n: round });
+      await realm.ask(
+        `worker/w${(round * 7 + n) % 20}`,
+        { type: 'note', n: round },
+        // A few ids in either half.
+        n === 0 ? { id: `${round}`, from: 'a' } : {},
+      );
     }
     await realm.advance('1s');
   }
@@ -114,7 +119,7 @@ test('each object of a snapshot that is gone or swapped for another is found (S1
 test('whatever of a snapshot is damaged, a recovery passes it over and folds the log: the states are the same (L2)', async (t) => {
   await using realm = await withSnapshot();
   const live = await everything(realm);
-  for (const part of ['manifest-', 'tables-', '/index']) {
+  for (const part of ['manifest-', 'tables-', '/index', 'ids-']) {
     const name = [...realm.bus.blobs.keys()].filter((one) => one.includes(part)).at(-1) ?? '';
     const bytes = realm.bus.blobs.get(name) ?? new Uint8Array();
     realm.bus.blobs.set(name, bytes.subarray(0, bytes.byteLength - 1));

@@ -127,7 +127,8 @@ class ShardCheck {
     if (!equalBytes(sha256(bytes), statement.hash)) {
       return [this.#break(`${name} is not what the log states`, manifest.index)];
     }
-    return [...(await this.#follows(tables)), ...(await this.#segments(manifest))];
+    const parts = [...(await this.#follows(tables)), ...(await this.#ids(manifest))];
+    return [...parts, ...(await this.#segments(manifest))];
   }
 
   /** S1: the tables begin where a commit of the log ends. */
@@ -135,6 +136,15 @@ class ShardCheck {
     const message = await this.#sources.log.get(seq);
     if (message?.shard === this.#shard && equalBytes(sha256(message.bytes), prev)) return [];
     return [this.#break(`it does not follow the commit at sequence ${seq}`, index)];
+  }
+
+  async #ids({ ids, index: at }: Manifest): Promise<Break[]> {
+    const breaks: Break[] = [];
+    for (const { name, hash } of ids?.generations ?? []) {
+      const read = await this.#attempt(() => readHashed(this.#counting, name, hash), at);
+      if ('kind' in read) breaks.push(read);
+    }
+    return breaks;
   }
 
   async #segments({ segments, index: at }: Manifest): Promise<Break[]> {
