@@ -63,7 +63,6 @@ export class IdsWriter {
   readonly #shard: number;
   readonly #epoch: number;
   readonly #blobs: Pick<BlobStore, 'put'>;
-  #written = 0;
   /** Named by the newest manifest. */
   #newest: RememberedIds | undefined;
   /** The state goes on from those of the newest manifest. */
@@ -86,13 +85,14 @@ export class IdsWriter {
   /** Writes what is not stored yet. Beside it the names of what the manifest before needed and the next does not. */
   async write(
     taken: CapturedIds | undefined,
+    atIndex: number,
   ): Promise<{ readonly ids: RememberedIds | undefined; readonly garbage: readonly string[] }> {
     const before = this.#newest?.generations ?? [];
     const generations: StoredGeneration[] = [];
     for (const [at, half] of (taken?.generations ?? []).entries()) {
       const length = taken?.generations.length ?? 0;
       const stored = isFull(at, length) ? this.#stored(half.number) : undefined;
-      generations.push(stored ?? (await this.#put(half)));
+      generations.push(stored ?? (await this.#put(half, atIndex)));
     }
     this.#newest = taken === undefined ? undefined : { seed: taken.seed, generations };
     this.#isResumed = true;
@@ -108,11 +108,11 @@ export class IdsWriter {
     return generations.find((one, at) => one.number === number && isFull(at, generations.length));
   }
 
-  async #put({ number, fromSeq, pairs }: CapturedGeneration): Promise<StoredGeneration> {
+  async #put({ number, fromSeq, pairs }: CapturedGeneration, atIndex: number): Promise<StoredGeneration> {
     const { keys, values } = pairs();
     const stored: StoredIds = { keys: bytesOf(keys), seqs: bytesOf(values) };
     const bytes = encode(stored);
-    const name = idsName(this.#shard, this.#epoch, number, this.#written++);
+    const name = idsName(this.#shard, this.#epoch, atIndex, number);
     await this.#blobs.put(name, bytes);
     return { name, number, fromSeq, hash: sha256(bytes) };
   }

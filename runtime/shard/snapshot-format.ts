@@ -107,9 +107,8 @@ export function tablesName(shard: number, epoch: number, index: number): string 
   return `${snapshotPrefix(shard)}tables-${epoch}-${index}`;
 }
 
-/** `count` tells apart what one owner writes of the same half. */
-export function idsName(shard: number, epoch: number, generation: number, count: number): string {
-  return `${snapshotPrefix(shard)}ids-${epoch}-${generation}-${count}`;
+export function idsName(shard: number, epoch: number, index: number, generation: number): string {
+  return `${snapshotPrefix(shard)}ids-${epoch}-${index}-${generation}`;
 }
 
 /** Name of a page, or of the segment's `index`. */

@@ -78,7 +78,7 @@ export class SnapshotWriter {
   async write(state: ShardState, taken: Capture): Promise<SnapshotStatement> {
     let segments = this.#segments;
     let statement: SnapshotStatement;
-    const { ids, garbage } = await this.#idsWriter.write(taken.ids);
+    const { ids, garbage } = await this.#idsWriter.write(taken.ids, taken.tables.index);
     this.#ids = ids;
     this.#garbage.push(...garbage);
     if (taken.cells.length > 0 || taken.removed.length > 0) {

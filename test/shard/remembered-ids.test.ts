@@ -178,6 +178,6 @@ test('a full half is stored once, and what no manifest names goes', async (t) =>
     t.true(halves().length <= 2);
   }
   // Of the first half: one blob for each snapshot while it grew, and one of all of it.
-  const first = [...names].filter((name) => /ids-\d+-0-/.test(name));
+  const first = [...names].filter((name) => /ids-\d+-\d+-0$/.test(name));
   t.true(first.length <= 5, first.join());
 });
