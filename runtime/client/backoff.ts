@@ -6,7 +6,7 @@ import { clientErrors } from './errors.ts';
 const BACKOFF_FIRST_MS = 20;
 const BACKOFF_MS_MAX = 1_000;
 /** Where nobody is overloaded asking costs nobody much, and who takes over should not be waited for longer than needed. */
-const OUTAGE_BACKOFF_MS_MAX = 200;
+const OUTAGE_BACKOFF_MS_MAX = 100;
 /** Nobody is there yet, or the servers choose a leader of the log. */
 const OUTAGES: ReadonlySet<string> = new Set([
   clientErrors.nobody_answers.code,

@@ -24,7 +24,7 @@ test('who is overloaded is left alone for longer and longer; who is away is aske
   t.is(backoffMs('overloaded', 4, 0.5), 160);
   t.is(backoffMs('overloaded', 20, 0.5), 1_000);
   for (const code of ['nobody_answers', 'shard_unowned', 'shard_moved', 'log_unavailable'])
-    t.is(backoffMs(code, 20, 0.5), 200);
+    t.is(backoffMs(code, 20, 0.5), 100);
   t.is(backoffMs('overloaded', 1, 0), 10);
 });
 
