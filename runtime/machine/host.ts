@@ -118,6 +118,8 @@ class XStateHost implements Machine {
   readonly #scope = new InertScope();
   readonly #configurations = new Map<string, Configuration>();
   readonly #byName = new Map<string, Configuration>();
+  /** By the nodes that its actors share. */
+  readonly #byNodes = new WeakMap<AnyNode[], Configuration>();
   readonly #world: ActionWorld & { self: string };
   readonly #shortWay: ShortWay | undefined;
   #timers = 0;
@@ -262,6 +264,8 @@ class XStateHost implements Machine {
   }
 
   #configurationOf({ _nodes, value, tags }: Snapshot): Configuration {
+    const shared = this.#byNodes.get(_nodes);
+    if (shared !== undefined) return shared;
     let key = '';
     for (const node of _nodes) key += `${node.order},`;
     const known = this.#configurations.get(key);
@@ -271,7 +275,10 @@ class XStateHost implements Machine {
     )._nodes;
     const canonical = restored.length === _nodes.length && restored.every((node, i) => node === _nodes[i]);
     const made = { nodes: _nodes, value, tags: tags.size === 0 ? NO_TAGS : tags, canonical };
-    if (this.#configurations.size < CONFIGURATIONS_MAX) this.#configurations.set(key, made);
+    if (this.#configurations.size < CONFIGURATIONS_MAX) {
+      this.#configurations.set(key, made);
+      this.#byNodes.set(_nodes, made);
+    }
     return made;
   }
 

@@ -13,13 +13,14 @@ import type { BlobStore, EdgeGate } from '#runtime/shard/ports';
 import { applyTables, type FoldWatch, foldCommit, type Sources } from '#runtime/shard/recover';
 import { loadSnapshot } from '#runtime/shard/snapshot-load';
 import { emptyState, type ShardState } from '#runtime/shard/state';
-import type { Cell } from '#runtime/shard/table';
 import type { LogMessage } from '#runtime/witness/log-reader';
 import type { Commit, Entry } from '#schemas/commit';
 import { FabricError } from '#schemas/fabric-error';
 import { firstDifference, outcomeOf } from './difference.ts';
 import { replayErrors } from './errors.ts';
+import { Founds } from './founds.ts';
 import { ImportCheck } from './import-check.ts';
+import { Looks } from './looks.ts';
 import type { ActorView, Divergence, EntryPlace, Made } from './report.ts';
 
 export interface ReplayerOptions {
@@ -90,21 +91,19 @@ export class Replayer {
     const options = this.#options;
     const place = { seq, shard };
     let divergence: Divergence | undefined;
-    const steps: Looked[] = [];
-    const states: Around[] = [];
+    const founds = new Founds(state.actors);
+    const looks = options.watch === undefined ? undefined : new Looks(state.actors, place);
     const watch: FoldWatch = {
-      step: (entry, n, draft, apply) => {
-        this.entries += 1;
-        const before = glimpse(state, entry.actor);
-        if (options.watch === undefined) apply();
-        else steps.push(look(state, { ...place, index: draft.index, n, at: draft.at }, entry, draft, apply));
-        states.push({ before, after: glimpse(state, entry.actor) });
+      before: (entry, draft) => {
+        founds.add(entry);
+        looks?.before(entry, draft);
       },
+      ...(looks !== undefined && { after: (entry, draft) => looks.after(entry, draft) }),
       imported: (taken, cells) => {
         if (options.goOn !== true && !this.#isPartial) this.#imports.take(shard, taken, cells);
       },
       diverged: (commit, draft) => {
-        if (options.goOn !== true) divergence = divergenceOf(place, commit, draft, states);
+        if (options.goOn !== true) divergence = divergenceOf(place, commit, draft, founds);
         return true;
       },
     };
@@ -126,8 +125,9 @@ export class Replayer {
         cause: thrown,
       });
     }
-    for (const { at, entry, made, before } of steps) options.watch?.(at, entry, made, before);
+    for (const { at, entry, made, before } of looks?.steps ?? []) options.watch?.(at, entry, made, before);
     this.commits += 1;
+    this.entries += founds.size;
     if (divergence === undefined) this.digests += 1;
     return divergence;
   }
@@ -148,54 +148,8 @@ interface Shard {
   readonly hydrator: Sources['hydrator'];
 }
 
-/** What a cell is at a moment: references to states, which are never changed. */
-type Glimpse = Pick<Cell, 'machine' | 'state' | 'failed'>;
-
-interface Around {
-  readonly before: Glimpse | undefined;
-  readonly after: Glimpse | undefined;
-}
-
 async function refuse(): Promise<never> {
   throw new TypeError('A replay writes nothing');
-}
-
-interface Looked {
-  readonly at: EntryPlace;
-  readonly entry: Entry;
-  readonly made: Made;
-  readonly before: ActorView | undefined;
-}
-
-function look(state: ShardState, at: EntryPlace, entry: Entry, draft: Draft, apply: () => Entry): Looked {
-  const before = viewOf(state, entry.actor);
-  const [mail, effects, timers] = [draft.mail.length, draft.effects.length, draft.timers.length];
-  const now = apply();
-  const after = viewOf(state, entry.actor);
-  const made: Made = {
-    ...outcomeOf(now),
-    ...(after !== undefined && { after }),
-    mail: draft.mail.slice(mail),
-    effects: draft.effects.slice(effects),
-    timers: draft.timers.slice(timers),
-  };
-  return { at, entry, made, before };
-}
-
-function viewOf(state: ShardState, address: string): ActorView | undefined {
-  return viewed(glimpse(state, address));
-}
-
-function glimpse(state: ShardState, address: string): Glimpse | undefined {
-  const cell = state.actors.peek(address);
-  if (typeof cell !== 'object') return undefined;
-  return { machine: cell.machine, state: cell.state, failed: cell.failed };
-}
-
-function viewed(cell: Glimpse | undefined): ActorView | undefined {
-  if (cell === undefined) return undefined;
-  const { status, value, context } = cell.state;
-  return { machine: cell.machine.ref, status: cell.failed === undefined ? status : 'error', value, context };
 }
 
 /** A digest covers a commit: the entry is the first whose recorded outcome differs, or else the first that could be it. */
@@ -203,7 +157,7 @@ function divergenceOf(
   place: Pick<EntryPlace, 'seq' | 'shard'>,
   commit: Commit,
   draft: Draft,
-  states: readonly Around[],
+  founds: Founds,
 ): Divergence {
   const found = firstDifference(commit.entries, draft.entries);
   const suspects = [...draft.touched].map(({ address }) => address);
@@ -215,8 +169,8 @@ function divergenceOf(
     );
   const entry = commit.entries[n];
   const replayed = draft.entries[n];
-  const before = viewed(states[n]?.before);
-  const after = viewed(states[n]?.after);
+  const before = founds.before(n);
+  const after = founds.after(n);
   return {
     ...place,
     index: commit.index,

@@ -2,9 +2,8 @@
 import type { EventData, MachineAction } from '#runtime/machine/types';
 import { type Address, childAddress } from '#schemas/address';
 import type { Mail } from '#schemas/commit';
-import { type Draft, ENTRY_OVERHEAD_BYTES } from './draft.ts';
+import type { Draft } from './draft.ts';
 import type { PendingEffect } from './ports.ts';
-import { estimateBytes } from './size.ts';
 import type { ShardState } from './state.ts';
 import type { Cell, PendingTimer } from './table.ts';
 import type { Work } from './work.ts';
@@ -111,7 +110,6 @@ function post(
 
 export function mail(draft: Draft, item: Mail): void {
   draft.mail.push(item);
-  draft.bytes += ENTRY_OVERHEAD_BYTES + estimateBytes(item.event) + estimateBytes(item.input);
 }
 
 function setTimer(
@@ -140,7 +138,6 @@ function setTimer(
   cell.timers.set(id, timer);
   state.timers.add(timer);
   draft.timers.push(timer);
-  draft.bytes += ENTRY_OVERHEAD_BYTES + estimateBytes(event);
 }
 
 export function cancelTimer(state: ShardState, draft: Draft, cell: Cell, id: string): void {
@@ -178,7 +175,6 @@ function startEffect(
   cell.effects.set(effect.key, effect);
   state.effects.set(effect.key, effect);
   draft.effects.push(effect);
-  draft.bytes += ENTRY_OVERHEAD_BYTES + estimateBytes(effect.input);
 }
 
 function stopChild(state: ShardState, draft: Draft, cell: Cell, childId: string): void {

@@ -3,9 +3,7 @@
 import type { EventData } from '#runtime/machine/types';
 import type { EffectRecord, Entry, Mail, TimerRecord } from '#schemas/commit';
 import type { Cell } from './table.ts';
-
-/** Fixed cost of an entry beside its payload, bytes. */
-export const ENTRY_OVERHEAD_BYTES = 256;
+import { effectBytes, entryBytes, mailBytes, Scale, timerBytes } from './weight.ts';
 
 export interface LiveEvent {
   readonly actor: string;
@@ -23,12 +21,19 @@ export class Draft {
   readonly events: LiveEvent[] = [];
   /** Cells whose state this commit may have changed, in order of first touch: what the digest covers. */
   readonly touched = new Set<Cell>();
-  /** Upper bound of the commit's size so far. */
-  bytes = 0;
+  readonly #entries = new Scale(this.entries, entryBytes);
+  readonly #mail = new Scale(this.mail, mailBytes);
+  readonly #effects = new Scale(this.effects, effectBytes);
+  readonly #timers = new Scale(this.timers, timerBytes);
 
   constructor(index: number, at: number) {
     this.index = index;
     this.at = at;
+  }
+
+  /** Upper bound of the commit's size so far. */
+  get bytes(): number {
+    return this.#entries.bytes + this.#mail.bytes + this.#effects.bytes + this.#timers.bytes;
   }
 
   emit(actor: string, event: EventData): void {

@@ -57,8 +57,10 @@ export interface Sources {
 
 /** What looks on while a log is folded again: replay. */
 export interface FoldWatch {
-  /** Called for each entry; has to call `apply` once, which makes the step and gives the entry it makes now. */
-  step(entry: Entry, n: number, draft: Draft, apply: () => Entry): void;
+  /** Called before the step of each entry; the draft holds those before it. */
+  before(entry: Entry, draft: Draft): void;
+  /** Called after it. */
+  after?(entry: Entry, draft: Draft): void;
   /** A part of an import, which does not count yet. Throws where it is not what it should be. */
   imported(taken: Import, cells: readonly Cell[]): void;
   /** A commit gives another state digest than it recorded. True: go on from what the fold made. */
@@ -93,8 +95,8 @@ export async function foldCommit(
   sources: Sources,
 ): Promise<Parcel[]> {
   const { commit, hash } = openCommit(state, stored);
-  const cold = commit.entries.filter((e) => typeof state.actors.peek(e.actor) === 'number');
-  if (cold.length > 0) await sources.hydrator.hydrate(state, new Set(cold.map((e) => e.actor)));
+  const cold = coldIn(state, commit);
+  if (cold !== undefined) await sources.hydrator.hydrate(state, cold);
   const draft = new Draft(commit.index, commit.at);
   const { watch } = sources;
   if (commit.import !== undefined) {
@@ -102,12 +104,12 @@ export async function foldCommit(
     for (const cell of cells) draft.touched.add(cell);
     watch?.imported(commit.import, cells);
   }
-  for (const [n, entry] of commit.entries.entries()) {
+  for (const entry of commit.entries) {
     const event =
       entry.blob === undefined || entry.op === 'dead' ? entry.event : await bodyOf(entry, sources);
-    const apply = (): Entry => applyWork(state, draft, workOf(entry, event));
-    if (watch === undefined) apply();
-    else watch.step(entry, n, draft, apply);
+    watch?.before(entry, draft);
+    applyWork(state, draft, workOf(entry, event));
+    watch?.after?.(entry, draft);
   }
   const digest = stateDigest(draft.touched);
   if (!sameDigest(digest, commit.digest) && watch?.diverged(commit, draft) !== true)
@@ -117,6 +119,18 @@ export async function foldCommit(
   if (commit.node !== undefined) takeOver(state, commit);
   rememberIds(state, commit, stored.seq);
   return parcels;
+}
+
+/** The commit's actors that are passivated; undefined where none is. */
+function coldIn({ actors }: ShardState, { entries }: Commit): Set<string> | undefined {
+  if (actors.resident === actors.size) return undefined;
+  let cold: Set<string> | undefined;
+  for (const { actor } of entries) {
+    if (typeof actors.peek(actor) !== 'number') continue;
+    cold ??= new Set();
+    cold.add(actor);
+  }
+  return cold;
 }
 
 /** The event of an entry whose body lies in the blob store: the body itself, or an envelope's. */

@@ -15,7 +15,7 @@ import type { Entry, Severity } from '#schemas/commit';
 import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
 import { carry, mail } from './carry.ts';
 import { checkAction } from './check-action.ts';
-import { type Draft, ENTRY_OVERHEAD_BYTES } from './draft.ts';
+import type { Draft } from './draft.ts';
 import { base, dead, noteOf, plainError, threwError } from './entry.ts';
 import { shardErrors } from './errors.ts';
 import {
@@ -41,25 +41,7 @@ export const STEP_BYTES_MAX = 256 * 1024;
 export function applyWork(state: ShardState, draft: Draft, work: Work): Entry {
   const entry = entryFor(state, draft, work);
   draft.entries.push(entry);
-  draft.bytes +=
-    ENTRY_OVERHEAD_BYTES +
-    causeBytes(entry) +
-    estimateBytes(entry.event) +
-    estimateBytes(entry.raw) +
-    estimateBytes(entry.before) +
-    estimateBytes(entry.after) +
-    estimateBytes(entry.reply) +
-    estimateBytes(entry.input) +
-    estimateBytes(entry.error) +
-    estimateBytes(entry.log) +
-    estimateBytes(entry.policy);
   return entry;
-}
-
-/** Ids, names and traces come from outside and may be long. */
-function causeBytes({ cause, trace }: Entry): number {
-  const id = 'id' in cause ? (cause.id?.length ?? 0) : 0;
-  return 3 * (id + (senderOf(cause)?.length ?? 0) + (trace?.length ?? 0));
 }
 
 function entryFor(state: ShardState, draft: Draft, work: Work): Entry {

@@ -134,14 +134,39 @@ test('a commit of several actors whose context alone differs names who it may be
   t.deepEqual(divergence?.suspects, ['worker/a', 'worker/b']);
 });
 
-/** The registry, with a machine that keeps something else than it is told. */
-function edited({ registry }: TestRealm): TestRealm['registry'] {
+test('a divergence is told with the states right before and after its entry, whatever its actor does in the same commit', async (t) => {
+  for (const at of [0, 2, 3]) {
+    await using realm = await realmOf({}, 1);
+    for (const id of ['a', 'b']) await realm.ask(`worker/${id}`, { type: 'note', n: 0 });
+    // What waits together is committed together: three entries of one actor, and another's between them.
+    for (const [n, id] of ['a', 'b', 'a', 'a'].entries()) {
+      realm.send(`worker/${id}`, n === at ? { type: 'keep', value: 1 } : { type: 'note', n });
+    }
+    await realm.idle();
+    const { divergence } = await replayed(realm, { registry: edited(realm, { type: 'call' }) });
+    const seen = [0, ...[0, 2, 3].filter((n) => n < at)];
+    t.like(divergence, {
+      n: at,
+      actor: 'worker/a',
+      isExact: true,
+      recorded: { after: 'idle' },
+      replayed: { after: 'calling' },
+      before: { value: 'idle', context: { seen } },
+      after: { value: 'calling', context: { seen } },
+    });
+  }
+});
+
+/** The registry, with a machine that hears something else than to keep what it is told. */
+function edited(
+  { registry }: TestRealm,
+  instead: { readonly type: string; readonly value?: unknown } = { type: 'keep', value: 'edited' },
+): TestRealm['registry'] {
   const machine = registry.byRef('worker@1');
   const other: typeof machine = {
     ...machine,
     initial: (input, context) => machine.initial(input, context),
-    step: (state, event, context) =>
-      machine.step(state, event.type === 'keep' ? { ...event, value: 'edited' } : event, context),
+    step: (state, event, context) => machine.step(state, event.type === 'keep' ? instead : event, context),
     persist: (state) => machine.persist(state),
     restore: (persisted) => machine.restore(persisted),
   };
