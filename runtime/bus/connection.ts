@@ -6,9 +6,9 @@ import type { SigningKey } from '#runtime/edge/sign';
 import type { Logger } from '#runtime/shard/ports';
 import { FabricError } from '#schemas/fabric-error';
 import { busErrors } from './errors.ts';
+import { compareVersions, SERVER_VERSION_MIN } from './server-version.ts';
 import { hostsOf, serversOf } from './servers.ts';
 
-export const SERVER_VERSION_MIN = '2.12.0';
 const RECONNECT_FIRST_MS = 50;
 const RECONNECT_MAX_MS = 2_000;
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -93,22 +93,6 @@ function checkServer(nc: NatsConnection): void {
   }
   if (info?.jetstream !== true)
     throw new FabricError(busErrors.jetstream_missing, 'The NATS server runs without JetStream');
-}
-
-/** Negative where `a` is older. Pre-release suffixes count as the release. */
-export function compareVersions(a: string, b: string): number {
-  const parse = (text: string): number[] =>
-    text
-      .replace(/^v/, '')
-      .split(/[.-]/)
-      .slice(0, 3)
-      .map((part) => Number.parseInt(part, 10) || 0);
-  const [left, right] = [parse(a), parse(b)];
-  for (let i = 0; i < 3; i++) {
-    const difference = (left[i] ?? 0) - (right[i] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
 }
 
 async function follow(nc: NatsConnection, logger: Logger, backoff: Backoff): Promise<void> {

@@ -18,9 +18,9 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Logger } from '#runtime/shard/ports';
 import { FabricError } from '#schemas/fabric-error';
-import { compareVersions, SERVER_VERSION_MIN } from './connection.ts';
 import { busErrors } from './errors.ts';
 import { writePrivateFile } from './file.ts';
+import { compareVersions, SERVER_VERSION_MIN } from './server-version.ts';
 import { endLeftover, signalGroup, spawnTethered } from './tether.ts';
 
 /** What a realm's own server calls itself. */
@@ -63,6 +63,8 @@ export interface EmbeddedServerOptions {
   /** Who may sign on, in place of the token. */
   readonly secure?: ServerSecurity;
   readonly logger: Logger;
+  /** Called once its process runs; it takes connections some time later. */
+  readonly begun?: () => void;
 }
 
 export interface ServerSecurity {
@@ -101,7 +103,6 @@ export class EmbeddedServer {
 
   /** Starts the server and waits until it takes connections. Throws `server_missing`, `server_too_old`, `server_failed`. */
   static async start(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
-    checkBinary(options.binary);
     mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
     for (let attempt = 1; ; attempt++) {
       const port = options.port === undefined || options.port === 0 ? await freePort() : options.port;
@@ -114,7 +115,10 @@ export class EmbeddedServer {
         await server.stop();
         // Somebody took the free port before the server did.
         const isTaken = port !== options.port && String(thrown).includes('address already in use');
-        if (!isTaken || attempt === PORT_ATTEMPTS_MAX) throw thrown;
+        if (isTaken && attempt < PORT_ATTEMPTS_MAX) continue;
+        // A binary of no use says so by failing: asked before, it would cost every start.
+        checkBinary(options.binary);
+        throw thrown;
       }
     }
   }
@@ -161,6 +165,7 @@ export class EmbeddedServer {
     const startedAt = performance.now();
     const child = spawnTethered(binary, ['-c', this.#config]);
     this.#child = child;
+    this.#options.begun?.();
     const lines: string[] = [];
     const ready = Promise.withResolvers<void>();
     createInterface({ input: child.stderr as Readable }).on('line', (line) => {

@@ -18,12 +18,12 @@ export interface Foreground {
   readonly place: NodePlace;
   readonly io: Io;
   readonly out: Out;
-  readonly builtins: Builtins;
+  readonly builtins: () => Promise<Builtins>;
 }
 
 /** Resolves once the node has stopped: by Ctrl-C, by `down`, or by a fault, which is thrown. */
 export async function runForeground({ plan, join, place, io, out, builtins }: Foreground): Promise<ExitCode> {
-  const { startNode } = await import('#runtime/node/node');
+  const { startNode } = await import('#runtime/node/start');
   const startedAt = Date.now();
   let view: LiveView | undefined;
   // On paper a start is its result; what came and was recovered on the way is for who asks for it.

@@ -1,15 +1,10 @@
 /** What a node does about the archive: puts limits back that a run left lowered, and runs the schedule of its config. */
 import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
-import { archiveLog } from '#runtime/archive/archiver';
 import { GUARD_EVERY_MS, type GuardMemory, guardLimits } from '#runtime/archive/drop';
 import { Marks } from '#runtime/archive/mark';
-import { archiveParts } from '#runtime/archive/open';
-import { openStore } from '#runtime/archive/store';
-import { isBusy, lastArchiveEnd } from '#runtime/archive/turn';
 import type { Subjects } from '#runtime/bus/subjects';
 import type { Clock, Logger, Random } from '#runtime/shard/ports';
-import type { FindTile } from '#runtime/witness/verify/signed-tree';
 import type { RealmConfig } from '#schemas/config';
 import { toWireError } from '#schemas/fabric-error';
 
@@ -22,7 +17,6 @@ export interface ArchiveParts {
   readonly baseDir: string;
   readonly nc: NatsConnection;
   readonly subjects: Subjects;
-  readonly tile: FindTile;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -77,6 +71,7 @@ export class ArchiveKeeper {
     let dueInMs = Math.min(archive.everyMs, LOOK_AFTER_MS_MAX);
     this.#after(
       async () => {
+        const { lastArchiveEnd } = await import('#runtime/archive/turn');
         const bucket = subjects.buckets.witness;
         const dueAt = (await lastArchiveEnd({ nc, bucket, now: () => clock.now() })) + archive.everyMs;
         dueInMs = Math.max(0, Math.min(dueAt - clock.now(), LOOK_AFTER_MS_MAX));
@@ -105,9 +100,13 @@ export class ArchiveKeeper {
   }
 
   async #archive(): Promise<void> {
-    const { nodeId, config, baseDir, nc, subjects, tile, random, logger } = this.#parts;
+    const { nodeId, config, baseDir, nc, subjects, random, logger } = this.#parts;
     const { archive } = config;
     if (archive === undefined) return;
+    const { archiveLog } = await import('#runtime/archive/archiver');
+    const { archiveParts, realmTile } = await import('#runtime/archive/open');
+    const { openStore } = await import('#runtime/archive/store');
+    const { isBusy } = await import('#runtime/archive/turn');
     try {
       const store = openStore(archive.to, baseDir, process.env);
       const parts = await archiveParts({
@@ -116,7 +115,7 @@ export class ArchiveKeeper {
         shards: config.shards,
         realm: config.realm,
         store,
-        tile,
+        tile: realmTile(nc, subjects),
       });
       const { signal } = this.#stopped;
       const holder = `${nodeId}.${random.id()}`;

@@ -1,22 +1,19 @@
 /**
  * What looks after the realm beside its shards: archive, webhooks, witness. No ask waits for any of it, so a node loads
- * and opens it once its doors are open.
+ * and opens it once its doors are open, and only what its config has.
  */
 import type { NatsConnection } from '@nats-io/nats-core';
-import { realmTile } from '#runtime/archive/open';
 import type { Subjects } from '#runtime/bus/subjects';
 import { systemClock, systemRandom } from '#runtime/bus/system';
 import type { LeaseStore } from '#runtime/claims/lease-store';
 import type { KeyRegistry } from '#runtime/edge/keys';
 import type { Logger } from '#runtime/shard/ports';
-import { WebhookKeeper } from '#runtime/webhooks/keeper';
 import type { WitnessService } from '#runtime/witness/service/service';
 import type { RealmConfig } from '#schemas/config';
 import type { ApiServer } from './api-server.ts';
 import { ArchiveKeeper } from './archive.ts';
 import type { OwnKeys } from './own-keys.ts';
 import type { Resources } from './resources.ts';
-import { openWitness } from './witness.ts';
 
 export interface KeeperParts {
   readonly nodeId: string;
@@ -37,13 +34,17 @@ export async function openKeepers(
   parts: KeeperParts,
   resources: Resources,
 ): Promise<WitnessService | undefined> {
-  const { nc, subjects, config, keys, ownKeys } = parts;
+  const { config, keys, ownKeys } = parts;
   const shared = { ...parts, clock: systemClock, random: systemRandom };
-  const archive = new ArchiveKeeper({ ...shared, tile: realmTile(nc, subjects) });
+  const archive = new ArchiveKeeper(shared);
   resources.use(archive);
   archive.start();
-  resources.use(await WebhookKeeper.open(shared));
+  if (config.webhooks.length > 0) {
+    const { WebhookKeeper } = await import('#runtime/webhooks/keeper');
+    resources.use(await WebhookKeeper.open(shared));
+  }
   if (!config.witness.enabled) return undefined;
+  const { openWitness } = await import('./witness.ts');
   const witness = openWitness(parts);
   resources.use(witness);
   witness.start();

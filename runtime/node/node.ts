@@ -1,6 +1,6 @@
 /** A node: one process of a realm. Puts the bus, the shards, the drivers and the admin API together. */
 
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
@@ -30,7 +30,7 @@ import type { Driver } from '#runtime/effects/driver';
 import { createEffectHub } from '#runtime/effects/runner';
 import { keyringDriver } from '#runtime/keys/driver';
 import { Keyring } from '#runtime/keys/keyring';
-import type { MachineDefinition, Registry } from '#runtime/machine/registry';
+import type { Registry } from '#runtime/machine/registry';
 import type { ActorKind } from '#runtime/machine/types';
 import { knock, openDoor } from '#runtime/members/nats-knock';
 import { natsMembers } from '#runtime/members/nats-store';
@@ -39,27 +39,26 @@ import { membersView } from '#runtime/members/view';
 import { Vigil } from '#runtime/members/vigil';
 import { Privacy } from '#runtime/privacy/privacy';
 import { orderRedaction } from '#runtime/privacy/redact';
-import type { Logger } from '#runtime/shard/ports';
 import type { Shard } from '#runtime/shard/shard';
 import type { WitnessService } from '#runtime/witness/service/service';
-import type { RealmConfig } from '#schemas/config';
 import { KERNEL_TYPES } from '#schemas/kernel-kinds';
 import { KEYRING_ACTOR } from '#schemas/keyring';
-import type { SupervisorSpec } from '#schemas/supervisor';
 import { orAborted } from './abort.ts';
 import type { ConfigApplyRequest, NodeStatus, RunFile } from './api.ts';
 import { ApiServer } from './api-server.ts';
+import { connectServer } from './connect-server.ts';
 import { buildDrivers } from './drivers.ts';
 import { leaseKey, ShardHost } from './host.ts';
 import type { KeeperParts } from './keepers.ts';
 import { freeLeftBehind } from './left-behind.ts';
 import { healLogLimits } from './log-limits.ts';
-import { connectServer, openServer } from './open-server.ts';
+import type { NodeOptions } from './node-options.ts';
+import type { OpenServer } from './open-server.ts';
 import { originOf } from './origin.ts';
 import { OwnKeys } from './own-keys.ts';
 import { ownName } from './own-name.ts';
 import { buildRegistry, loadKinds } from './registry.ts';
-import { Resources } from './resources.ts';
+import type { Resources } from './resources.ts';
 import { RootSupervisor } from './root-supervisor.ts';
 import { shardPorts } from './shard-deps.ts';
 
@@ -70,52 +69,6 @@ const EFFECT_OUTPUT_BYTES_MAX = 128 * 1024;
 const JS_TIMEOUT_MS = 2_000;
 /** Servers of a cluster tell one another of a new subscription within a round trip. */
 const LINGER_MS = 50;
-
-export interface NodeOptions {
-  readonly config: RealmConfig;
-  /** The root supervisor as the config has it. */
-  readonly spec: SupervisorSpec;
-  /** Machine files of the config are relative to it. */
-  readonly baseDir: string;
-  readonly dataDir: string;
-  /** The config file: a reload reads its kinds anew. */
-  readonly configFile?: string;
-  readonly builtins: {
-    readonly machines: readonly MachineDefinition[];
-    readonly drivers: Readonly<Record<string, unknown>>;
-  };
-  /** URL of the NATS server of a realm that runs already. */
-  readonly join?: string;
-  /** What is said of this node alone: before what the config says. */
-  readonly place?: {
-    readonly name?: string;
-    readonly capacity?: number;
-    readonly labels?: Readonly<Record<string, string>>;
-  };
-  /** Stops the node, also while it starts: `startNode` then rejects. */
-  readonly signal?: AbortSignal;
-  readonly log: Logger;
-}
-
-/**
- * Starts a node and resolves once its shards are open (or taken by other nodes) and the config is applied.
- *
- * Throws `data_locked`, `server_missing`, `server_failed`, `server_unreachable`, `stream_drift`, `shards_changed`,
- * `bad_machine` and what the drivers throw. Nothing is left running after a throw.
- */
-export async function startNode(options: NodeOptions): Promise<Node> {
-  const resources = new Resources();
-  try {
-    const node = new Node(options, resources);
-    await node.start();
-    return node;
-  } catch (thrown) {
-    await resources.disposeAsync();
-    // What broke because everything was being closed says less than that it was.
-    options.signal?.throwIfAborted();
-    throw thrown;
-  }
-}
 
 export class Node {
   readonly id: string;
@@ -148,16 +101,15 @@ export class Node {
     });
   }
 
-  async start(): Promise<void> {
-    const { config, dataDir, log, signal } = this.#options;
+  /** `opening`: its server, which began before. */
+  async start(opening: Promise<OpenServer>): Promise<void> {
+    const { config, log, signal } = this.#options;
     signal?.throwIfAborted();
     signal?.addEventListener('abort', () => void this.stop(), { once: true });
     const subjects = new Subjects(config.prefix, config.shards);
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     const registryReady = this.#buildRegistry();
     registryReady.catch(() => undefined);
-    const grants = { rules: config.access, kinds: openKinds(config), subjects };
-    const server = await openServer({ ...this.#options, grants }, this.#resources);
+    const server = await opening;
     const { url, token, websocketUrl, caFile } = server;
     this.#access = server.access;
     this.#server = server.own;

@@ -1,16 +1,14 @@
-/** The NATS server of a realm: its own, started in the data folder, or one that runs already. */
+/**
+ * The NATS server of a realm: its own, started in the data folder, or one that runs already. Loads little, so that the
+ * server begins before the node has loaded what it runs with; only a secure realm needs keys and certificates.
+ */
 import { readFileSync } from 'node:fs';
 import { join as joinPath, resolve as resolvePath } from 'node:path';
-import { AccessKeeper } from '#runtime/access/keeper';
-import { caFile, freshServerFiles } from '#runtime/access/tls-files';
-import type { Grants } from '#runtime/access/users';
-import { connectBus } from '#runtime/bus/connection';
+import type { AccessKeeper } from '#runtime/access/keeper';
 import { writePrivateFile } from '#runtime/bus/file';
 import { lockDataFolder } from '#runtime/bus/lock';
 import { ACCOUNTS_FILE, EmbeddedServer } from '#runtime/bus/server';
 import { splitToken } from '#runtime/bus/servers';
-import { systemClock } from '#runtime/bus/system';
-import { ensureNodeKey } from '#runtime/keys/key-store';
 import type { Logger } from '#runtime/shard/ports';
 import type { RealmConfig } from '#schemas/config';
 import { checkJoined } from './joined-folder.ts';
@@ -24,7 +22,8 @@ export interface ServerOptions {
   readonly dataDir: string;
   /** URL of a server that runs already. */
   readonly join?: string | undefined;
-  readonly grants: Grants;
+  /** Called once the realm's own server runs; it takes connections some time later. */
+  readonly begun?: () => void;
   readonly log: Logger;
 }
 
@@ -43,17 +42,14 @@ export interface OpenServer {
 
 /** Locks the data folder, and starts the server where none is named. Both end with the resources. */
 export async function openServer(options: ServerOptions, resources: Resources): Promise<OpenServer> {
-  const { config, baseDir, dataDir, join, grants, log } = options;
+  const { config, baseDir, dataDir, join, begun, log } = options;
   const lock = lockDataFolder(dataDir);
   resources.defer(() => lock.release());
   const external = join ?? config.nats.url;
   checkJoined(dataDir, external !== undefined);
   const { port, websocketPort, secure, host } = config.nats;
-  let access: AccessKeeper | undefined;
-  if (secure) {
-    await ensureNodeKey(dataDir);
-    access = await AccessKeeper.open(dataDir, grants, log);
-  }
+  const secured = secure ? await import('./secure-server.ts') : undefined;
+  const access = await secured?.openAccess(config, dataDir, log);
   if (external !== undefined) {
     const caPath = config.nats.ca === undefined ? undefined : resolvePath(baseDir, config.nats.ca);
     if (access !== undefined) writePrivateFile(joinPath(dataDir, ACCOUNTS_FILE), access.accounts);
@@ -63,15 +59,13 @@ export async function openServer(options: ServerOptions, resources: Resources): 
       ...(access !== undefined && { access }),
     };
   }
-  const tls =
-    access === undefined
-      ? undefined
-      : freshServerFiles(dataDir, config.realm, host === undefined ? [] : [host], systemClock.now());
+  const tls = secured?.serverFiles(config, dataDir);
   const server = await EmbeddedServer.start({
     dataDir,
     binary: await locateServer(process.env),
     strict: config.durability === 'strict',
     logger: log,
+    ...(begun !== undefined && { begun }),
     ...(access !== undefined &&
       tls !== undefined && {
         secure: { ...tls, accounts: access.accounts, ...(host !== undefined && { host }) },
@@ -86,27 +80,7 @@ export async function openServer(options: ServerOptions, resources: Resources): 
     own: server,
     ...(token !== undefined && { token }),
     ...(websocketUrl !== undefined && { websocketUrl }),
-    ...(tls !== undefined && { ca: tls.ca, caFile: caFile(dataDir) }),
+    ...(tls !== undefined && { ca: tls.ca, caFile: tls.caFile }),
     ...(access !== undefined && { access }),
   };
-}
-
-/** Signs on with the node's key where the realm is secure; closed with the resources. */
-export async function connectServer(
-  { url, token, ca }: OpenServer,
-  { config, dataDir, log }: Pick<ServerOptions, 'config' | 'dataDir' | 'log'>,
-  name: string,
-  resources: Resources,
-): ReturnType<typeof connectBus> {
-  const { key } = config.nats.secure ? await ensureNodeKey(dataDir) : { key: undefined };
-  const nc = await connectBus({
-    url,
-    ...(key !== undefined && { key }),
-    ...(ca !== undefined && { ca }),
-    name,
-    logger: log,
-    ...(token !== undefined && { token }),
-  });
-  resources.defer(() => nc.close());
-  return nc;
 }

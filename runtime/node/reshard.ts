@@ -10,7 +10,6 @@
  */
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
-import { openKinds } from '#runtime/access/users';
 import { AckMux } from '#runtime/bus/ack-mux';
 import { decodeCommit, encodeCommit, sha256 } from '#runtime/bus/codec';
 import { natsBlobs } from '#runtime/bus/nats-blobs';
@@ -37,9 +36,10 @@ import { type Cell, NOWHERE } from '#runtime/shard/table';
 import type { Import } from '#schemas/commit';
 import type { RealmConfig } from '#schemas/config';
 import { FabricError } from '#schemas/fabric-error';
+import { connectServer } from './connect-server.ts';
 import { nodeErrors } from './errors.ts';
 import { leaseKey } from './host.ts';
-import { connectServer, openServer } from './open-server.ts';
+import { openServer } from './open-server.ts';
 import { buildRegistry } from './registry.ts';
 import { Resources } from './resources.ts';
 
@@ -96,8 +96,7 @@ async function reshardWith(options: ReshardOptions, resources: Resources): Promi
   const { config, shards, log } = options;
   const before = new Subjects(config.prefix, config.shards);
   const after = new Subjects(config.prefix, shards);
-  const grants = { rules: config.access, kinds: openKinds(config), subjects: before };
-  const server = await openServer({ ...options, grants }, resources);
+  const server = await openServer(options, resources);
   const nc = await connectServer(server, options, 'reshard', resources);
   const jsm = await jetstreamManager(nc, { timeout: JS_TIMEOUT_MS });
   await checkShards(jsm, before);

@@ -39,7 +39,7 @@ export class WebhookKeeper {
   static async open(parts: WebhookParts): Promise<WebhookKeeper> {
     for (const { secretFile } of parts.config.webhooks) await readSecret(resolve(parts.baseDir, secretFile));
     const keeper = new WebhookKeeper(parts);
-    if (parts.config.webhooks.length > 0) keeper.#working = keeper.#work();
+    keeper.#working = keeper.#work();
     return keeper;
   }
 

@@ -3,11 +3,21 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import type { Question, Usage } from './probe.ts';
 import type { CpuTimes } from './subject.ts';
 
 /** Clock ticks of /proc: 100 a second on every Linux in use. */
 const TICK_US = 10_000;
+
+/** What the probe tells. */
+export interface Usage {
+  /** User and system, since the start. */
+  readonly cpuUs: number;
+  readonly rssBytes: number;
+  /** JavaScript heap and the buffers it holds. */
+  readonly heapBytes: number;
+}
+
+export type Question = 'usage' | 'usage after gc';
 
 export interface Measured {
   readonly child: ChildProcess;
@@ -46,7 +56,7 @@ export function startProgram(args: readonly string[], options: ProgramOptions = 
       process.execPath,
       [
         '--expose-gc',
-        `--import=${new URL('./probe.ts', import.meta.url).href}`,
+        `--import=${new URL('./probe.mjs', import.meta.url).href}`,
         ...(profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`]),
         ...args,
       ],

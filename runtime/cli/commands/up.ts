@@ -95,7 +95,7 @@ export function upCommand(shell: Shell): Command {
         const named = options.join === undefined ? undefined : serverToJoin(options.join, io.cwd);
         const join = named ?? (plan.config.nats.url === undefined ? serverOf(io.env) : undefined);
         const place = placeOf(options, io.env);
-        return runForeground({ plan, join, place, io: shellIo, out, builtins: await builtins() });
+        return runForeground({ plan, join, place, io: shellIo, out, builtins });
       }
       const { run, log, tookMs } = await startDetached(plan.dataDir, io);
       if (plan.spec.children.length > 0) await withRealm({ data: plan.dataDir }, io, treeSettled);

@@ -15,7 +15,6 @@ import { Alarm } from './alarm.ts';
 import { Builder } from './builder.ts';
 import type { CosignerOptions } from './cosigners.ts';
 import { witnessServiceErrors } from './errors.ts';
-import { listenHttp } from './http-listener.ts';
 import type { WitnessStatus } from './metrics.ts';
 import { truncated } from './open-edge.ts';
 import { pause } from './pause.ts';
@@ -199,6 +198,8 @@ export class Term {
     this.#resources.defer(serve('witness', (request: WitnessRequest) => this.#answer(source, request)));
     if (config.http === undefined) return;
     try {
+      // Node's HTTP brings much along that a node without such an address never needs.
+      const { listenHttp } = await import('./http-listener.ts');
       const listener = await listenHttp({
         ...config.http,
         bodyBytesMax: 0,
