@@ -23,7 +23,7 @@ const EXAMPLES = {
 export const distribution: Distribution = {
   commands: { ...coordinatorCommands, ...governorCommands, ...costCommands, ...chassisCommands },
   builtins: async () => (await import('./index.ts')).builtins,
-  machines: async () => (await import('./machines.ts')).machines,
+  machines: async () => await (await import('./machines.ts')).allMachines(),
   examples: Object.fromEntries(
     Object.entries(EXAMPLES).flatMap(([file, kinds]) => kinds.map((kind) => [kind, file])),
   ),

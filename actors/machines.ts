@@ -1,51 +1,33 @@
 /** The machines that the package brings along; a replay runs them and needs nothing else. */
-import { approval } from '#machines/approval';
-import { board } from '#machines/board';
-import { breaker } from '#machines/breaker';
-import { budget } from '#machines/budget';
-import { component } from '#machines/component';
-import { costs } from '#machines/costs';
-import { counter } from '#machines/counter';
-import { journal } from '#machines/journal';
-import { keyring } from '#machines/keyring';
-import { ledger } from '#machines/ledger';
-import { policy } from '#machines/policy';
-import { prices } from '#machines/prices';
-import { redaction } from '#machines/redaction';
-import { registry } from '#machines/registry';
-import { round } from '#machines/round';
-import { runner } from '#machines/runner';
-import { sandbox } from '#machines/sandbox';
-import { session } from '#machines/session';
-import { supervisor } from '#machines/supervisor';
-import { swarm } from '#machines/swarm';
-import { task } from '#machines/task';
-import { witness } from '#machines/witness';
-import { worker } from '#machines/worker';
-import type { MachineDefinition } from '#runtime/machine/registry';
+import type { MachineDefinition, ShelvedMachine } from '#runtime/machine/registry';
 
-export const machines: readonly MachineDefinition[] = [
-  approval,
-  board,
-  breaker,
-  budget,
-  component,
-  costs,
-  counter,
-  journal,
-  keyring,
-  ledger,
-  policy,
-  prices,
-  redaction,
-  registry,
-  round,
-  runner,
-  sandbox,
-  session,
-  supervisor,
-  swarm,
-  task,
-  witness,
-  worker,
+/** By name, each loaded when it is wanted: all together take longer than a realm needs to start. */
+export const machines: readonly ShelvedMachine[] = [
+  { name: 'approval', load: async () => (await import('#machines/approval')).approval },
+  { name: 'board', load: async () => (await import('#machines/board')).board },
+  { name: 'breaker', load: async () => (await import('#machines/breaker')).breaker },
+  { name: 'budget', load: async () => (await import('#machines/budget')).budget },
+  { name: 'component', load: async () => (await import('#machines/component')).component },
+  { name: 'costs', load: async () => (await import('#machines/costs')).costs },
+  { name: 'counter', load: async () => (await import('#machines/counter')).counter },
+  { name: 'journal', load: async () => (await import('#machines/journal')).journal },
+  { name: 'keyring', load: async () => (await import('#machines/keyring')).keyring },
+  { name: 'ledger', load: async () => (await import('#machines/ledger')).ledger },
+  { name: 'policy', load: async () => (await import('#machines/policy')).policy },
+  { name: 'prices', load: async () => (await import('#machines/prices')).prices },
+  { name: 'redaction', load: async () => (await import('#machines/redaction')).redaction },
+  { name: 'registry', load: async () => (await import('#machines/registry')).registry },
+  { name: 'round', load: async () => (await import('#machines/round')).round },
+  { name: 'runner', load: async () => (await import('#machines/runner')).runner },
+  { name: 'sandbox', load: async () => (await import('#machines/sandbox')).sandbox },
+  { name: 'session', load: async () => (await import('#machines/session')).session },
+  { name: 'supervisor', load: async () => (await import('#machines/supervisor')).supervisor },
+  { name: 'swarm', load: async () => (await import('#machines/swarm')).swarm },
+  { name: 'task', load: async () => (await import('#machines/task')).task },
+  { name: 'witness', load: async () => (await import('#machines/witness')).witness },
+  { name: 'worker', load: async () => (await import('#machines/worker')).worker },
 ];
+
+export async function allMachines(): Promise<MachineDefinition[]> {
+  return await Promise.all(machines.map(({ load }) => load()));
+}

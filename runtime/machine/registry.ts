@@ -1,4 +1,9 @@
-/** Every machine and kind of a node; several versions of a machine live side by side. */
+/**
+ * Every machine and kind of a node; several versions of a machine live side by side.
+ *
+ * R1  What the package brings along is loaded and checked when something asks for it, ahead of its use: a lookup finds
+ *     what is there and never waits, so that a fold is the same whenever a machine was loaded.
+ */
 import type { AnyStateMachine } from 'xstate';
 import type { PersonalSchemas } from '#runtime/privacy/marks';
 import { FabricError } from '#schemas/fabric-error';
@@ -19,12 +24,20 @@ export interface MachineDefinition {
   readonly personal?: PersonalSchemas;
 }
 
+/** A machine that is loaded when it is first wanted. */
+export interface ShelvedMachine {
+  readonly name: string;
+  readonly load: () => Promise<MachineDefinition>;
+}
+
 export interface Registry extends MachineRegistry {
+  /** Loads the shelved machines of these names, or all (R1). Throws `bad_machine`. */
+  provide(names?: Iterable<string>): Promise<void>;
   /** Checks and adds a machine with the machines it spawns. Throws `bad_machine`. Again the same: no effect. */
   define(definition: MachineDefinition): Machine;
   /** Adds or replaces a kind. Throws `unknown_machine` where its machine is not defined. */
   addKind(kind: ActorKind): void;
-  /** Every machine, `name@version`. */
+  /** Every machine that is there, `name@version`. */
   refs(): readonly string[];
   /** What its definition says of personal fields. */
   personalOf(name: string, version: number): PersonalSchemas | undefined;
@@ -35,9 +48,16 @@ interface Defined {
   readonly machine: Machine;
 }
 
-/** An empty registry; `drivers` are the names that effects and invocations may use. */
-export function createRegistry(drivers: Iterable<string> = []): Registry {
+/**
+ * An empty registry; `drivers` are the names that effects and invocations may use. A shelved machine gives way to one
+ * of its name that is defined before it is loaded.
+ */
+export function createRegistry(
+  drivers: Iterable<string> = [],
+  shelved: readonly ShelvedMachine[] = [],
+): Registry {
   const driverNames = new Set(drivers);
+  const shelf = new Map(shelved.map(({ name, load }) => [name, load]));
   const machines = new Map<string, Map<number, Defined>>();
   const kinds = new Map<string, ActorKind>();
 
@@ -73,7 +93,9 @@ export function createRegistry(drivers: Iterable<string> = []): Registry {
     const found = versions?.get(wanted);
     if (found !== undefined) return found.machine;
     const known =
-      versions === undefined ? [...machines.keys()] : [...versions.keys()].map((v) => `${name}@${v}`);
+      versions === undefined
+        ? [...new Set([...machines.keys(), ...shelf.keys()])]
+        : [...versions.keys()].map((v) => `${name}@${v}`);
     throw new FabricError(
       machineErrors.unknown_machine,
       `No machine is named ${name}${version === undefined ? '' : `@${version}`}; known: ${known.join(', ') || 'none'}`,
@@ -81,8 +103,23 @@ export function createRegistry(drivers: Iterable<string> = []): Registry {
     );
   };
 
+  const load = async (name: string): Promise<void> => {
+    const definition = await shelf.get(name)?.();
+    // One of its name may have been defined meanwhile.
+    if (definition === undefined || !shelf.has(name)) return;
+    define(definition);
+    shelf.delete(name);
+  };
+
   return {
-    define,
+    define(definition) {
+      const defined = define(definition);
+      shelf.delete(definition.name);
+      return defined;
+    },
+    async provide(names = [...shelf.keys()]) {
+      await Promise.all([...names].map(load));
+    },
     machine,
     byRef(ref) {
       const at = ref.lastIndexOf('@');

@@ -1,5 +1,5 @@
 /** What a node is started with. */
-import type { MachineDefinition } from '#runtime/machine/registry';
+import type { MachineDefinition, ShelvedMachine } from '#runtime/machine/registry';
 import type { Logger } from '#runtime/shard/ports';
 import type { RealmConfig } from '#schemas/config';
 import type { SupervisorSpec } from '#schemas/supervisor';
@@ -28,6 +28,6 @@ export interface NodeOptions {
 }
 
 export interface NodeBuiltins {
-  readonly machines: readonly MachineDefinition[];
+  readonly machines: readonly (MachineDefinition | ShelvedMachine)[];
   readonly drivers: Readonly<Record<string, unknown>>;
 }

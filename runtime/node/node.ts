@@ -41,6 +41,7 @@ import { Privacy } from '#runtime/privacy/privacy';
 import { orderRedaction } from '#runtime/privacy/redact';
 import type { Shard } from '#runtime/shard/shard';
 import type { WitnessService } from '#runtime/witness/service/service';
+import { toWireError } from '#schemas/fabric-error';
 import { KERNEL_TYPES } from '#schemas/kernel-kinds';
 import { KEYRING_ACTOR } from '#schemas/keyring';
 import { orAborted } from './abort.ts';
@@ -85,6 +86,8 @@ export class Node {
   readonly #privacy: Privacy;
   #witness: WitnessService | undefined;
   #stopping: Promise<void> | undefined;
+  /** Every machine that the package brings along is loaded, or being loaded. */
+  #hasAll = false;
   /** Resolves when the node has stopped, by whatever means. */
   readonly stopped: Promise<void>;
 
@@ -230,6 +233,10 @@ export class Node {
     const leases = await opened(() => natsLeases(nc, subjects.buckets.claims));
     const held = Array.from({ length: config.shards }, (_, shard) => leaseKey(shard));
     await freeLeftBehind(this.#options.dataDir, this.id, leases, [...held, WITNESS_LEASE, WEBHOOKS_LEASE]);
+    // An old realm's actors may run on machines that its config names no more, and another node's on others than ours.
+    const { state } = await opened(() => jsm.streams.info(subjects.streams.log));
+    this.#hasAll = state.last_seq > 0 || !this.#ownsServer();
+    if (this.#hasAll) await registry.provide();
     openDoor(nc, subjects, this.id);
     const roster = await Roster.open({
       traits: this.#traits(registry),
@@ -240,6 +247,9 @@ export class Node {
     });
     this.#resources.use(roster);
     this.#roster = roster;
+    roster.onChange(() => {
+      if (roster.members().length > 1) this.#provideAll(registry, roster);
+    });
     for (const driver of own) {
       const held = await driver.open?.({
         nc,
@@ -381,6 +391,19 @@ export class Node {
       ownKeys,
       logger: log,
     };
+  }
+
+  /** This node is no longer alone: another may have actors here on machines that its own config does not name. */
+  #provideAll(registry: Registry, roster: Roster): void {
+    if (this.#hasAll) return;
+    this.#hasAll = true;
+    registry.provide().then(
+      () => roster.setCode(codeOf(registry, registry.kinds())),
+      (thrown: unknown) => {
+        this.#hasAll = false;
+        this.#options.log.error({ error: toWireError(thrown) }, 'machines_not_loaded');
+      },
+    );
   }
 
   #traits(registry: Registry): NodeTraits {

@@ -1,6 +1,11 @@
 /** The machines and kinds of a node: what the package brings along, and what the config names. */
 import { loadMachineModule } from '#runtime/machine/module';
-import { createRegistry, type MachineDefinition, type Registry } from '#runtime/machine/registry';
+import {
+  createRegistry,
+  type MachineDefinition,
+  type Registry,
+  type ShelvedMachine,
+} from '#runtime/machine/registry';
 import type { ActorKind } from '#runtime/machine/types';
 import { rulesOf } from '#runtime/privacy/marks';
 import type { RealmConfig } from '#schemas/config';
@@ -9,7 +14,8 @@ import { SUPERVISOR_TYPE } from '#schemas/supervisor';
 
 export interface RegistryOptions {
   readonly config: RealmConfig;
-  readonly machines: readonly MachineDefinition[];
+  /** Of shelved ones those are loaded that the config names; `provide` of the registry loads the others. */
+  readonly machines: readonly (MachineDefinition | ShelvedMachine)[];
   readonly driverNames: Iterable<string>;
   /** Machine files are relative to it. */
   readonly baseDir: string;
@@ -23,16 +29,17 @@ export interface RegistryOptions {
  */
 export async function buildRegistry(options: RegistryOptions): Promise<Registry> {
   const { config, machines, driverNames, baseDir } = options;
-  const registry = createRegistry(driverNames);
-  const kernel = machines.filter(({ name }) => KERNEL_TYPES.includes(name));
-  for (const definition of kernel) registry.define(definition);
+  const registry = createRegistry(driverNames, machines.filter(isShelved));
+  const given = machines.filter((machine): machine is MachineDefinition => !isShelved(machine));
+  await registry.provide(KERNEL_TYPES);
+  for (const definition of given) if (KERNEL_TYPES.includes(definition.name)) registry.define(definition);
   const own = new Set<string>();
   for (const { machine } of Object.values(config.kinds)) {
     if (!isFile(machine)) continue;
     for (const definition of await loadMachineModule(machine, baseDir))
       own.add(registry.define(definition).name);
   }
-  for (const definition of machines) if (!own.has(definition.name)) registry.define(definition);
+  for (const definition of given) if (!own.has(definition.name)) registry.define(definition);
   for (const type of KERNEL_TYPES) {
     // Each has a machine of its own name; a node without the others is a node of a test.
     if (type !== SUPERVISOR_TYPE && !machines.some(({ name }) => name === type)) continue;
@@ -78,9 +85,15 @@ async function machineOf(
   if (isFile(source)) {
     const definitions = await loadMachineModule(source, baseDir);
     for (const definition of definitions) name = registry.define(definition).name;
+  } else {
+    await registry.provide([name]);
   }
   const found = registry.machine(name, version);
   return { machine: found.name, version: found.version };
+}
+
+function isShelved(machine: MachineDefinition | ShelvedMachine): machine is ShelvedMachine {
+  return 'load' in machine;
 }
 
 /** A file and an export, not a name. */

@@ -20,7 +20,7 @@ import { systemClock, systemRandom } from '#runtime/bus/system';
 import { acquireLease, type Lease } from '#runtime/claims/lease';
 import { natsLeases } from '#runtime/claims/nats-leases';
 import { edgeGate } from '#runtime/edge/verify';
-import type { MachineDefinition, Registry } from '#runtime/machine/registry';
+import type { Registry, ShelvedMachine } from '#runtime/machine/registry';
 import { natsMembers } from '#runtime/members/nats-store';
 import { MEMBER } from '#runtime/members/roster';
 import { Appender } from '#runtime/shard/append';
@@ -60,7 +60,7 @@ export interface ReshardOptions {
   readonly join?: string | undefined;
   /** Wanted from now on. */
   readonly shards: number;
-  readonly machines: readonly MachineDefinition[];
+  readonly machines: readonly ShelvedMachine[];
   readonly driverNames: readonly string[];
   readonly log: Logger;
   /** Called after each step. A test may throw there, as a crash would end it. */
@@ -103,6 +103,7 @@ async function reshardWith(options: ReshardOptions, resources: Resources): Promi
   const acks = new AckMux(nc);
   resources.defer(() => acks.close());
   const registry = await buildRegistry(options);
+  await registry.provide();
   const blobs = await natsBlobs(nc, before);
   const logOf = (shard: number): ShardLog => natsLog({ nc, jsm, acks, subjects: before }, shard);
   const realm: RealmParts = { nc, jsm, before, after, registry, blobs, logOf, log, resources };

@@ -14,7 +14,7 @@ import { systemClock } from '#runtime/bus/system';
 import type { EffectDesk } from '#runtime/effects/desk';
 import type { Registry } from '#runtime/machine/registry';
 import type { Privacy } from '#runtime/privacy/privacy';
-import type { AskDoor, BlobStore, EdgeGate, Logger } from '#runtime/shard/ports';
+import type { AskDoor, BlobStore, EdgeGate, Logger, ShardLog } from '#runtime/shard/ports';
 import type { ShardDeps } from '#runtime/shard/shard';
 import type { RealmConfig } from '#schemas/config';
 import { crashProbe } from './crash-probe.ts';
@@ -63,14 +63,17 @@ export function shardPorts(parts: ShardParts): ShardPorts {
       checkShards: () => checkShards(jsm, subjects),
       addressOf: addressOfTail,
       mailOf: (message) => mailOf(subjects, message),
-      log: withArchive(natsLog({ nc, jsm, acks, subjects }, shard), {
-        shard,
-        first: async () => (await jsm.streams.info(subjects.streams.log)).state.first_seq,
-        // Few shards ever read what was archived.
-        whole: async () =>
-          await (await import('#runtime/archive/open')).openWholeLog(nc, subjects, process.env),
-        logger,
-      }),
+      log: withMachines(
+        registry,
+        withArchive(natsLog({ nc, jsm, acks, subjects }, shard), {
+          shard,
+          first: async () => (await jsm.streams.info(subjects.streams.log)).state.first_seq,
+          // Few shards ever read what was archived.
+          whole: async () =>
+            await (await import('#runtime/archive/open')).openWholeLog(nc, subjects, process.env),
+          logger,
+        }),
+      ),
       inbox: guarded.inbox,
       admit: guarded.admit,
       onCommit: (commit) => guarded.committed(commit.consumed),
@@ -90,4 +93,16 @@ export function shardPorts(parts: ShardParts): ShardPorts {
     };
   };
   return { depsOf, doorOf };
+}
+
+/** A log that is not empty may name any machine: they are all there before it is read. */
+function withMachines(registry: Registry, log: ShardLog): ShardLog {
+  return {
+    ...log,
+    async head(until) {
+      const head = await log.head(until);
+      if (head !== undefined) await registry.provide();
+      return head;
+    },
+  };
 }

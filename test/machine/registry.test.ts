@@ -34,8 +34,20 @@ test('a machine of the realm’s own files has its name before one that the pack
   const registry = await build({ ledger: { machine: './mine.mjs#mine' } }, folder);
   t.deepEqual(registry.machine('ledger').events, ['mine.only']);
   t.is(registry.refs().filter((ref) => ref === 'ledger@1').length, 1);
+  await registry.provide();
+  t.deepEqual(registry.machine('ledger').events, ['mine.only'], 'also once all others are there');
   const without = await build({}, folder);
+  await without.provide();
   t.notDeepEqual(without.machine('ledger').events, ['mine.only']);
+});
+
+test('a machine that the package brings along is there once something names it', async (t) => {
+  const registry = await build({ ledger: { machine: 'ledger' } }, '.');
+  t.true(registry.refs().includes('ledger@1'));
+  t.false(registry.refs().includes('task@1'));
+  t.regex(t.throws(() => registry.byRef('task@1'), { code: 'unknown_machine' }).message, /known: .*task/);
+  await Promise.all([registry.provide(), registry.provide(['task']), registry.provide(['nobody'])]);
+  for (const { name } of builtins.machines) t.is(registry.machine(name).name, name);
 });
 
 test('the names of the kernel are its own', async (t) => {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { builtins } from '#actors/index';
+import { allMachines } from '#actors/machines';
 import type { SessionContext } from '#machines/session';
 import type { TaskContext } from '#machines/task';
 import { createRegistry } from '#runtime/machine/registry';
@@ -12,9 +13,9 @@ import { KERNEL_DRIVERS } from '#schemas/kernel-kinds';
 const AT = 1_700_000_000_000;
 
 /** The machines of a realm with mail between them and nothing else: no log, no bus, one clock tick a message. */
-function world() {
+async function world() {
   const registry = createRegistry([...Object.keys(builtins.drivers), ...KERNEL_DRIVERS]);
-  for (const definition of builtins.machines) registry.define(definition);
+  for (const definition of await allMachines()) registry.define(definition);
   const { spec } = loadConfig('deploy/examples/phase0.yaml', { env: {} });
   const states = new Map<string, LiveState>();
   const replies: unknown[] = [];
@@ -99,8 +100,8 @@ const EXPECTED: Readonly<Record<string, readonly [worker: string, messages: numb
   'P0.5.5': ['webrtc', 5],
 };
 
-test('the 133 messages of phase 0 complete all 26 tasks, each by its owner with its deliverable', (t) => {
-  const { states, hear, replies } = world();
+test('the 133 messages of phase 0 complete all 26 tasks, each by its owner with its deliverable', async (t) => {
+  const { states, hear, replies } = await world();
   t.is(states.size, 33);
   t.is(LINES.length, 133);
   for (const message of LINES) {
@@ -129,8 +130,8 @@ test('the 133 messages of phase 0 complete all 26 tasks, each by its owner with 
   }
 });
 
-test('after phase 0 every session is idle, with what it completed and what others asked of it', (t) => {
-  const { states, hear } = world();
+test('after phase 0 every session is idle, with what it completed and what others asked of it', async (t) => {
+  const { states, hear } = await world();
   for (const message of LINES) {
     for (const to of message.to)
       hear(to.replace('if://', ''), { type: `if.${message.performative}`, message });
@@ -152,8 +153,8 @@ test('after phase 0 every session is idle, with what it completed and what other
   ]);
 });
 
-test('a task refuses whoever does not have it, and says why', (t) => {
-  const { say, taskAt } = world();
+test('a task refuses whoever does not have it, and says why', async (t) => {
+  const { say, taskAt } = await world();
   const to = 'task/P0.1.1';
   t.like(say('session/cli', to, 'inform', { action: 'progress', milestone: 5 }), {
     accepted: false,
@@ -187,8 +188,8 @@ test('a task refuses whoever does not have it, and says why', (t) => {
   t.like(taskAt('P0.1.1')?.context, { heard: { messages: 7, refused: 5 } });
 });
 
-test('a task is blocked and comes back to where it was, is released, fails, or is cancelled', (t) => {
-  const { say, taskAt, states } = world();
+test('a task is blocked and comes back to where it was, is released, fails, or is cancelled', async (t) => {
+  const { say, taskAt, states } = await world();
   const to = 'task/P0.2.1';
   const tell = (content: unknown) => say('session/cli', to, 'inform', content);
   say('session/cli', to, 'request', { action: 'claim' });
@@ -217,8 +218,8 @@ test('a task is blocked and comes back to where it was, is released, fails, or i
   t.is(taskAt('P0.2.5')?.value, 'cancelled');
 });
 
-test('a session says when it is away and when it is back', (t) => {
-  const { say, states } = world();
+test('a session says when it is away and when it is back', async (t) => {
+  const { say, states } = await world();
   say('session/ndi', 'session/ndi', 'inform', { action: 'presence', status: 'away' });
   t.is(states.get('session/ndi')?.value, 'away');
   say('session/ndi', 'session/ndi', 'inform', { action: 'presence', status: 'here' });

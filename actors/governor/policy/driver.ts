@@ -17,7 +17,7 @@ import { POLICY_ACTOR, POLICY_CHARS_MAX, POLICY_DRIVER } from '#schemas/policy';
 import { policyErrors } from './errors.ts';
 import { type InForce, PolicyGuard } from './guard.ts';
 import type { compilePolicy, Policy } from './policy.ts';
-import { SessionBook } from './sessions.ts';
+import type { SessionBook } from './sessions.ts';
 
 const KEY = 'active';
 /** Another node writes the same version, or a higher one. */
@@ -57,7 +57,11 @@ export function policyDriver(options: unknown): Driver {
       if (!row.success)
         throw new FabricError(policyErrors.bad_policy, 'What stands in the bucket is no policy');
       const policy = await compile(row.data.text, { name: `version ${version}` });
-      if (policy.uses.facts) book ??= new SessionBook(nc, subjects, logger);
+      if (policy.uses.facts && book === undefined) {
+        // It follows the sessions of the realm: most nodes have no policy that asks about them.
+        const { SessionBook: Book } = await import('./sessions.ts');
+        book = new Book(nc, subjects, logger);
+      }
       inForce = { version, policy };
       logger.info({ version, sha256: policy.sha256 }, 'policy.in_force');
     } catch (thrown) {

@@ -1,0 +1,41 @@
+/** What driver `match` follows and asks: the tasks and sessions of the realm, and who waits for one. */
+import type { DriverRealm } from '#runtime/effects/driver';
+import { gangOf } from './gang.ts';
+import type { MatchInput } from './match-input.ts';
+import { needOf, sessionsFor } from './matching.ts';
+import { TaskIndex } from './task-index.ts';
+import { WaitingRoom } from './waiting.ts';
+
+export class MatchOffice implements AsyncDisposable {
+  readonly #realm: DriverRealm;
+  readonly #index: TaskIndex;
+  readonly #room: WaitingRoom;
+
+  constructor(realm: DriverRealm) {
+    const { nc, subjects, logger, clock } = realm;
+    this.#realm = realm;
+    this.#index = new TaskIndex(nc, subjects, logger, (task) => this.#room.changed(task));
+    this.#room = new WaitingRoom(this.#index.tasks, clock, this.#index);
+  }
+
+  async answer(wanted: MatchInput, signal: AbortSignal): Promise<unknown> {
+    const index = this.#index;
+    await index.ready();
+    if (wanted.want === 'task') {
+      const { session: id, capabilities, fillersOnly, declined } = wanted;
+      return await this.#room.wait({ id, capabilities, fillersOnly, declined: new Set(declined) }, signal);
+    }
+    const { task, requires, except, max } = wanted;
+    const view = index.tasks.get(task);
+    if (view?.governed === true) {
+      const need = { ...needOf(view), requires };
+      return { sessions: gangOf(need, index, new Set(except), this.#realm.clock.now()) };
+    }
+    return { sessions: sessionsFor(requires, index.sessions.values(), new Set(except)).slice(0, max) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#room.close();
+    await this.#index[Symbol.asyncDispose]();
+  }
+}
