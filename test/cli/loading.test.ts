@@ -2,9 +2,12 @@
 import { registerHooks } from 'node:module';
 import { PassThrough } from 'node:stream';
 import test from 'ava';
+import { FIRST_REALM } from '#runtime/cli/commands/up';
 import type { Io } from '#runtime/cli/io';
 import { outOf } from '#runtime/cli/io';
 import type { NodeStatus } from '#runtime/node/api';
+import { realmConfigSchema } from '#schemas/config';
+import { KERNEL_DRIVERS } from '#schemas/kernel-kinds';
 
 const DRAWING = /node_modules\/(?:log-update|cli-table3|string-width)\//;
 
@@ -14,6 +17,23 @@ registerHooks({
     loaded.push(url);
     return nextLoad(url, context);
   },
+});
+
+test.serial('a node on a new folder loads the machines of its config and of the kernel, and no other', async (t) => {
+  const { builtins } = await import('#actors/index');
+  const { buildRegistry } = await import('#runtime/node/registry');
+  const config = realmConfigSchema.parse(FIRST_REALM);
+  await buildRegistry({
+    config,
+    machines: builtins.machines,
+    driverNames: [...Object.keys(builtins.drivers), ...KERNEL_DRIVERS],
+    baseDir: '.',
+  });
+  const names = builtins.machines.map(({ name }) => name);
+  t.deepEqual(
+    names.filter((name) => loaded.some((url) => url.endsWith(`/machines/${name}.ts`))),
+    ['counter', 'keyring', 'redaction', 'supervisor'],
+  );
 });
 
 test.serial('a replay has the machines without the drivers and their clients', async (t) => {
