@@ -19,22 +19,25 @@ registerHooks({
   },
 });
 
-test.serial('a node on a new folder loads the machines of its config and of the kernel, and no other', async (t) => {
-  const { builtins } = await import('#actors/index');
-  const { buildRegistry } = await import('#runtime/node/registry');
-  const config = realmConfigSchema.parse(FIRST_REALM);
-  await buildRegistry({
-    config,
-    machines: builtins.machines,
-    driverNames: [...Object.keys(builtins.drivers), ...KERNEL_DRIVERS],
-    baseDir: '.',
-  });
-  const names = builtins.machines.map(({ name }) => name);
-  t.deepEqual(
-    names.filter((name) => loaded.some((url) => url.endsWith(`/machines/${name}.ts`))),
-    ['counter', 'keyring', 'redaction', 'supervisor'],
-  );
-});
+test.serial(
+  'a node on a new folder loads the machines of its config and of the kernel, and no other',
+  async (t) => {
+    const { builtins } = await import('#actors/index');
+    const { buildRegistry } = await import('#runtime/node/registry');
+    const config = realmConfigSchema.parse(FIRST_REALM);
+    await buildRegistry({
+      config,
+      machines: builtins.machines,
+      driverNames: [...Object.keys(builtins.drivers), ...KERNEL_DRIVERS],
+      baseDir: '.',
+    });
+    const names = builtins.machines.map(({ name }) => name);
+    t.deepEqual(
+      names.filter((name) => loaded.some((url) => url.endsWith(`/machines/${name}.ts`))),
+      ['counter', 'keyring', 'redaction', 'supervisor'],
+    );
+  },
+);
 
 test.serial('a replay has the machines without the drivers and their clients', async (t) => {
   const { distribution } = await import('#actors/distribution');
