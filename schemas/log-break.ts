@@ -4,6 +4,7 @@ import { z } from 'zod';
 /** The actor whose HIGH entries are the realm's alarms about its own log. */
 export const WITNESS_ACTOR = 'witness/realm';
 export const WITNESS_MACHINE = 'witness@1';
+export const WITNESS_TYPE = 'witness';
 
 const TEXT_MAX = 1_000;
 

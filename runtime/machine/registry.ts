@@ -27,6 +27,8 @@ export interface MachineDefinition {
 /** A machine that is loaded when it is first wanted. */
 export interface ShelvedMachine {
   readonly name: string;
+  /** Machines that it starts by their own name, whether a kind has them or not: they come with it. */
+  readonly starts?: readonly string[];
   readonly load: () => Promise<MachineDefinition>;
 }
 
@@ -57,7 +59,7 @@ export function createRegistry(
   shelved: readonly ShelvedMachine[] = [],
 ): Registry {
   const driverNames = new Set(drivers);
-  const shelf = new Map(shelved.map(({ name, load }) => [name, load]));
+  const shelf = new Map(shelved.map((machine) => [machine.name, machine]));
   const machines = new Map<string, Map<number, Defined>>();
   const kinds = new Map<string, ActorKind>();
 
@@ -104,9 +106,11 @@ export function createRegistry(
   };
 
   const load = async (name: string): Promise<void> => {
-    const definition = await shelf.get(name)?.();
+    const found = shelf.get(name);
+    if (found === undefined) return;
+    const [definition] = await Promise.all([found.load(), ...(found.starts ?? []).map(load)]);
     // One of its name may have been defined meanwhile.
-    if (definition === undefined || !shelf.has(name)) return;
+    if (!shelf.has(name)) return;
     define(definition);
     shelf.delete(name);
   };

@@ -9,7 +9,7 @@ import {
 import type { ActorKind } from '#runtime/machine/types';
 import { rulesOf } from '#runtime/privacy/marks';
 import type { RealmConfig } from '#schemas/config';
-import { KERNEL_TYPES } from '#schemas/kernel-kinds';
+import { KERNEL_MACHINES, KERNEL_TYPES } from '#schemas/kernel-kinds';
 import { SUPERVISOR_TYPE } from '#schemas/supervisor';
 
 export interface RegistryOptions {
@@ -31,7 +31,7 @@ export async function buildRegistry(options: RegistryOptions): Promise<Registry>
   const { config, machines, driverNames, baseDir } = options;
   const registry = createRegistry(driverNames, machines.filter(isShelved));
   const given = machines.filter((machine): machine is MachineDefinition => !isShelved(machine));
-  await registry.provide(KERNEL_TYPES);
+  await registry.provide(KERNEL_MACHINES);
   for (const definition of given) if (KERNEL_TYPES.includes(definition.name)) registry.define(definition);
   const own = new Set<string>();
   for (const { machine } of Object.values(config.kinds)) {
@@ -85,6 +85,8 @@ async function machineOf(
   if (isFile(source)) {
     const definitions = await loadMachineModule(source, baseDir);
     for (const definition of definitions) name = registry.define(definition).name;
+    // What a machine of the user's own starts by name is known to nobody before.
+    await registry.provide();
   } else {
     await registry.provide([name]);
   }

@@ -34,7 +34,7 @@ test.serial(
     const names = builtins.machines.map(({ name }) => name);
     t.deepEqual(
       names.filter((name) => loaded.some((url) => url.endsWith(`/machines/${name}.ts`))),
-      ['counter', 'keyring', 'redaction', 'supervisor'],
+      ['counter', 'keyring', 'redaction', 'supervisor', 'witness'],
     );
   },
 );

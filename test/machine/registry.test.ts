@@ -1,11 +1,12 @@
 /** Whose machine a name means. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { builtins } from '#actors/index';
 import { buildRegistry } from '#runtime/node/registry';
 import { realmConfigSchema } from '#schemas/config';
+import { KERNEL_MACHINES } from '#schemas/kernel-kinds';
 
 function build(kinds: Readonly<Record<string, unknown>>, baseDir: string) {
   const config = realmConfigSchema.parse({ realm: 'r', kinds });
@@ -48,6 +49,43 @@ test('a machine that the package brings along is there once something names it',
   t.regex(t.throws(() => registry.byRef('task@1'), { code: 'unknown_machine' }).message, /known: .*task/);
   await Promise.all([registry.provide(), registry.provide(['task']), registry.provide(['nobody'])]);
   for (const { name } of builtins.machines) t.is(registry.machine(name).name, name);
+});
+
+test('what is started by name comes with what starts it: the kernel’s with every node, others’ with their machine', (t) => {
+  const named = new Map(
+    globSync('schemas/*.ts').flatMap((file) =>
+      [...readFileSync(file, 'utf8').matchAll(/const (\w+_MACHINE) = '(\w+)@/g)].map(
+        ([, constant = '', name = '']) => [constant, name] as const,
+      ),
+    ),
+  );
+  const used = (pattern: string): string[] => {
+    const sources = globSync(pattern).map((file) => readFileSync(file, 'utf8'));
+    return [...named].flatMap(([constant, name]) =>
+      sources.some((source) => source.includes(constant)) ? [name] : [],
+    );
+  };
+  t.true(named.size >= 5);
+  t.deepEqual(
+    used('runtime/**/*.ts').filter((name) => !KERNEL_MACHINES.includes(name)),
+    [],
+  );
+  for (const { name, starts = [] } of builtins.machines) {
+    const wanted = used(`machines/{${name}.ts,${name}/**/*.ts}`);
+    t.deepEqual(
+      wanted.filter((other) => !KERNEL_MACHINES.includes(other)),
+      [...starts],
+      name,
+    );
+  }
+});
+
+test('a node with a machine of the user’s own has them all', async (t) => {
+  const folder = machineFile(t, 'mine');
+  const registry = await build({ mine: { machine: './mine.mjs#mine' } }, folder);
+  for (const { name } of builtins.machines) t.is(registry.machine(name).name, name);
+  const swarm = await build({ swarm: { machine: 'swarm' } }, folder);
+  t.true(swarm.refs().includes('runner@1'));
 });
 
 test('the names of the kernel are its own', async (t) => {
