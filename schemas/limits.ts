@@ -70,7 +70,9 @@ export const limitsSchema = z
       .min(2)
       .max(10_000_000)
       .default(DEDUPE_WINDOW_DEFAULT)
-      .describe('Message ids one shard remembers to recognise retries.'),
+      .describe(
+        'Message ids one shard remembers to recognise retries. Above a million, each snapshot keeps the shard waiting for 0.1 s and more.',
+      ),
     effectsMax: z
       .int()
       .min(1)

@@ -16,7 +16,13 @@ export function matchDriver(): Driver {
   function opened(): Promise<MatchOffice> {
     if (realm === undefined)
       throw new FabricError(coordinatorErrors.match_unopened, 'This node follows no tasks');
-    office ??= open(realm);
+    if (office === undefined) {
+      office = open(realm);
+      // The next one tries again.
+      office.catch(() => {
+        office = undefined;
+      });
+    }
     return office;
   }
 

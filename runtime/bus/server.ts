@@ -47,6 +47,8 @@ const LAST_LINES_MAX = 20;
 const PORT_ATTEMPTS_MAX = 3;
 /** The disk is the bound; the server's own (three quarters of what is free) would refuse our streams on a small one. */
 const FILE_STORE_MAX = '1PB';
+/** Written before its server first runs. */
+const CONFIG_FILE = 'nats-server.conf';
 const PID_FILE = 'nats-server.pid';
 /** Beside the config, which includes it. */
 export const ACCOUNTS_FILE = 'nats-accounts.conf';
@@ -91,7 +93,7 @@ export class EmbeddedServer {
 
   private constructor(options: EmbeddedServerOptions, port: number, websocketPort: number | undefined) {
     this.#options = options;
-    this.#config = join(options.dataDir, 'nats-server.conf');
+    this.#config = join(options.dataDir, CONFIG_FILE);
     const { dataDir, secure } = options;
     this.url = `${secure === undefined ? 'nats' : 'tls'}://127.0.0.1:${port}`;
     const websocket = secure === undefined ? 'ws' : 'wss';
@@ -104,6 +106,8 @@ export class EmbeddedServer {
   /** Starts the server and waits until it takes connections. Throws `server_missing`, `server_too_old`, `server_failed`. */
   static async start(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
     mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
+    // A store that is there must not meet an older server.
+    if (existsSync(join(options.dataDir, CONFIG_FILE))) checkBinary(options.binary);
     for (let attempt = 1; ; attempt++) {
       const port = options.port === undefined || options.port === 0 ? await freePort() : options.port;
       const websocketPort = options.websocketPort === 0 ? await freePort() : options.websocketPort;

@@ -33,7 +33,10 @@ export interface ShelvedMachine {
 }
 
 export interface Registry extends MachineRegistry {
-  /** Loads the shelved machines of these names, or all (R1). Throws `bad_machine`. */
+  /**
+   * Loads the shelved machines of these names, or all that the drivers here are enough for (R1). Throws `bad_machine` for
+   * one that was named.
+   */
   provide(names?: Iterable<string>): Promise<void>;
   /** Checks and adds a machine with the machines it spawns. Throws `bad_machine`. Again the same: no effect. */
   define(definition: MachineDefinition): Machine;
@@ -115,14 +118,24 @@ export function createRegistry(
     shelf.delete(name);
   };
 
+  const loadIfFit = async (name: string): Promise<void> => {
+    try {
+      await load(name);
+    } catch (thrown) {
+      // Who wants it by name is told what is wrong with it.
+      if (!(thrown instanceof FabricError) || thrown.code !== machineErrors.bad_machine.code) throw thrown;
+    }
+  };
+
   return {
     define(definition) {
       const defined = define(definition);
       shelf.delete(definition.name);
       return defined;
     },
-    async provide(names = [...shelf.keys()]) {
-      await Promise.all([...names].map(load));
+    async provide(names) {
+      if (names !== undefined) await Promise.all([...names].map(load));
+      else await Promise.all([...shelf.keys()].map(loadIfFit));
     },
     machine,
     byRef(ref) {

@@ -247,9 +247,11 @@ export class Node {
     });
     this.#resources.use(roster);
     this.#roster = roster;
-    roster.onChange(() => {
+    const look = (): void => {
       if (roster.members().length > 1) this.#provideAll(registry, roster);
-    });
+    };
+    roster.onChange(look);
+    look();
     for (const driver of own) {
       const held = await driver.open?.({
         nc,

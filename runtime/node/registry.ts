@@ -31,7 +31,7 @@ export async function buildRegistry(options: RegistryOptions): Promise<Registry>
   const { config, machines, driverNames, baseDir } = options;
   const registry = createRegistry(driverNames, machines.filter(isShelved));
   const given = machines.filter((machine): machine is MachineDefinition => !isShelved(machine));
-  await registry.provide(KERNEL_MACHINES);
+  await registry.provide(KERNEL_TYPES);
   for (const definition of given) if (KERNEL_TYPES.includes(definition.name)) registry.define(definition);
   const own = new Set<string>();
   for (const { machine } of Object.values(config.kinds)) {
@@ -39,6 +39,7 @@ export async function buildRegistry(options: RegistryOptions): Promise<Registry>
     for (const definition of await loadMachineModule(machine, baseDir))
       own.add(registry.define(definition).name);
   }
+  await registry.provide(KERNEL_MACHINES);
   for (const definition of given) if (!own.has(definition.name)) registry.define(definition);
   for (const type of KERNEL_TYPES) {
     // Each has a machine of its own name; a node without the others is a node of a test.

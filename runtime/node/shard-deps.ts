@@ -14,10 +14,11 @@ import { systemClock } from '#runtime/bus/system';
 import type { EffectDesk } from '#runtime/effects/desk';
 import type { Registry } from '#runtime/machine/registry';
 import type { Privacy } from '#runtime/privacy/privacy';
-import type { AskDoor, BlobStore, EdgeGate, Logger, ShardLog } from '#runtime/shard/ports';
+import type { AskDoor, BlobStore, EdgeGate, Logger } from '#runtime/shard/ports';
 import type { ShardDeps } from '#runtime/shard/shard';
 import type { RealmConfig } from '#schemas/config';
 import { crashProbe } from './crash-probe.ts';
+import { withMachines } from './with-machines.ts';
 
 /** All shards together hold back at most this part (1/n) of the inbox before they let go of what is consumed. */
 const INBOX_RELEASE_SHARE = 4;
@@ -93,16 +94,4 @@ export function shardPorts(parts: ShardParts): ShardPorts {
     };
   };
   return { depsOf, doorOf };
-}
-
-/** A log that is not empty may name any machine: they are all there before it is read. */
-function withMachines(registry: Registry, log: ShardLog): ShardLog {
-  return {
-    ...log,
-    async head(until) {
-      const head = await log.head(until);
-      if (head !== undefined) await registry.provide();
-      return head;
-    },
-  };
 }

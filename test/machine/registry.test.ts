@@ -6,7 +6,7 @@ import test from 'ava';
 import { builtins } from '#actors/index';
 import { buildRegistry } from '#runtime/node/registry';
 import { realmConfigSchema } from '#schemas/config';
-import { KERNEL_MACHINES } from '#schemas/kernel-kinds';
+import { KERNEL_DRIVERS, KERNEL_MACHINES } from '#schemas/kernel-kinds';
 
 function build(kinds: Readonly<Record<string, unknown>>, baseDir: string) {
   const config = realmConfigSchema.parse({ realm: 'r', kinds });
@@ -51,6 +51,20 @@ test('a machine that the package brings along is there once something names it',
   for (const { name } of builtins.machines) t.is(registry.machine(name).name, name);
 });
 
+test('machines whose drivers are not here stay out, and are missed by who wants them', async (t) => {
+  const config = realmConfigSchema.parse({ realm: 'r', kinds: { counter: { machine: 'counter' } } });
+  const registry = await buildRegistry({
+    config,
+    machines: builtins.machines,
+    driverNames: KERNEL_DRIVERS,
+    baseDir: '.',
+  });
+  await registry.provide();
+  t.true(registry.refs().includes('board@1') || registry.refs().includes('prices@1'));
+  t.false(registry.refs().includes('round@1'));
+  await t.throwsAsync(registry.provide(['round']), { code: 'bad_machine' });
+});
+
 test('what is started by name comes with what starts it: the kernel’s with every node, others’ with their machine', (t) => {
   const named = new Map(
     globSync('schemas/*.ts').flatMap((file) =>
@@ -86,6 +100,12 @@ test('a node with a machine of the user’s own has them all', async (t) => {
   for (const { name } of builtins.machines) t.is(registry.machine(name).name, name);
   const swarm = await build({ swarm: { machine: 'swarm' } }, folder);
   t.true(swarm.refs().includes('runner@1'));
+});
+
+test('a user’s own witness is the one that counts', async (t) => {
+  const folder = machineFile(t, 'witness');
+  const registry = await build({ seen: { machine: './mine.mjs#mine' } }, folder);
+  t.deepEqual(registry.machine('witness').events, ['mine.only']);
 });
 
 test('the names of the kernel are its own', async (t) => {
