@@ -50,6 +50,8 @@ export interface ShardDeps {
   /** Id of this node, for the epoch record. */
   readonly node: string;
   readonly registry: MachineRegistry;
+  /** Under which ids are hashed where no snapshot says, below 2^48; absent: one that nobody can guess. */
+  readonly dedupeSeed?: number;
   readonly shardOf: (address: string) => number;
   /** Shards of the realm: what an import is for. Absent where there are no imports. */
   readonly shards?: number;

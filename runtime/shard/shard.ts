@@ -94,7 +94,7 @@ export class Shard {
   readonly #queue = new ItemQueue();
   /** Messages with an id that wait or are being committed. */
   /** Only who reads the realm's snapshots knows it, so nobody else can choose ids whose hashes collide. */
-  #dedupeSeed = randomInt(DEDUPE_SEED_MAX);
+  #dedupeSeed: number;
   /** What waits has been hashed with it. */
   #isSeeded = false;
   readonly #doors: Doors;
@@ -129,6 +129,7 @@ export class Shard {
 
   constructor(deps: ShardDeps) {
     this.#deps = deps;
+    this.#dedupeSeed = deps.dedupeSeed ?? randomInt(DEDUPE_SEED_MAX);
     this.#doors = new Doors({
       deps,
       queue: this.#queue,

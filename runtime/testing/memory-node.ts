@@ -115,6 +115,7 @@ export class MemoryNode {
       shard,
       node: name,
       registry,
+      dedupeSeed: shard,
       shardOf: (address) => bus.subjects.shardOf(address),
       addressOf: addressOfTail,
       mailOf: (message) => bus.mailOf(message),

@@ -1,6 +1,6 @@
 /** One life of a node: the real host, shards, effect runner and root supervisor over the ports of the simulator. */
 import { mailOf } from '#runtime/bus/nats-inbox';
-import { addressOfTail } from '#runtime/bus/subjects';
+import { addressOfTail, fnv1a } from '#runtime/bus/subjects';
 import { encodeRefusal } from '#runtime/edge/replies';
 import { createEffectHub } from '#runtime/effects/runner';
 import type { Registry } from '#runtime/machine/registry';
@@ -175,6 +175,8 @@ export class SimNode {
       shard,
       node: process.name,
       registry,
+      // No choice of the schedule: the choices stay as they are.
+      dedupeSeed: fnv1a(`${process.name}/${shard}`),
       shardOf: (address) => server.subjects.shardOf(address),
       addressOf: addressOfTail,
       mailOf: (message) => mailOf(server.subjects, message),
