@@ -47,9 +47,12 @@ export function signingKey(seed: Uint8Array): SigningKey {
   return { kid: kidOf(publicKey), publicKey, privateKey };
 }
 
-/** A fresh random seed. */
+/** A fresh random seed. Its key's id begins with no dash: on a command line it would be taken for an option. */
 export function newSeed(): Uint8Array {
-  return new Uint8Array(randomBytes(KEY_BYTES));
+  for (;;) {
+    const seed = new Uint8Array(randomBytes(KEY_BYTES));
+    if (!signingKey(seed).kid.startsWith('-')) return seed;
+  }
 }
 
 /** The stable id of a public key: the first 128 bits of its SHA-256, base64url. */

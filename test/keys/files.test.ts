@@ -307,3 +307,11 @@ test('objects that hold a key show nothing of it, whichever way they are printed
     for (const spelling of spellingsOf(secret)) for (const text of texts) t.false(text.includes(spelling));
   }
 });
+
+test('no id of a key reads like an option', (t) => {
+  const kids = Array.from({ length: 1_000 }, () => signingKey(newSeed()).kid);
+  t.deepEqual(
+    kids.filter((kid) => kid.startsWith('-')),
+    [],
+  );
+});
