@@ -1,5 +1,6 @@
 /** A graceful move of a shard to another node: see S2 and S3 of seat.ts. */
-import type { Claim, Lease } from '#runtime/claims/lease';
+import { type Claim, type Lease, readClaim } from '#runtime/claims/lease';
+import type { LeaseKeys } from '#runtime/claims/lease-store';
 import type { Roster } from '#runtime/members/roster';
 import { until, type Wake } from '#runtime/members/wake';
 import type { Clock, Logger } from '#runtime/shard/ports';
@@ -24,6 +25,7 @@ export interface Move {
 /** What a move looks at. */
 export interface MoveDeps {
   readonly nodeId: string;
+  readonly leases: Pick<LeaseKeys, 'get'>;
   readonly roster: Roster;
   readonly wake: Wake;
   readonly clock: Clock;
@@ -55,10 +57,18 @@ export async function moveShard(move: Move, deps: MoveDeps): Promise<void> {
   }
   await yielded.close();
   const held = yielded.held.size;
-  // Where this node was taken for gone, the new owner has left the group (S3), and both may have heard an ask.
-  if (isOpen) yielded.held.handOn(() => deps.roster.steadyAt <= startedAt);
+  // Both may have heard an ask where this node was taken for gone and the new owner has left the group (S3), or where that one
+  // ended and another took the lease, whose group is its own. Asked once the door is closed: nothing is heard after.
+  const isTheirs = isOpen && (await isHeldBy(next.id, lease.key, deps));
+  if (isOpen) yielded.held.handOn(() => isTheirs && deps.roster.steadyAt <= startedAt);
   else yielded.held.refuse();
   logger.info({ shard, to: next.name, isOpen, held, ms: clock.now() - startedAt }, 'shard_moved');
+}
+
+/** False also where nobody can say. */
+async function isHeldBy(nodeId: string, key: string, { leases }: MoveDeps): Promise<boolean> {
+  const row = await leases.get(key).catch(() => undefined);
+  return row !== undefined && readClaim(row).holder === nodeId;
 }
 
 /** True once the next owner runs the shard with its door open; false where it does not come to that. */
