@@ -92,7 +92,6 @@ export class Shard {
   readonly #deps: ShardDeps;
   readonly #appender: Appender;
   readonly #queue = new ItemQueue();
-  /** Messages with an id that wait or are being committed. */
   /** Only who reads the realm's snapshots knows it, so nobody else can choose ids whose hashes collide. */
   #dedupeSeed: number;
   /** What waits has been hashed with it. */
