@@ -7,7 +7,7 @@ import type { TaskContext } from '#machines/task/context';
 import { viewOf } from '#machines/task/view';
 import { type WorkerContext, workerView } from '#machines/worker/context';
 import type { Subjects } from '#runtime/bus/subjects';
-import { apiRequest, type ListReply, nodeStatuses } from '#runtime/node/api';
+import { apiRequest, type ListReply, type NodeStatus } from '#runtime/node/api';
 import type { AssignmentRules } from '#schemas/assignment';
 import { SESSION_TYPE, type SessionView } from '#schemas/session';
 import { SWARM_TYPE, type SwarmView } from '#schemas/swarm';
@@ -23,10 +23,9 @@ export interface Source {
   readonly shards: number;
 }
 
-/** How many shards a realm has, by its nodes. Throws `realm_unreachable`. */
+/** How many shards a realm has, by the first node that answers. Throws `realm_unreachable`. */
 export async function shardsOf(nc: NatsConnection, subjects: Subjects): Promise<number> {
-  const statuses = await nodeStatuses(nc, subjects.api('status'));
-  return statuses.find(({ shardCount }) => shardCount !== undefined)?.shardCount ?? 1;
+  return (await apiRequest<NodeStatus>(nc, subjects.api('status'))).shardCount ?? 1;
 }
 
 export async function listTasks(source: Source): Promise<TaskView[]> {

@@ -6,7 +6,7 @@ import { type Msg, type NatsConnection, nuid } from '@nats-io/nats-core';
 import type { AnyActorLogic } from 'xstate';
 import { isLiveEvent } from '#runtime/bus/live-event';
 import { stampMessage } from '#runtime/edge/stamp';
-import { fromWireError, type NodeStatus, nodeStatuses } from '#runtime/node/api';
+import { apiRequest, fromWireError, type NodeStatus } from '#runtime/node/api';
 import { FabricError, type WireError } from '#schemas/fabric-error';
 import type { IFMessage } from '#schemas/if-message';
 import { type Outcome, type Request, RequestDesk, type Ways } from './desk.ts';
@@ -108,16 +108,19 @@ export class Client {
     return this.#shards;
   }
 
-  /** Asks the nodes how many shards there are. False where no node said so: asks then take the short form. */
+  /**
+   * Asks how many shards there are; the first node that answers knows. False where none said so: asks then take the
+   * short form.
+   */
   async learnShards(timeoutMs: number = STATUS_TIMEOUT_MS): Promise<boolean> {
-    let statuses: NodeStatus[];
+    let status: NodeStatus;
     try {
-      statuses = await nodeStatuses(this.connection, this.#subjects.status, timeoutMs);
+      status = await apiRequest<NodeStatus>(this.connection, this.#subjects.status, {}, timeoutMs);
     } catch (thrown) {
       if (thrown instanceof FabricError) return false;
       throw thrown;
     }
-    this.#shards = statuses.find((status) => status.shardCount !== undefined)?.shardCount;
+    this.#shards = status.shardCount;
     this.#routes.clear();
     return this.#shards !== undefined;
   }

@@ -280,6 +280,26 @@ test('With the shard count known, asks go straight to the shard that the server 
   }
 });
 
+test('The first node that answers tells the shard count: nobody waits for the others', async (t) => {
+  const { url, nc } = t.context;
+  const answers: NodeJS.Timeout[] = [];
+  t.teardown(() => answers.forEach(clearInterval));
+  nc.subscribe('f.api.status', {
+    callback: (_, m) => {
+      const answer = (): void => {
+        m.respond(JSON.stringify({ ok: true, nodeId: 'n', shardCount: 4, shards: [] }));
+      };
+      answer();
+      // Nodes without end: who listened until they were silent would listen for the whole minute.
+      answers.push(setInterval(answer, 20));
+    },
+  });
+  await nc.flush();
+  await using client = await connect({ url, prefix: 'f' });
+  t.true(await client.learnShards(60_000));
+  t.is(client.shards, 4);
+});
+
 test('The browser entry imports nothing of Node', async (t) => {
   const seen = new Set<string>();
   const visit = async (file: string): Promise<void> => {
