@@ -18,6 +18,7 @@ const TETHER = resolve(import.meta.dirname, 'end-with-parent.ts');
 /** A retry of the client is soon enough for a test, and late enough for a loaded machine. */
 const ATTEMPT_MS = 400;
 const RECONNECT_MS = 25;
+const SHARDS_KNOWN_MS = 30_000;
 const START_TIMEOUT_MS = 120_000;
 const EVENT_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 120_000;
@@ -213,6 +214,8 @@ export class TestRealm {
       nats: { reconnectTimeWait: RECONNECT_MS, reconnectJitter: 0, maxPingOut: 2, pingInterval: 5_000 },
     });
     this.#clients.push(client);
+    // On a crowded machine the answer may come after connecting has ceased to wait for it.
+    if (client.shards === undefined) await client.learnShards(SHARDS_KNOWN_MS);
     return client;
   }
 
