@@ -20,6 +20,7 @@ import { verifyLog } from '#runtime/witness/verify/verify';
 import { CliFolder } from '../rig/cli.ts';
 import { TestRealm } from '../rig/realm.ts';
 import { S3StandIn } from '../rig/s3-stand-in.ts';
+import { isEveryday } from '../rig/tier.ts';
 import { newSigner } from '../witness/evidence.ts';
 
 const SHARDS = 2;
@@ -81,79 +82,82 @@ async function bytesOf(client: Client, env: Record<string, string> = {}): Promis
   return all;
 }
 
-test('old commits move into verified segments, the stream drops them, and everything reads on across both', async (t) => {
-  const place = folder();
-  await using realm = await TestRealm.start({ config: CONFIG });
-  try {
-    let client = await realm.client();
-    await write(client, 700);
-    const before = await bytesOf(client);
-    const dry = await run(client, place, { dryRun: true });
-    t.like(dry, { from: 1, through: 512, commits: 512 });
-    t.deepEqual(readdirSync(place), []);
+test.skipIf(isEveryday)(
+  'old commits move into verified segments, the stream drops them, and everything reads on across both',
+  async (t) => {
+    const place = folder();
+    await using realm = await TestRealm.start({ config: CONFIG });
+    try {
+      let client = await realm.client();
+      await write(client, 700);
+      const before = await bytesOf(client);
+      const dry = await run(client, place, { dryRun: true });
+      t.like(dry, { from: 1, through: 512, commits: 512 });
+      t.deepEqual(readdirSync(place), []);
 
-    const first = await run(client, place);
-    t.like(first, { from: 1, through: 512, segments: 2 });
-    t.true(first.streamFirst > 300 && first.streamFirst <= 513 - 64, String(first.streamFirst));
-    t.like(await run(client, place), { commits: 0, segments: 0, streamFirst: first.streamFirst });
-    t.deepEqual(await bytesOf(client), before);
+      const first = await run(client, place);
+      t.like(first, { from: 1, through: 512, segments: 2 });
+      t.true(first.streamFirst > 300 && first.streamFirst <= 513 - 64, String(first.streamFirst));
+      t.like(await run(client, place), { commits: 0, segments: 0, streamFirst: first.streamFirst });
+      t.deepEqual(await bytesOf(client), before);
 
-    await write(client, 200, 'later');
-    await signed(client);
-    const log = await openWholeLog(client.connection, subjects, {});
-    t.like(await verifyLog({ primitives: nodePrimitives, log }), { ok: true, from: 1 });
-    t.is((await log.get(5))?.seq, 5);
-    const following = new AbortController();
-    const seen: number[] = [];
-    for await (const batch of log.follow(1, following.signal)) {
-      for (const { seq } of batch) seen.push(seq);
-      if (seen.length >= (await log.range()).last) following.abort();
+      await write(client, 200, 'later');
+      await signed(client);
+      const log = await openWholeLog(client.connection, subjects, {});
+      t.like(await verifyLog({ primitives: nodePrimitives, log }), { ok: true, from: 1 });
+      t.is((await log.get(5))?.seq, 5);
+      const following = new AbortController();
+      const seen: number[] = [];
+      for await (const batch of log.follow(1, following.signal)) {
+        for (const { seq } of batch) seen.push(seq);
+        if (seen.length >= (await log.range()).last) following.abort();
+      }
+      t.deepEqual(
+        seen,
+        Array.from({ length: seen.length }, (_, n) => n + 1),
+      );
+
+      await realm.kill();
+      await realm.up();
+      client = await realm.client();
+      t.deepEqual((await client.ask('counter/k0', { type: 'get' })).reply, { n: 140 });
+      const second = await run(client, place);
+      t.is(second.from, 513);
+      t.is((await bytesOf(client)).size, (await log.range()).last);
+
+      // Without a whole snapshot a recovery needs what was dropped, and finds it in the archive.
+      const blobs = await natsBlobs(client.connection, subjects);
+      for (const shard of [0, 1]) {
+        for (const name of await blobs.list(snapshotPrefix(shard))) await blobs.delete(name);
+      }
+      // Cleanly: a server that is killed may show some of what it dropped last again.
+      await realm.down();
+      await realm.up();
+      client = await realm.client();
+      t.true(realm.events.some(({ event }) => event === 'log_read_from_archive'));
+      t.deepEqual((await client.ask('counter/k0', { type: 'get' })).reply, { n: 140 });
+      const witness = await natsWitnessStore(client.connection, subjects.buckets.witness);
+      t.deepEqual((await witness.breaks()).value, [], 'what is archived is not missing');
+
+      await using elsewhere = new CliFolder();
+      const checked = await elsewhere.run(['archive', 'verify', place, '--json']);
+      t.like(JSON.parse(checked.out), { ok: true, commits: second.through });
+      const strange = await elsewhere.run([
+        'archive',
+        'verify',
+        place,
+        '--key',
+        formatVerifierKey(newSigner().key),
+      ]);
+      t.is(strange.code, 1);
+      t.regex(strange.out, /log-0+1-\d+\.ifbundle\.gz: checkpoint: .* did not sign/);
+      const none = await elsewhere.run(['archive', 'verify', './nowhere']);
+      t.regex(none.err, /error\[archive_missing\]/);
+    } finally {
+      rmSync(place, { recursive: true });
     }
-    t.deepEqual(
-      seen,
-      Array.from({ length: seen.length }, (_, n) => n + 1),
-    );
-
-    await realm.kill();
-    await realm.up();
-    client = await realm.client();
-    t.deepEqual((await client.ask('counter/k0', { type: 'get' })).reply, { n: 140 });
-    const second = await run(client, place);
-    t.is(second.from, 513);
-    t.is((await bytesOf(client)).size, (await log.range()).last);
-
-    // Without a whole snapshot a recovery needs what was dropped, and finds it in the archive.
-    const blobs = await natsBlobs(client.connection, subjects);
-    for (const shard of [0, 1]) {
-      for (const name of await blobs.list(snapshotPrefix(shard))) await blobs.delete(name);
-    }
-    // Cleanly: a server that is killed may show some of what it dropped last again.
-    await realm.down();
-    await realm.up();
-    client = await realm.client();
-    t.true(realm.events.some(({ event }) => event === 'log_read_from_archive'));
-    t.deepEqual((await client.ask('counter/k0', { type: 'get' })).reply, { n: 140 });
-    const witness = await natsWitnessStore(client.connection, subjects.buckets.witness);
-    t.deepEqual((await witness.breaks()).value, [], 'what is archived is not missing');
-
-    await using elsewhere = new CliFolder();
-    const checked = await elsewhere.run(['archive', 'verify', place, '--json']);
-    t.like(JSON.parse(checked.out), { ok: true, commits: second.through });
-    const strange = await elsewhere.run([
-      'archive',
-      'verify',
-      place,
-      '--key',
-      formatVerifierKey(newSigner().key),
-    ]);
-    t.is(strange.code, 1);
-    t.regex(strange.out, /log-0+1-\d+\.ifbundle\.gz: checkpoint: .* did not sign/);
-    const none = await elsewhere.run(['archive', 'verify', './nowhere']);
-    t.regex(none.err, /error\[archive_missing\]/);
-  } finally {
-    rmSync(place, { recursive: true });
-  }
-});
+  },
+);
 
 test('a schedule in the config archives by itself', async (t) => {
   const place = folder();
@@ -173,7 +177,7 @@ test('a schedule in the config archives by itself', async (t) => {
   }
 });
 
-test('what is not what was signed is not archived, and nothing is dropped', async (t) => {
+test.skipIf(isEveryday)('what is not what was signed is not archived, and nothing is dropped', async (t) => {
   const place = folder();
   await using realm = await TestRealm.start({ config: CONFIG });
   try {
@@ -221,76 +225,82 @@ test('what is not what was signed is not archived, and nothing is dropped', asyn
   }
 });
 
-test('a run that ends at any step loses nothing, under load, and the next node or run puts the limits back', async (t) => {
-  const place = folder();
-  await using realm = await TestRealm.start({ config: CONFIG });
-  try {
-    const client = await realm.client();
-    const { connection } = client;
-    await write(client, 600);
-    const before = await bytesOf(client);
-    const jsm = await jetstreamManager(connection);
-    for (const point of ['stored', 'before_lower', 'lowered', 'restored'] as const) {
-      await write(client, 300, point);
-      const dying = run(client, place, {
-        probe: (at) => {
-          if (at === point) throw new Error(`died at ${at}`);
-        },
-      });
-      await t.throwsAsync(dying, { message: `died at ${point}` });
-      // Fewer than the margin, while the limits are down.
-      await write(client, 40, `${point}-after`);
-      if (point === 'lowered') {
-        // The node that runs notices by itself.
-        while ((await jsm.streams.info(subjects.streams.log)).config.discard !== DiscardPolicy.New) {
-          await new Promise((resolve) => setTimeout(resolve, 50));
+test.skipIf(isEveryday)(
+  'a run that ends at any step loses nothing, under load, and the next node or run puts the limits back',
+  async (t) => {
+    const place = folder();
+    await using realm = await TestRealm.start({ config: CONFIG });
+    try {
+      const client = await realm.client();
+      const { connection } = client;
+      await write(client, 600);
+      const before = await bytesOf(client);
+      const jsm = await jetstreamManager(connection);
+      for (const point of ['stored', 'before_lower', 'lowered', 'restored'] as const) {
+        await write(client, 300, point);
+        const dying = run(client, place, {
+          probe: (at) => {
+            if (at === point) throw new Error(`died at ${at}`);
+          },
+        });
+        await t.throwsAsync(dying, { message: `died at ${point}` });
+        // Fewer than the margin, while the limits are down.
+        await write(client, 40, `${point}-after`);
+        if (point === 'lowered') {
+          // The node that runs notices by itself.
+          while ((await jsm.streams.info(subjects.streams.log)).config.discard !== DiscardPolicy.New) {
+            await new Promise((resolve) => setTimeout(resolve, 50));
+          }
         }
+        const all = await bytesOf(client);
+        for (const [seq, bytes] of before) t.is(all.get(seq), bytes, `sequence ${seq} after ${point}`);
+        t.deepEqual(
+          [...all.keys()],
+          Array.from({ length: all.size }, (_, n) => n + 1),
+          point,
+        );
       }
-      const all = await bytesOf(client);
-      for (const [seq, bytes] of before) t.is(all.get(seq), bytes, `sequence ${seq} after ${point}`);
-      t.deepEqual(
-        [...all.keys()],
-        Array.from({ length: all.size }, (_, n) => n + 1),
-        point,
-      );
+      const marks = await Marks.open(connection, subjects.buckets.witness);
+      while ((await marks.read()).mark?.dropping === true)
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      await jsm.streams.update(subjects.streams.log, { discard: DiscardPolicy.Old, max_msgs: 100_000 });
+      await realm.kill();
+      realm.launch({});
+      await realm.exited();
+      t.regex(realm.tail(), /stream_drift/, 'limits that nobody declared are not ours to change');
+    } finally {
+      rmSync(place, { recursive: true });
     }
-    const marks = await Marks.open(connection, subjects.buckets.witness);
-    while ((await marks.read()).mark?.dropping === true)
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    await jsm.streams.update(subjects.streams.log, { discard: DiscardPolicy.Old, max_msgs: 100_000 });
-    await realm.kill();
-    realm.launch({});
-    await realm.exited();
-    t.regex(realm.tail(), /stream_drift/, 'limits that nobody declared are not ours to change');
-  } finally {
-    rmSync(place, { recursive: true });
-  }
-});
+  },
+);
 
-test('an S3-compatible store: signed requests, wrong credentials, and a stored segment that is not what was sent', async (t) => {
-  await using s3 = await S3StandIn.start();
-  await using realm = await TestRealm.start({ config: CONFIG });
-  const client = await realm.client();
-  await write(client, 400);
-  const place = 's3://audit/realms/test';
-  const first = await run(client, place, {}, s3.env);
-  t.like(first, { through: 256, segments: 1 });
-  t.true([...s3.objects.keys()].some((key) => key.startsWith('audit/realms/test/log-')));
-  t.is(
-    (await bytesOf(client, s3.env)).size,
-    (await (await natsLogReader(client.connection, subjects)).range()).last,
-  );
-  const wrong = await t.throwsAsync(run(client, place, {}, { ...s3.env, AWS_SECRET_ACCESS_KEY: 'wrong' }));
-  t.like(wrong, { code: 'archive_unreachable' });
-  t.false(JSON.stringify(wrong, Object.getOwnPropertyNames(wrong)).includes('wrong'));
-  t.throws(() => openStore(place, '/', {}), { message: /needs a bucket and credentials/ });
+test.skipIf(isEveryday)(
+  'an S3-compatible store: signed requests, wrong credentials, and a stored segment that is not what was sent',
+  async (t) => {
+    await using s3 = await S3StandIn.start();
+    await using realm = await TestRealm.start({ config: CONFIG });
+    const client = await realm.client();
+    await write(client, 400);
+    const place = 's3://audit/realms/test';
+    const first = await run(client, place, {}, s3.env);
+    t.like(first, { through: 256, segments: 1 });
+    t.true([...s3.objects.keys()].some((key) => key.startsWith('audit/realms/test/log-')));
+    t.is(
+      (await bytesOf(client, s3.env)).size,
+      (await (await natsLogReader(client.connection, subjects)).range()).last,
+    );
+    const wrong = await t.throwsAsync(run(client, place, {}, { ...s3.env, AWS_SECRET_ACCESS_KEY: 'wrong' }));
+    t.like(wrong, { code: 'archive_unreachable' });
+    t.false(JSON.stringify(wrong, Object.getOwnPropertyNames(wrong)).includes('wrong'));
+    t.throws(() => openStore(place, '/', {}), { message: /needs a bucket and credentials/ });
 
-  await write(client, 300, 'more');
-  s3.spoil = (body) => body.with(0, (body[0] ?? 0) ^ 1);
-  t.like(await t.throwsAsync(run(client, place, {}, s3.env)), { code: 'archive_damaged' });
-  s3.spoil = undefined;
-  t.like(await run(client, place, {}, s3.env), { from: 257 });
-});
+    await write(client, 300, 'more');
+    s3.spoil = (body) => body.with(0, (body[0] ?? 0) ^ 1);
+    t.like(await t.throwsAsync(run(client, place, {}, s3.env)), { code: 'archive_damaged' });
+    s3.spoil = undefined;
+    t.like(await run(client, place, {}, s3.env), { from: 257 });
+  },
+);
 
 function bound(reader: {
   range(): unknown;

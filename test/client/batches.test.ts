@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { createInbox, headers, type Msg, type NatsConnection } from '@nats-io/nats-core';
 import { connect as natsConnect } from '@nats-io/transport-node';
-import test from 'ava';
+import anyTest, { type TestFn } from 'ava';
 import fc from 'fast-check';
 import { asksOf } from '#runtime/bus/ask-batch';
 import { addressOfTail, Subjects } from '#runtime/bus/subjects';
@@ -26,6 +26,19 @@ const KINDS = {
   secret: { machine: 'counter', door: 'closed' },
 };
 const BATCHES = 'if.asks.*.*';
+/** On a machine that is busy with others a node answers late. */
+const PATIENT = { timeoutMs: 120_000 };
+
+/** A node for the tests that ask nothing else of theirs. */
+const test = anyTest as TestFn<{ realm: TestRealm }>;
+
+test.before(async (t) => {
+  t.context.realm = await TestRealm.start({ config: { kinds: KINDS } });
+});
+
+test.after.always(async (t) => {
+  await t.context.realm?.[Symbol.asyncDispose]();
+});
 
 interface Answered {
   readonly ok: boolean;
@@ -81,7 +94,9 @@ test('asks made at the same moment travel together and are answered like any oth
     },
   });
   await client.connection.flush();
-  const asks = Array.from({ length: 400 }, (_, n) => client.ask(`counter/k${n % 40}`, { type: 'inc' }));
+  const asks = Array.from({ length: 400 }, (_, n) =>
+    client.ask(`counter/k${n % 40}`, { type: 'inc' }, PATIENT),
+  );
   const answers = await Promise.all(asks);
   t.deepEqual(
     answers.slice(-40).map(({ reply }) => reply),
@@ -98,11 +113,11 @@ test('asks made at the same moment travel together and are answered like any oth
   t.true(commits.size < 50, `${commits.size} commits`);
 
   const mixed = await Promise.allSettled([
-    client.ask('counter/k1', { type: 'inc' }),
-    client.ask('counter/k1', { type: 'fly' } as { type: string }),
-    client.ask('secret/s', { type: 'inc' }),
-    client.ask('counter/k1', { type: 'inc', note: 'x'.repeat(5_000) } as { type: string }),
-    client.ask('counter/k1', { type: 'get' }),
+    client.ask('counter/k1', { type: 'inc' }, PATIENT),
+    client.ask('counter/k1', { type: 'fly' } as { type: string }, PATIENT),
+    client.ask('secret/s', { type: 'inc' }, PATIENT),
+    client.ask('counter/k1', { type: 'inc', note: 'x'.repeat(5_000) } as { type: string }, PATIENT),
+    client.ask('counter/k1', { type: 'get' }, PATIENT),
   ]);
   t.like(mixed[0], { value: { reply: { n: 11 } } });
   t.like(mixed[1], { reason: { code: 'unknown_event', retryable: false } });
@@ -112,7 +127,7 @@ test('asks made at the same moment travel together and are answered like any oth
   spy.unsubscribe();
 
   const again = await Promise.all(
-    Array.from({ length: 5 }, () => client.ask('counter/k1', { type: 'inc' }, { id: 'same"id' })),
+    Array.from({ length: 5 }, () => client.ask('counter/k1', { type: 'inc' }, { ...PATIENT, id: 'same"id' })),
   );
   t.deepEqual(
     again.map(({ reply }) => reply),
@@ -121,7 +136,7 @@ test('asks made at the same moment travel together and are answered like any oth
   );
   await realm.kill();
   await realm.up();
-  const later = await (await realm.client()).ask('counter/k1', { type: 'get' });
+  const later = await (await realm.client()).ask('counter/k1', { type: 'get' }, PATIENT);
   t.deepEqual(later.reply, { n: 13 });
 });
 
@@ -132,23 +147,20 @@ test('a batch that was lost with its node is asked again one by one, and each co
   });
   const client = await realm.client();
   const answered = Promise.all(
-    Array.from({ length: 50 }, (_, n) =>
-      client.ask(`counter/c${n % 5}`, { type: 'inc' }, { timeoutMs: 30_000 }),
-    ),
+    Array.from({ length: 50 }, (_, n) => client.ask(`counter/c${n % 5}`, { type: 'inc' }, PATIENT)),
   );
   const dying = Promise.all(
-    Array.from({ length: 50 }, () => client.ask('counter/d', { type: 'inc' }, { timeoutMs: 30_000 })),
+    Array.from({ length: 50 }, () => client.ask('counter/d', { type: 'inc' }, PATIENT)),
   );
   await realm.exited();
   await realm.up({ INFRAFABRIC_CRASH_AT: '' });
   await Promise.all([answered, dying]);
-  const { reply } = await client.ask('counter/d', { type: 'get' });
+  const { reply } = await client.ask('counter/d', { type: 'get' }, PATIENT);
   t.deepEqual(reply, { n: 50 });
 });
 
 test('a bad ask in a batch costs the others nothing, and what is no batch is refused whole', async (t) => {
-  await using realm = await TestRealm.start({ config: { kinds: KINDS } });
-  const { connection: nc } = await realm.client();
+  const { connection: nc } = await t.context.realm.client();
   const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
   const rows = [
     '["counter.a","1",{"type":"inc"}]',
@@ -202,12 +214,11 @@ test('a bad ask in a batch costs the others nothing, and what is no batch is ref
 });
 
 test('a node lives through garbage on the batch door', async (t) => {
-  await using realm = await TestRealm.start({ config: { kinds: KINDS } });
-  const { connection: nc } = await realm.client();
+  const { connection: nc } = await t.context.realm.client();
   const cell = fc.oneof(
     fc.string(),
     fc.jsonValue(),
-    fc.constantFrom('counter.a', 'counter.b', 'secret.x', '', { type: 'inc' }, { type: 'get' }),
+    fc.constantFrom('counter.garbage', 'counter.waste', 'secret.x', '', { type: 'inc' }, { type: 'get' }),
   );
   const body = fc.oneof(
     fc.array(fc.array(cell, { maxLength: 5 }), { maxLength: 20 }).map((rows) => JSON.stringify(rows)),
@@ -277,8 +288,7 @@ test('a connection that may not send batches asks one by one', async (t) => {
 });
 
 test('an id that the log would give back as another is refused', async (t) => {
-  await using realm = await TestRealm.start({ config: { kinds: KINDS } });
-  const { connection: nc } = await realm.client();
+  const { connection: nc } = await t.context.realm.client();
   const rows = ['["counter.h","\\ud800",{"type":"inc"}]', '["counter.h","t",{"type":"inc"},"\\udfff"]'];
   const ask = () => askBatch(nc, 'if.asks.0.counter', `[${rows.join()}]`, rows.length);
   for (const { answers } of [await ask(), await ask()]) {

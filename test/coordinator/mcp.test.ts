@@ -10,6 +10,7 @@ import { tools } from '#actors/coordinator/mcp/server';
 import { tokenIn } from '#runtime/cli/token-file';
 import { CliFolder, type Running } from '../rig/cli.ts';
 import { TestRealm } from '../rig/realm.ts';
+import { isEveryday } from '../rig/tier.ts';
 
 const ENTRY = resolve('actors/infrafabric.js');
 const open = (machine: string) => ({ machine, spawnOnMessage: true, door: 'open' });
@@ -282,7 +283,7 @@ test('an agent works with every tool over stdio; what is wrong comes back with a
   t.deepEqual([...used].sort(), tools.map(({ name }) => name).sort(), 'every tool was used');
 });
 
-for (const modern of [false, true]) {
+for (const modern of isEveryday ? [true] : [false, true]) {
   test(`HTTP on loopback serves who has the token, in the ${modern ? 'newer' : 'older'} protocol, and pushes changes`, async (t) => {
     await using place = await Place.start();
     const board = await place.board();
@@ -339,27 +340,39 @@ test('the token of HTTP is in a file that only its owner may read, and is no emp
   t.throws(() => tokenIn(folder.path), { code: 'file_unreadable' });
 });
 
-test('claims are renewed while the server lives, and taken over by its successor', async (t) => {
-  await using place = await Place.start();
-  const board = await place.board();
-  await board.addTasks([{ id: 'T1', title: 'first' }]);
-  const start = () =>
-    place.folder.start(['mcp', '--as', 'session/web', '--http', '--lease', '2s', ...place.options, '--json']);
-  const first = start();
-  await first.until(/\n/);
-  const { url, tokenFile } = JSON.parse(first.out) as { url: string; tokenFile: string };
-  const headers = { authorization: `Bearer ${readFileSync(tokenFile, 'utf8').trim()}` };
-  const agent = agentClient(false);
-  await agent.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }));
-  await ok(t, agent, 'claim_task', { task: 'T1' });
-  await new Promise((done) => setTimeout(done, 5_000));
-  t.is((await board.task('T1'))?.worker, 'session/web', 'it was renewed twice over');
-  first.process.kill('SIGKILL');
-  const second = start();
-  await second.until(/\n/);
-  const task = await board.task('T1');
-  // On a slow machine the lease is over before the successor is there: then the task is free, never lost.
-  t.true(task?.worker === 'session/web' || task?.status === 'available', JSON.stringify(task));
-  second.process.kill('SIGTERM');
-  await second.ended;
-});
+test.skipIf(isEveryday)(
+  'claims are renewed while the server lives, and taken over by its successor',
+  async (t) => {
+    await using place = await Place.start();
+    const board = await place.board();
+    await board.addTasks([{ id: 'T1', title: 'first' }]);
+    const start = () =>
+      place.folder.start([
+        'mcp',
+        '--as',
+        'session/web',
+        '--http',
+        '--lease',
+        '2s',
+        ...place.options,
+        '--json',
+      ]);
+    const first = start();
+    await first.until(/\n/);
+    const { url, tokenFile } = JSON.parse(first.out) as { url: string; tokenFile: string };
+    const headers = { authorization: `Bearer ${readFileSync(tokenFile, 'utf8').trim()}` };
+    const agent = agentClient(false);
+    await agent.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }));
+    await ok(t, agent, 'claim_task', { task: 'T1' });
+    await new Promise((done) => setTimeout(done, 5_000));
+    t.is((await board.task('T1'))?.worker, 'session/web', 'it was renewed twice over');
+    first.process.kill('SIGKILL');
+    const second = start();
+    await second.until(/\n/);
+    const task = await board.task('T1');
+    // On a slow machine the lease is over before the successor is there: then the task is free, never lost.
+    t.true(task?.worker === 'session/web' || task?.status === 'available', JSON.stringify(task));
+    second.process.kill('SIGTERM');
+    await second.ended;
+  },
+);

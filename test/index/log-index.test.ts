@@ -14,8 +14,9 @@ import type { Entry } from '#schemas/commit';
 import { cases } from '../rig/effort.ts';
 import { MemoryLog, type Written } from '../rig/memory-log.ts';
 import { syntheticLog } from '../rig/synthetic-log.ts';
+import { isEveryday } from '../rig/tier.ts';
 
-const RUNS = cases(60, 20);
+const RUNS = cases(60, isEveryday ? 10 : 20);
 
 const address = fc.constantFrom('task/a', 'task/b', 'session/x', 'session/y', 'counter/k1', 'counter/k2');
 const trace = fc.constantFrom('1', '2', '3').map((digit) => `00-${digit.repeat(32)}-${'a'.repeat(16)}-01`);
@@ -118,7 +119,7 @@ test.serial(
     const commits = 120_000;
     const script = join(import.meta.dirname, '../rig/build-index.ts');
     let kills = 0;
-    for (const delayMs of [0, 40, 90, 150, 220]) {
+    for (const delayMs of isEveryday ? [0, 90] : [0, 40, 90, 150, 220]) {
       const child = spawn(process.execPath, [script, file.path, String(commits)], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });

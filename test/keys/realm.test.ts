@@ -15,6 +15,7 @@ import type { KeyringContext, KeyringOrder } from '#schemas/keyring';
 import { until } from '../privacy/rig.ts';
 import { CliFolder, type Ended } from '../rig/cli.ts';
 import { TestRealm } from '../rig/realm.ts';
+import { isEveryday } from '../rig/tier.ts';
 import { spellingsOf } from './spellings.ts';
 
 const CONFIG = {
@@ -112,69 +113,72 @@ test('a key counts from its registration to its rotation or revocation, and each
   await ok('verify');
 });
 
-test('nobody without the key of the realm or of an operator registers or revokes, whatever way he comes', async (t) => {
-  await using folder = new CliFolder();
-  await using realm = await TestRealm.start({ config: CONFIG });
-  const { ok, run, json } = commands(t, folder, realm);
-  const client = await realm.client();
-  const stranger = signingKey(newSeed());
-  const give = async (order: object, ...keys: SigningKey[]): Promise<string> => {
-    try {
-      await apiRequest(client.connection, `${API}.keyring`, signOrder(order as KeyringOrder, keys));
-      return 'taken';
-    } catch (thrown) {
-      if (thrown instanceof FabricError) return thrown.code;
-      throw thrown;
+test.skipIf(isEveryday)(
+  'nobody without the key of the realm or of an operator registers or revokes, whatever way he comes',
+  async (t) => {
+    await using folder = new CliFolder();
+    await using realm = await TestRealm.start({ config: CONFIG });
+    const { ok, run, json } = commands(t, folder, realm);
+    const client = await realm.client();
+    const stranger = signingKey(newSeed());
+    const give = async (order: object, ...keys: SigningKey[]): Promise<string> => {
+      try {
+        await apiRequest(client.connection, `${API}.keyring`, signOrder(order as KeyringOrder, keys));
+        return 'taken';
+      } catch (thrown) {
+        if (thrown instanceof FabricError) return thrown.code;
+        throw thrown;
+      }
+    };
+    // First come is not first served: only the key that signs the checkpoints founds a keyring.
+    const own = publicRecord(stranger, 'realm/test');
+    const founding = { op: 'found', realm: 'test', ring: own.kid, seq: 1, by: own.kid, keys: [own] };
+    t.is(await give(founding, stranger), 'keyring_founder_unknown');
+    await ok('keys', 'new', 'guardian/alice');
+    const { ring, seq, keys } = await ringOf(client);
+    const order = {
+      op: 'register',
+      realm: 'test',
+      ring,
+      seq: seq + 1,
+      by: stranger.kid,
+      key: publicRecord(stranger, 'guardian/eve'),
+    };
+    t.is(await give(order, stranger), 'keyring_unauthorised');
+    t.is(await give({ ...order, by: ring }, stranger), 'keyring_unauthorised');
+    const alice = (await readKey(realm.dataDir, 'guardian/alice')) as SigningKey;
+    t.is(await give({ ...order, by: alice.kid }, alice), 'keyring_unauthorised');
+    const signed = signOrder({ ...order, by: ring } as KeyringOrder, [stranger]);
+    const forged = { ...signed, signatures: [{ ...signed.signatures[0], kid: ring }] };
+    const told = realm.event('key_order_refused');
+    const refused = await t.throwsAsync<FabricError>(apiRequest(client.connection, `${API}.keyring`, forged));
+    t.is(refused.code, 'order_forged');
+    await told;
+    for (const body of [
+      {},
+      { order: 1 },
+      { ...forged, extra: 1 },
+      { ...forged, order: { ...order, op: 'nonsense' } },
+    ]) {
+      const bad = await t.throwsAsync<FabricError>(apiRequest(client.connection, `${API}.keyring`, body));
+      t.is(bad.code, 'api_bad_request');
     }
-  };
-  // First come is not first served: only the key that signs the checkpoints founds a keyring.
-  const own = publicRecord(stranger, 'realm/test');
-  const founding = { op: 'found', realm: 'test', ring: own.kid, seq: 1, by: own.kid, keys: [own] };
-  t.is(await give(founding, stranger), 'keyring_founder_unknown');
-  await ok('keys', 'new', 'guardian/alice');
-  const { ring, seq, keys } = await ringOf(client);
-  const order = {
-    op: 'register',
-    realm: 'test',
-    ring,
-    seq: seq + 1,
-    by: stranger.kid,
-    key: publicRecord(stranger, 'guardian/eve'),
-  };
-  t.is(await give(order, stranger), 'keyring_unauthorised');
-  t.is(await give({ ...order, by: ring }, stranger), 'keyring_unauthorised');
-  const alice = (await readKey(realm.dataDir, 'guardian/alice')) as SigningKey;
-  t.is(await give({ ...order, by: alice.kid }, alice), 'keyring_unauthorised');
-  const signed = signOrder({ ...order, by: ring } as KeyringOrder, [stranger]);
-  const forged = { ...signed, signatures: [{ ...signed.signatures[0], kid: ring }] };
-  const told = realm.event('key_order_refused');
-  const refused = await t.throwsAsync<FabricError>(apiRequest(client.connection, `${API}.keyring`, forged));
-  t.is(refused.code, 'order_forged');
-  await told;
-  for (const body of [
-    {},
-    { order: 1 },
-    { ...forged, extra: 1 },
-    { ...forged, order: { ...order, op: 'nonsense' } },
-  ]) {
-    const bad = await t.throwsAsync<FabricError>(apiRequest(client.connection, `${API}.keyring`, body));
-    t.is(bad.code, 'api_bad_request');
-  }
-  // Nor by the door of actors.
-  const asked = await t.throwsAsync<FabricError>(
-    client.ask('keyring/realm', { type: 'keyring.order', ...forged }),
-  );
-  t.false(asked.code === undefined);
-  t.deepEqual((await ringOf(client)).keys, keys);
+    // Nor by the door of actors.
+    const asked = await t.throwsAsync<FabricError>(
+      client.ask('keyring/realm', { type: 'keyring.order', ...forged }),
+    );
+    t.false(asked.code === undefined);
+    t.deepEqual((await ringOf(client)).keys, keys);
 
-  // An operator with a folder of his own, and not the key of the realm.
-  await ok('keys', 'new', 'operator/olga');
-  const [bob] = await json('keys', 'new', 'guardian/bob', '--as', 'operator/olga');
-  t.is(bob?.['known'], true);
-  const refusal = await run('keys', 'new', 'operator/oscar', '--as', 'operator/olga');
-  t.is(refusal.code, 4);
-  t.regex(refusal.err, /error\[keyring_unauthorised\]/);
-});
+    // An operator with a folder of his own, and not the key of the realm.
+    await ok('keys', 'new', 'operator/olga');
+    const [bob] = await json('keys', 'new', 'guardian/bob', '--as', 'operator/olga');
+    t.is(bob?.['known'], true);
+    const refusal = await run('keys', 'new', 'operator/oscar', '--as', 'operator/olga');
+    t.is(refusal.code, 4);
+    t.regex(refusal.err, /error\[keyring_unauthorised\]/);
+  },
+);
 
 test('the registry is rebuilt from the log: after a crash between the order and its effect, and when it was wiped', async (t) => {
   await using folder = new CliFolder();
@@ -218,114 +222,126 @@ test('the registry is rebuilt from the log: after a crash between the order and 
   await until(async () => (await statusOf(own.kid)) === 'active', 'the key is there');
 });
 
-test('a realm that rotates its key signs on, old checkpoints stay good, and whoever trusted the old key is led to the new', async (t) => {
-  await using folder = new CliFolder();
-  await using realm = await TestRealm.start({ config: CONFIG });
-  const { ok, run, json } = commands(t, folder, realm);
-  await ok('keys', 'new', 'guardian/alice');
-  const oldKey = (await ok('witness', 'key')).out.trim();
-  const oldNote = (await ok('witness', 'checkpoint')).out;
-  writeFileSync(join(folder.path, 'old.checkpoint'), oldNote);
-  const before = readFileSync(join(realm.dataDir, 'keys', 'realm.seed'));
-  const [rotated] = await json('keys', 'rotate', 'realm');
-  t.is(rotated?.['known'], true);
-  const after = readFileSync(join(realm.dataDir, 'keys', 'realm.seed'));
-  t.false(before.equals(after));
-  t.is(statSync(join(realm.dataDir, 'keys', 'realm.seed')).mode & 0o777, 0o600);
-  t.false(existsSync(join(realm.dataDir, 'keys', 'realm.seed.next')));
-  let newKey = oldKey;
-  for (let turn = 0; turn < 400 && newKey === oldKey; turn += 1)
-    newKey = (await run('witness', 'key')).out.trim() || oldKey;
-  t.not(newKey, oldKey);
-  t.regex((await ok('verify', '--key', newKey)).out, /are what they were/);
-  t.regex((await ok('verify', '--checkpoint', 'old.checkpoint', '--key', oldKey)).out, /are what they were/);
-  const led = await ok('verify', '--key', oldKey);
-  t.true(led.err.includes(`The realm put ${newKey} in the place of ${oldKey}`), led.err);
-  const foreign = 'infrafabric/test+1ad46e9e+AR'.slice(0, 20);
-  t.not((await run('verify', '--key', foreign)).code, 0);
-  // The log says which key counted when.
-  const [now, then] = await json('keys', 'show', 'realm');
-  t.like(now, { status: 'active', verifierKey: newKey });
-  t.like(then, { status: 'rotated', verifierKey: oldKey });
-  t.like(now, { rotations: [{ order: { op: 'rotate', by: then?.['kid'] } }] });
-  t.is(now?.['since'], then?.['until']);
-  // And after a restart it still is the new one that signs.
-  await realm.down();
-  await realm.up();
-  const client = await realm.client();
-  await client.send('session/ndi', { type: 'nothing' });
-  await ok('verify');
-  const twice = await json('keys', 'rotate', 'realm');
-  t.is(twice[0]?.['replaced'], rotated?.['kid']);
-});
+test.skipIf(isEveryday)(
+  'a realm that rotates its key signs on, old checkpoints stay good, and whoever trusted the old key is led to the new',
+  async (t) => {
+    await using folder = new CliFolder();
+    await using realm = await TestRealm.start({ config: CONFIG });
+    const { ok, run, json } = commands(t, folder, realm);
+    await ok('keys', 'new', 'guardian/alice');
+    const oldKey = (await ok('witness', 'key')).out.trim();
+    const oldNote = (await ok('witness', 'checkpoint')).out;
+    writeFileSync(join(folder.path, 'old.checkpoint'), oldNote);
+    const before = readFileSync(join(realm.dataDir, 'keys', 'realm.seed'));
+    const [rotated] = await json('keys', 'rotate', 'realm');
+    t.is(rotated?.['known'], true);
+    const after = readFileSync(join(realm.dataDir, 'keys', 'realm.seed'));
+    t.false(before.equals(after));
+    t.is(statSync(join(realm.dataDir, 'keys', 'realm.seed')).mode & 0o777, 0o600);
+    t.false(existsSync(join(realm.dataDir, 'keys', 'realm.seed.next')));
+    let newKey = oldKey;
+    for (let turn = 0; turn < 400 && newKey === oldKey; turn += 1)
+      newKey = (await run('witness', 'key')).out.trim() || oldKey;
+    t.not(newKey, oldKey);
+    t.regex((await ok('verify', '--key', newKey)).out, /are what they were/);
+    t.regex(
+      (await ok('verify', '--checkpoint', 'old.checkpoint', '--key', oldKey)).out,
+      /are what they were/,
+    );
+    const led = await ok('verify', '--key', oldKey);
+    t.true(led.err.includes(`The realm put ${newKey} in the place of ${oldKey}`), led.err);
+    const foreign = 'infrafabric/test+1ad46e9e+AR'.slice(0, 20);
+    t.not((await run('verify', '--key', foreign)).code, 0);
+    // The log says which key counted when.
+    const [now, then] = await json('keys', 'show', 'realm');
+    t.like(now, { status: 'active', verifierKey: newKey });
+    t.like(then, { status: 'rotated', verifierKey: oldKey });
+    t.like(now, { rotations: [{ order: { op: 'rotate', by: then?.['kid'] } }] });
+    t.is(now?.['since'], then?.['until']);
+    // And after a restart it still is the new one that signs.
+    await realm.down();
+    await realm.up();
+    const client = await realm.client();
+    await client.send('session/ndi', { type: 'nothing' });
+    await ok('verify');
+    const twice = await json('keys', 'rotate', 'realm');
+    t.is(twice[0]?.['replaced'], rotated?.['kid']);
+  },
+);
 
-test('no private half is in the log, on the disk of the server, in any output or error, in run.json or an environment', async (t) => {
-  await using folder = new CliFolder();
-  await using realm = await TestRealm.start({ config: CONFIG });
-  const { run } = commands(t, folder, realm);
-  const said: string[] = [];
-  const secrets = new Map<string, Buffer>();
-  const gather = (): void => {
-    const keys = join(realm.dataDir, 'keys');
-    for (const name of readdirSync(keys).filter((file) => file.includes('.seed'))) {
-      const bytes = readFileSync(join(keys, name));
-      secrets.set(bytes.toString('hex'), bytes);
-    }
-  };
-  const all = [
-    ['keys', 'list'],
-    ['keys', 'new', 'guardian/alice'],
-    ['keys', 'new', 'guardian/alice'],
-    ['keys', 'new', 'operator/olga'],
-    ['keys', 'new', 'node/../../x'],
-    ['keys', 'show', 'realm'],
-    ['keys', 'rotate', 'realm'],
-    ['keys', 'rotate', 'guardian/alice'],
-    ['keys', 'rotate', 'guardian/nobody'],
-    ['keys', 'revoke', 'guardian/alice', '--reason', 'x', '--yes'],
-    ['keys', 'rotate', 'guardian/alice'],
-    ['keys', 'export', join(folder.path, 'out.ifkeys')],
-    ['keys', 'import', join(folder.path, 'none.ifkeys')],
-    ['show', 'keyring/realm'],
-    ['log'],
-    ['dead', 'list'],
-    ['witness', 'status'],
-    ['doctor'],
-    ['env'],
-  ];
-  gather();
-  for (const args of all) {
-    for (const extra of [['--debug'], ['--json']]) {
-      const { out, err } = await run(...args, ...extra);
-      said.push(out, err);
-    }
+test.skipIf(isEveryday)(
+  'no private half is in the log, on the disk of the server, in any output or error, in run.json or an environment',
+  async (t) => {
+    await using folder = new CliFolder();
+    await using realm = await TestRealm.start({ config: CONFIG });
+    const { run } = commands(t, folder, realm);
+    const said: string[] = [];
+    const secrets = new Map<string, Buffer>();
+    const gather = (): void => {
+      const keys = join(realm.dataDir, 'keys');
+      for (const name of readdirSync(keys).filter((file) => file.includes('.seed'))) {
+        const bytes = readFileSync(join(keys, name));
+        secrets.set(bytes.toString('hex'), bytes);
+      }
+    };
+    const all = [
+      ['keys', 'list'],
+      ['keys', 'new', 'guardian/alice'],
+      ['keys', 'new', 'guardian/alice'],
+      ['keys', 'new', 'operator/olga'],
+      ['keys', 'new', 'node/../../x'],
+      ['keys', 'show', 'realm'],
+      ['keys', 'rotate', 'realm'],
+      ['keys', 'rotate', 'guardian/alice'],
+      ['keys', 'rotate', 'guardian/nobody'],
+      ['keys', 'revoke', 'guardian/alice', '--reason', 'x', '--yes'],
+      ['keys', 'rotate', 'guardian/alice'],
+      ['keys', 'export', join(folder.path, 'out.ifkeys')],
+      ['keys', 'import', join(folder.path, 'none.ifkeys')],
+      ['show', 'keyring/realm'],
+      ['log'],
+      ['dead', 'list'],
+      ['witness', 'status'],
+      ['doctor'],
+      ['env'],
+    ];
     gather();
-  }
-  t.true(secrets.size >= 6, `${secrets.size} keys`);
-  const client = await realm.client();
-  const reader = await natsLogReader(client.connection, new Subjects('if', 1));
-  const { first, last } = await reader.range();
-  for await (const batch of reader.read(first, last)) {
-    for (const { bytes } of batch) said.push(Buffer.from(bytes).toString('latin1'));
-  }
-  said.push(JSON.stringify(realm.events));
-  for (const pid of [realm.pid, realm.serverPid]) {
-    said.push(readFileSync(`/proc/${pid}/environ`, 'latin1'), readFileSync(`/proc/${pid}/cmdline`, 'latin1'));
-  }
-  const files = readdirSync(realm.folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && !entry.name.includes('.seed'))
-    .map((entry) => join(entry.parentPath, entry.name));
-  t.true(files.some((file) => file.endsWith('run.json')));
-  // The server replaces files while it runs.
-  for (const file of files) if (existsSync(file)) said.push(readFileSync(file, 'latin1'));
-  for (const secret of secrets.values()) {
-    const found = said.find((text) => spellingsOf(secret).some((spelling) => text.includes(spelling)));
-    t.is(found, undefined);
-  }
-  // The search finds what is there.
-  t.true(
-    [...secrets.values()].some((secret) =>
-      `x${secret.toString('base64')}`.includes(spellingsOf(secret)[3] ?? '?'),
-    ),
-  );
-});
+    for (const args of all) {
+      for (const extra of [['--debug'], ['--json']]) {
+        const { out, err } = await run(...args, ...extra);
+        said.push(out, err);
+      }
+      gather();
+    }
+    t.true(secrets.size >= 6, `${secrets.size} keys`);
+    const client = await realm.client();
+    const reader = await natsLogReader(client.connection, new Subjects('if', 1));
+    const { first, last } = await reader.range();
+    for await (const batch of reader.read(first, last)) {
+      for (const { bytes } of batch) said.push(Buffer.from(bytes).toString('latin1'));
+    }
+    said.push(JSON.stringify(realm.events));
+    for (const pid of [realm.pid, realm.serverPid]) {
+      said.push(
+        readFileSync(`/proc/${pid}/environ`, 'latin1'),
+        readFileSync(`/proc/${pid}/cmdline`, 'latin1'),
+      );
+    }
+    const files = readdirSync(realm.folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && !entry.name.includes('.seed'))
+      .map((entry) => join(entry.parentPath, entry.name));
+    t.true(files.some((file) => file.endsWith('run.json')));
+    // The server replaces files while it runs.
+    for (const file of files) if (existsSync(file)) said.push(readFileSync(file, 'latin1'));
+    for (const secret of secrets.values()) {
+      const found = said.find((text) => spellingsOf(secret).some((spelling) => text.includes(spelling)));
+      t.is(found, undefined);
+    }
+    // The search finds what is there.
+    t.true(
+      [...secrets.values()].some((secret) =>
+        `x${secret.toString('base64')}`.includes(spellingsOf(secret)[3] ?? '?'),
+      ),
+    );
+  },
+);

@@ -16,6 +16,7 @@ import { redactionAddress } from '#runtime/privacy/redact';
 import { isSealed, SEALED, type Sealed, sealedIn } from '#schemas/sealed';
 import { CliFolder } from '../rig/cli.ts';
 import { TestRealm } from '../rig/realm.ts';
+import { isEveryday } from '../rig/tier.ts';
 import { filesWith, personConfig, until } from './rig.ts';
 
 const SECRET = 'marker-xq77310-zz';
@@ -186,46 +187,51 @@ test('a redaction destroys the key on disk and in every node, refuses new data, 
   t.not(sealed?.[SEALED].kid, old?.[SEALED].kid);
 });
 
-test('marks come with a reload; a redaction is heard by every node of a realm at once; a node needs the key of its realm', async (t) => {
-  const config = personConfig({}, { shards: 2, data: 'data' });
-  const { kinds } = config as { kinds: Record<string, object> };
-  await using one = await TestRealm.start({ config: { ...config, kinds: { plain: kinds['plain'] } } });
-  await using folder = new CliFolder({ INFRAFABRIC_DATA: one.dataDir });
-  one.configure(config);
-  const reloaded = await folder.run(['reload', join(one.folder, 'realm.yaml')]);
-  t.is(reloaded.code, 0, reloaded.err);
-  const client = await one.client();
-  const names = Array.from({ length: 6 }, (_, n) => `person/${n}`);
-  const registered = await Promise.all(names.map((at) => client.ask(at, { type: 'register', name: 'Jane' })));
-  for (const { reply } of registered) t.true(isSealed((reply as { name: unknown }).name));
+test.skipIf(isEveryday)(
+  'marks come with a reload; a redaction is heard by every node of a realm at once; a node needs the key of its realm',
+  async (t) => {
+    const config = personConfig({}, { shards: 2, data: 'data' });
+    const { kinds } = config as { kinds: Record<string, object> };
+    await using one = await TestRealm.start({ config: { ...config, kinds: { plain: kinds['plain'] } } });
+    await using folder = new CliFolder({ INFRAFABRIC_DATA: one.dataDir });
+    one.configure(config);
+    const reloaded = await folder.run(['reload', join(one.folder, 'realm.yaml')]);
+    t.is(reloaded.code, 0, reloaded.err);
+    const client = await one.client();
+    const names = Array.from({ length: 6 }, (_, n) => `person/${n}`);
+    const registered = await Promise.all(
+      names.map((at) => client.ask(at, { type: 'register', name: 'Jane' })),
+    );
+    for (const { reply } of registered) t.true(isSealed((reply as { name: unknown }).name));
 
-  const server = { url: one.url, token: one.token };
-  const home = mkdtempSync(join(tmpdir(), 'if-second-'));
-  const options = { config: { ...config, limits: { leaseTtl: '1s' } }, server, folder: home };
-  await t.throwsAsync(TestRealm.start(options), { message: /privacy_key_mismatch/ });
-  t.false(existsSync(join(home, 'data/keys/privacy.key')));
-  mkdirSync(join(home, 'data/keys'), { recursive: true });
-  cpSync(join(one.dataDir, 'keys/privacy.key'), join(home, 'data/keys/privacy.key'));
-  await using two = await TestRealm.start(options);
-  // As any node does, with the key at hand.
-  const rows = await natsKeyRows(client.connection, subjects.buckets.privacy);
-  const privacyKey = await readPrivacyKey(two.dataDir);
-  await using third = await DataKeys.open({ rows, realm: 'test', privacyKey, now: Date.now });
-  t.is((await third.find('person/0'))?.state, 'active');
-  await client.ask('person/0', { type: 'note', text: 'x' });
-  const done = await folder.run(['redact', 'person/0', '--reason', 'r', '--yes']);
-  t.is(done.code, 0, done.err);
-  t.like(await t.throwsAsync(client.ask('person/0', { type: 'note', text: 'y' })), {
-    code: 'subject_redacted',
-  });
-  await until(() => third.cached('person/0') === undefined, 'a third has heard of it');
-  t.is((await third.find('person/0'))?.state, 'redacted');
-  await two.down();
-  rmSync(home, { recursive: true, force: true });
-});
+    const server = { url: one.url, token: one.token };
+    const home = mkdtempSync(join(tmpdir(), 'if-second-'));
+    const options = { config: { ...config, limits: { leaseTtl: '1s' } }, server, folder: home };
+    await t.throwsAsync(TestRealm.start(options), { message: /privacy_key_mismatch/ });
+    t.false(existsSync(join(home, 'data/keys/privacy.key')));
+    mkdirSync(join(home, 'data/keys'), { recursive: true });
+    cpSync(join(one.dataDir, 'keys/privacy.key'), join(home, 'data/keys/privacy.key'));
+    await using two = await TestRealm.start(options);
+    // As any node does, with the key at hand.
+    const rows = await natsKeyRows(client.connection, subjects.buckets.privacy);
+    const privacyKey = await readPrivacyKey(two.dataDir);
+    await using third = await DataKeys.open({ rows, realm: 'test', privacyKey, now: Date.now });
+    t.is((await third.find('person/0'))?.state, 'active');
+    await client.ask('person/0', { type: 'note', text: 'x' });
+    const done = await folder.run(['redact', 'person/0', '--reason', 'r', '--yes']);
+    t.is(done.code, 0, done.err);
+    t.like(await t.throwsAsync(client.ask('person/0', { type: 'note', text: 'y' })), {
+      code: 'subject_redacted',
+    });
+    await until(() => third.cached('person/0') === undefined, 'a third has heard of it');
+    t.is((await third.find('person/0'))?.state, 'redacted');
+    await two.down();
+    rmSync(home, { recursive: true, force: true });
+  },
+);
 
 for (const point of ['after_commit', 'effect_done']) {
-  test(`a crash at ${point} of a redaction is made good at the next start`, async (t) => {
+  test.skipIf(isEveryday)(`a crash at ${point} of a redaction is made good at the next start`, async (t) => {
     await using realm = await TestRealm.start({ config: personConfig({}, { shards: 1 }) });
     const client = await realm.client();
     await client.ask('person/1', { type: 'register', name: 'Jane' });
@@ -248,41 +254,44 @@ for (const point of ['after_commit', 'effect_done']) {
   });
 }
 
-test('the commands: a dry run, a question, the redaction, and what show and log say before and after', async (t) => {
-  await using realm = await TestRealm.start({ config: personConfig({}, { shards: 2 }) });
-  await using folder = new CliFolder({ INFRAFABRIC_DATA: realm.dataDir });
-  const ask = async (...args: string[]) => await folder.run(['ask', ...args]);
-  t.regex(
-    (await ask('person/1', 'register', '{"name":"Jane Roe","contacts":[{"phone":"+1-555","kind":"home"}]}'))
-      .out,
-    /«sealed»/,
-  );
-  t.regex((await folder.run(['show', 'person/1'])).out, /«sealed»/);
-  t.regex((await folder.run(['show', 'person/1', '--reveal'])).out, /Jane Roe/);
-  t.regex((await folder.run(['log', '--actor', 'person/1', '--reveal', '--json'])).out, /Jane Roe/);
-  t.regex((await folder.run(['log', '--actor', 'person/1', '--json'])).out, /\$sealed/);
-  const dry = await folder.run(['redact', 'person/1', '--dry-run']);
-  t.regex(dry.out, /person\/1 +1 .*\/name/);
-  t.regex((await folder.run(['redact', 'person/9', '--dry-run'])).out, /no personal data of person\/9/);
-  t.is((await folder.run(['redact', 'person/1'])).code, 2);
-  const unsure = await folder.run(['redact', 'person/1', '--reason', 'because']);
-  t.is(unsure.code, 1);
-  t.regex(unsure.err, /redaction_unconfirmed/);
-  const unknown = await folder.run(['redact', 'person/9', '--reason', 'because', '--yes', '--json']);
-  t.is(unknown.code, 4);
-  t.regex(unknown.out, /unknown_subject/);
-  const done = await folder.run(['redact', 'person/1', '--reason', 'because', '--yes', '--by', 'op']);
-  t.is(done.code, 0, done.err);
-  t.regex(done.out, /is redacted: its key is destroyed/);
-  t.regex((await folder.run(['show', 'person/1'])).out, /«redacted»/);
-  t.regex((await folder.run(['show', 'person/1', '--reveal'])).out, /«redacted»/);
-  const verdict = await folder.run(['verify']);
-  t.is(verdict.code, 0, `${verdict.out}${verdict.err}`);
-  t.regex((await folder.run(['log', '--actor', 'person/1'])).out, /«redacted»/);
-  t.regex((await ask('person/1', 'note', '{"text":"more"}')).err, /subject_redacted/);
-  t.regex(
-    (await folder.run(['redact', 'person/1', '--readmit', '--reason', 'came back'])).out,
-    /taken again/,
-  );
-  t.regex((await ask('person/1', 'note', '{"text":"more"}')).out, /done/);
-});
+test.skipIf(isEveryday)(
+  'the commands: a dry run, a question, the redaction, and what show and log say before and after',
+  async (t) => {
+    await using realm = await TestRealm.start({ config: personConfig({}, { shards: 2 }) });
+    await using folder = new CliFolder({ INFRAFABRIC_DATA: realm.dataDir });
+    const ask = async (...args: string[]) => await folder.run(['ask', ...args]);
+    t.regex(
+      (await ask('person/1', 'register', '{"name":"Jane Roe","contacts":[{"phone":"+1-555","kind":"home"}]}'))
+        .out,
+      /«sealed»/,
+    );
+    t.regex((await folder.run(['show', 'person/1'])).out, /«sealed»/);
+    t.regex((await folder.run(['show', 'person/1', '--reveal'])).out, /Jane Roe/);
+    t.regex((await folder.run(['log', '--actor', 'person/1', '--reveal', '--json'])).out, /Jane Roe/);
+    t.regex((await folder.run(['log', '--actor', 'person/1', '--json'])).out, /\$sealed/);
+    const dry = await folder.run(['redact', 'person/1', '--dry-run']);
+    t.regex(dry.out, /person\/1 +1 .*\/name/);
+    t.regex((await folder.run(['redact', 'person/9', '--dry-run'])).out, /no personal data of person\/9/);
+    t.is((await folder.run(['redact', 'person/1'])).code, 2);
+    const unsure = await folder.run(['redact', 'person/1', '--reason', 'because']);
+    t.is(unsure.code, 1);
+    t.regex(unsure.err, /redaction_unconfirmed/);
+    const unknown = await folder.run(['redact', 'person/9', '--reason', 'because', '--yes', '--json']);
+    t.is(unknown.code, 4);
+    t.regex(unknown.out, /unknown_subject/);
+    const done = await folder.run(['redact', 'person/1', '--reason', 'because', '--yes', '--by', 'op']);
+    t.is(done.code, 0, done.err);
+    t.regex(done.out, /is redacted: its key is destroyed/);
+    t.regex((await folder.run(['show', 'person/1'])).out, /«redacted»/);
+    t.regex((await folder.run(['show', 'person/1', '--reveal'])).out, /«redacted»/);
+    const verdict = await folder.run(['verify']);
+    t.is(verdict.code, 0, `${verdict.out}${verdict.err}`);
+    t.regex((await folder.run(['log', '--actor', 'person/1'])).out, /«redacted»/);
+    t.regex((await ask('person/1', 'note', '{"text":"more"}')).err, /subject_redacted/);
+    t.regex(
+      (await folder.run(['redact', 'person/1', '--readmit', '--reason', 'came back'])).out,
+      /taken again/,
+    );
+    t.regex((await ask('person/1', 'note', '{"text":"more"}')).out, /done/);
+  },
+);

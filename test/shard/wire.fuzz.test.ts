@@ -7,8 +7,9 @@ import { seededRandom } from '#runtime/testing/testing';
 import { cases } from '../rig/effort.ts';
 import { silentLogger } from '../rig/nats.ts';
 import { TestRealm } from '../rig/realm.ts';
+import { isEveryday } from '../rig/tier.ts';
 
-const CASES = cases(2_000, 800);
+const CASES = cases(2_000, isEveryday ? 400 : 800);
 const BATCH = 200;
 const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000);
 

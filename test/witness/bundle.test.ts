@@ -13,6 +13,7 @@ import { parseTilePath } from '#runtime/witness/tiles';
 import { type OfflineReport, verifyBundle } from '#runtime/witness/verify/offline';
 import { Chromium, findChromium } from '../rig/chromium.ts';
 import { cases } from '../rig/effort.ts';
+import { isEveryday } from '../rig/tier.ts';
 import { type Case, evidenceOver, flip, newSigner, realLog } from './evidence.ts';
 
 const PAGE = pathToFileURL(resolve(import.meta.dirname, '../../docs/verifier.html')).href;
@@ -126,7 +127,7 @@ test('what is no bundle is refused with its line, and never ends the reader', as
   }
 });
 
-test('the page in Chromium gives the same verdict as Node', async (t) => {
+test.skipIf(isEveryday)('the page in Chromium gives the same verdict as Node', async (t) => {
   const command = findChromium();
   if (command === undefined) {
     t.log('skipped: Chromium is not installed (Debian: chromium)');
