@@ -9,13 +9,13 @@
 import type { AnyEventObject } from 'xstate';
 import { BOARD_TASKS_MAX, type BoardReply, boardActionSchema } from '#schemas/board';
 import type { TaskSpec } from '#schemas/task';
+import { graphOf, type Pages, withRows } from './board-pages.ts';
 import { decidedMachine, type Heard, type Outcome } from './decided.ts';
 import { findCycle } from './graph.ts';
 
 export interface BoardContext {
   readonly status: 'open';
-  /** Task → what it depends on. */
-  readonly deps: Readonly<Record<string, readonly string[]>>;
+  readonly pages: Pages;
 }
 
 export const board = {
@@ -27,7 +27,7 @@ export const board = {
     statuses: ['open'],
     hears: ['board.*'],
     drivers: [],
-    context: () => ({ status: 'open', deps: {} }),
+    context: () => ({ status: 'open', pages: [] }),
     decide,
   }),
 };
@@ -39,32 +39,31 @@ function decide(context: BoardContext, { event, from }: Heard): Outcome<BoardCon
     const reason = `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'no action of a board'}`;
     return { reply: refusal('bad_action', reason) };
   }
-  if (parsed.data.action === 'get') return { reply: { deps: context.deps } };
+  if (parsed.data.action === 'get') return { reply: { deps: Object.fromEntries(graphOf(context.pages)) } };
   return add(context, parsed.data.tasks, from ?? '');
 }
 
-function add(context: BoardContext, tasks: readonly TaskSpec[], by: string): Outcome<BoardContext> {
-  // Ids are anybody's: one may be the name of something that every object has.
-  const isKnown = (id: string): boolean => Object.hasOwn(context.deps, id);
-  const fresh = tasks.filter(({ id }) => !isKnown(id));
-  const known = tasks.filter(({ id }) => isKnown(id));
+function add({ pages }: BoardContext, tasks: readonly TaskSpec[], by: string): Outcome<BoardContext> {
+  const graph = graphOf(pages);
+  const fresh = tasks.filter(({ id }) => !graph.has(id));
+  const known = tasks.filter(({ id }) => graph.has(id));
   const twice = tasks.find(({ id }, n) => tasks.findIndex((other) => other.id === id) !== n);
   if (twice !== undefined) return { reply: refusal('task_exists', `${twice.id} is in it twice`) };
-  const other = known.find(({ id, deps }) => !isSame(context.deps[id] ?? [], deps));
+  const other = known.find(({ id, deps }) => !isSame(graph.get(id) ?? [], deps));
   if (other !== undefined)
     return { reply: refusal('task_exists', `${other.id} is there, with other dependencies`) };
-  const size = Object.keys(context.deps).length + fresh.length;
+  const size = graph.size + fresh.length;
   if (size > BOARD_TASKS_MAX) {
     return { reply: refusal('board_full', `${size} tasks; a board has ${BOARD_TASKS_MAX} at most`) };
   }
-  const added = Object.fromEntries(fresh.map(({ id, deps }) => [id, deps]));
-  const deps = { ...context.deps, ...added };
+  const added = new Map(fresh.map(({ id, deps }) => [id, deps]));
+  const depsOf = (id: string) => added.get(id) ?? graph.get(id);
   // B2.
-  const cycle = findCycle(Object.keys(added), (id) => (Object.hasOwn(deps, id) ? (deps[id] ?? []) : []));
+  const cycle = findCycle(added.keys(), (id) => depsOf(id) ?? []);
   if (cycle !== undefined) {
     return { reply: { ...refusal('cycle', `These wait for one another: ${cycle.join(' → ')}`), cycle } };
   }
-  const missing = new Set(fresh.flatMap((task) => task.deps).filter((id) => !Object.hasOwn(deps, id)));
+  const missing = new Set(fresh.flatMap((task) => task.deps).filter((id) => depsOf(id) === undefined));
   const reply: BoardReply = {
     accepted: true,
     added: fresh.map(({ id }) => id),
@@ -74,7 +73,10 @@ function add(context: BoardContext, tasks: readonly TaskSpec[], by: string): Out
   return {
     // B3.
     mail: tasks.map((spec) => ({ to: `task/${spec.id}`, event: { type: 'task.add', spec, addedBy: by } })),
-    ...(fresh.length > 0 && { patch: { deps }, tell: [{ type: 'board.added', tasks: reply.added }] }),
+    ...(fresh.length > 0 && {
+      patch: { pages: withRows(pages, fresh) },
+      tell: [{ type: 'board.added', tasks: reply.added }],
+    }),
     reply,
   };
 }

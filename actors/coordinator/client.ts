@@ -7,6 +7,7 @@ import type { LeaseKeys } from '#runtime/claims/lease-store';
 import { natsLeases } from '#runtime/claims/nats-leases';
 import { patientKeys } from '#runtime/claims/patient-keys';
 import type { Client } from '#runtime/client/client';
+import { clientSubjects } from '#runtime/client/subjects';
 import { nodeErrors } from '#runtime/node/errors';
 import { isActorId, isActorType } from '#schemas/address';
 import { BOARD_DEFAULT, BOARD_TYPE, type BoardReply } from '#schemas/board';
@@ -45,6 +46,7 @@ import type {
   Submitted,
   TaskFilter,
   TaskNews,
+  WatchFilter,
   Why,
 } from './types.ts';
 import { listSessions, listSwarms, listTasks, type Source, shardsOf } from './views.ts';
@@ -111,8 +113,8 @@ class Coordinator implements CoordinatorClient {
       leaseMs: this.#leaseMs,
     });
     // What is over is let go at once, whoever ended it.
-    this.#unwatch = this.watch({ session: this.#own }, (news) => {
-      if (news.kind !== 'session' || news.event !== 'session.claim_ended') return;
+    this.#unwatch = this.watch({ session: this.#own, events: ['session.claim_ended'] }, (news) => {
+      if (news.kind !== 'session') return;
       const { task, token, why } = news.details as { task: string; token: number; why: string };
       if (this.#claims.get(task)?.token === token) this.#drop(task, why);
     });
@@ -364,9 +366,7 @@ class Coordinator implements CoordinatorClient {
   /** What the realm finds for this session, whose eyes are the nodes': the one task that it is offered, if there is one. */
   async #offers(): Promise<readonly Candidate[]> {
     const heard = Promise.withResolvers<void>();
-    const unwatch = this.#follow(SESSION_TYPE, this.#own, ({ type }) => {
-      if (type === 'session.offered') heard.resolve();
-    });
+    const unwatch = this.#follow(SESSION_TYPE, this.#own, () => heard.resolve(), ['session.offered']);
     const patience = setTimeout(heard.resolve, OFFER_MS);
     try {
       if ((await this.session(this.as))?.offered == null) {
@@ -440,17 +440,16 @@ class Coordinator implements CoordinatorClient {
     await this.#swarm(id, { action: 'stop', ...optional({ reason }) });
   }
 
-  watch(
-    filter: { readonly task?: string; readonly session?: string },
-    heard: (news: TaskNews | SessionNews) => void,
-  ): () => void {
-    const isAll = filter.task === undefined && filter.session === undefined;
-    const { task = isAll ? '*' : undefined, session } = filter;
+  watch({ task, session, events }: WatchFilter, heard: (news: TaskNews | SessionNews) => void): () => void {
+    const isAll = task === undefined && session === undefined;
+    const tasks = isAll ? '*' : task;
     const closers = [
-      ...(task === undefined ? [] : [this.#follow(TASK_TYPE, task, (body) => heard(taskNews(body)))]),
+      ...(tasks === undefined
+        ? []
+        : [this.#follow(TASK_TYPE, tasks, (body) => heard(taskNews(body)), events)]),
       ...(session === undefined
         ? []
-        : [this.#follow(SESSION_TYPE, session, (body) => heard(sessionNews(body)))]),
+        : [this.#follow(SESSION_TYPE, session, (body) => heard(sessionNews(body)), events)]),
     ];
     return () => {
       for (const close of closers) close();
@@ -463,15 +462,24 @@ class Coordinator implements CoordinatorClient {
     await this.#index?.[Symbol.asyncDispose]();
   }
 
-  #follow(type: string, id: string, heard: (body: Told) => void): () => void {
-    const subscription = this.#client.connection.subscribe(this.#subjects.eventsOf(type, id), {
-      callback: (error, m) => {
-        if (error !== null) return;
-        const body = m.json<Partial<Told>>();
-        if (typeof body.type === 'string' && body.type.startsWith(`${type}.`)) heard(body as Told);
-      },
-    });
-    return () => subscription.unsubscribe();
+  /** Events of that type alone; of `names` those, where there are any. */
+  #follow(type: string, id: string, heard: (body: Told) => void, names?: readonly string[]): () => void {
+    const pattern = `${type}/${id}`;
+    const own = names?.filter((name) => name.startsWith(`${type}.`));
+    const subjects = clientSubjects(this.#client.prefix);
+    const all = own?.map((name) => subjects.events(pattern, name)) ?? [subjects.events(pattern)];
+    const subscriptions = all.map((subject) =>
+      this.#client.connection.subscribe(subject, {
+        callback: (error, m) => {
+          if (error !== null) return;
+          const body = m.json<Partial<Told>>();
+          if (typeof body.type === 'string' && body.type.startsWith(`${type}.`)) heard(body as Told);
+        },
+      }),
+    );
+    return () => {
+      for (const subscription of subscriptions) subscription.unsubscribe();
+    };
   }
 
   #store(isBucket: boolean): LeaseKeys {

@@ -60,6 +60,14 @@ export interface SessionNews {
   readonly details: Readonly<Record<string, unknown>>;
 }
 
+/** What is heard of: an id, or `*` for all; where neither is named, all tasks. */
+export interface WatchFilter {
+  readonly task?: string;
+  readonly session?: string;
+  /** These events alone: others are not even sent. */
+  readonly events?: readonly (TaskEventName | SessionEventName)[];
+}
+
 export interface CoordinatorOptions {
   /** Board of this realm. Default `main`. */
   readonly board?: string;
@@ -140,12 +148,6 @@ export interface CoordinatorClient extends AsyncDisposable {
   swarm(id: string): Promise<SwarmView | undefined>;
   swarms(): Promise<readonly SwarmView[]>;
   stopSwarm(id: string, reason?: string): Promise<void>;
-  /**
-   * Calls for each change of the tasks and sessions that match (an id, `*` for all; neither: all tasks) from now on, until
-   * the function that is given back is called.
-   */
-  watch(
-    filter: { readonly task?: string; readonly session?: string },
-    heard: (news: TaskNews | SessionNews) => void,
-  ): () => void;
+  /** Calls for each change from now on, until the function that is given back is called. */
+  watch(filter: WatchFilter, heard: (news: TaskNews | SessionNews) => void): () => void;
 }

@@ -14,11 +14,16 @@ export interface ClientSubjects {
   /** The actor as a batch names it. */
   target(address: string): string;
   inbox(address: string): string;
-  /** A star stands for any type or any id. Throws `bad_pattern`. */
-  events(pattern: string): string;
+  /** A star stands for any type or any id; all events, or one by its name. Throws `bad_pattern`. */
+  events(pattern: string, name?: string): string;
   /** Address and event name of a live event's subject. */
   parseEvent(subject: string): { readonly address: string; readonly event: string } | undefined;
   readonly status: string;
+}
+
+/** The name stands where the subject of all leaves it open. */
+function oneOf(all: string, name: string): string {
+  return `${all.slice(0, -1)}${name}`;
 }
 
 /** Every method that takes an address throws `bad_address`. */
@@ -38,12 +43,12 @@ export function clientSubjects(prefix: string): ClientSubjects {
     },
     target: (address) => addressTokens(parseAddress(address).address),
     inbox: (address) => plain.in(parseAddress(address).address),
-    events(pattern) {
+    events(pattern, name) {
       const slash = pattern.indexOf('/');
       const type = pattern.slice(0, Math.max(slash, 0));
       const id = pattern.slice(slash + 1);
       if ((type === '*' || isActorType(type)) && (id === '*' || isActorId(id)))
-        return plain.eventsOf(type, id);
+        return name === undefined ? plain.eventsOf(type, id) : oneOf(plain.eventsOf(type, id), name);
       throw new FabricError(clientErrors.bad_pattern, `"${pattern}" is no address pattern`, {
         details: { pattern },
       });

@@ -12,6 +12,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { endChild, owned } from './process.ts';
 
 export interface Etcd extends AsyncDisposable {
+  readonly pid: number;
   /** One connection: creates a key where it is absent; true for the one who did. */
   client(): { create(key: string, value: string): Promise<boolean>; close(): void };
 }
@@ -36,7 +37,11 @@ export async function startEtcd(): Promise<Etcd | undefined> {
   stack.defer(() => endChild(child));
   await healthy(client);
   const kept = stack.move();
-  return { client: () => openClient(client), [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return {
+    pid: child.pid ?? 0,
+    client: () => openClient(client),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
 }
 
 function openClient(url: string): ReturnType<Etcd['client']> {

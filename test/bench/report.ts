@@ -31,6 +31,8 @@ const SECTIONS = {
       p99Ms: 'p99 ms',
       p50OfBare: 'p50 of bare',
       p99OfBare: 'p99 of bare',
+      p50OfEtcd: 'p50 of etcd',
+      p99OfEtcd: 'p99 of etcd',
     },
     picture: '',
   },

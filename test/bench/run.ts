@@ -24,8 +24,15 @@ import { verify } from './verify.ts';
 import { waste } from './waste/waste.ts';
 import { witnessLoad } from './witness-load.ts';
 
-const USAGE =
-  'Usage: npm run bench -- kernel|witness|cluster|failover|coordinator|governor|waste|chassis|limit [--json] [--quick] [--only TEXT] [--rounds N] [--profile DIR] [--page]\n';
+const USAGE = `Usage: npm run bench -- kernel|witness|cluster|failover|coordinator|governor|waste|chassis|limit [options]
+
+  --json         a line for each case
+  --quick        small: shows that it runs, measures little
+  --only TEXT    cases with this text in their name
+  --rounds N     of cases that are measured in rounds
+  --profile DIR  leaves CPU profiles of what is measured
+  --page         puts the figures into the page that shows them
+`;
 const FULL = { rounds: 5, roundMs: 3_000, scale: 1 };
 const QUICK = { rounds: 1, roundMs: 500, scale: 0.02 };
 const SUITES = {
@@ -40,22 +47,13 @@ const SUITES = {
   limit: [asks],
 };
 
-const { values: flags, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    json: { type: 'boolean', default: false },
-    quick: { type: 'boolean', default: false },
-    only: { type: 'string', default: '' },
-    rounds: { type: 'string' },
-    profile: { type: 'string' },
-    page: { type: 'boolean', default: false },
-  },
-});
+const { values: flags, positionals } = given();
 const [subject] = positionals;
-if (subject === undefined || !isSubject(subject)) {
-  process.stderr.write(USAGE);
-  process.exit(2);
+if (flags.help) {
+  process.stdout.write(USAGE);
+  process.exit(0);
 }
+if (subject === undefined || !isSubject(subject)) refuse(USAGE);
 
 // The processes under measurement end with this one.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
@@ -84,4 +82,28 @@ if (flags.page) writePage(subject === 'limit' ? 'kernel' : subject, rows, condit
 
 function isSubject(text: string): text is keyof typeof SUITES {
   return Object.hasOwn(SUITES, text);
+}
+
+function given() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        help: { type: 'boolean', short: 'h', default: false },
+        json: { type: 'boolean', default: false },
+        quick: { type: 'boolean', default: false },
+        only: { type: 'string', default: '' },
+        rounds: { type: 'string' },
+        profile: { type: 'string' },
+        page: { type: 'boolean', default: false },
+      },
+    });
+  } catch (thrown) {
+    return refuse(`${(thrown as Error).message}\n${USAGE}`);
+  }
+}
+
+function refuse(why: string): never {
+  process.stderr.write(why);
+  process.exit(2);
 }

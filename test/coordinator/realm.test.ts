@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { jetstreamManager } from '@nats-io/jetstream';
 import test from 'ava';
 import { openCoordinator } from '#actors/coordinator/client';
-import type { CoordinatorClient, CoordinatorOptions, TaskNews } from '#actors/coordinator/types';
+import type { CoordinatorClient, CoordinatorOptions, SessionNews, TaskNews } from '#actors/coordinator/types';
 import { Subjects } from '#runtime/bus/subjects';
 import { askedLeases } from '#runtime/claims/asked-leases';
 import type { Client } from '#runtime/client/client';
@@ -40,8 +40,7 @@ async function clientOf(from: string): Promise<Client> {
 /** The next event of this name of a task. */
 function event(task: string, name: TaskNews['event']): Promise<void> {
   return new Promise((resolve) => {
-    const unwatch = operator.watch({ task }, (news) => {
-      if (news.event !== name) return;
+    const unwatch = operator.watch({ task, events: [name] }, () => {
       unwatch();
       resolve();
     });
@@ -172,6 +171,35 @@ test.serial('idle sessions are offered work by the realm itself, and by push', a
   t.is(await asked.promise, 'hard');
   t.true((await idle.join('hard')).accepted);
   await idle[Symbol.asyncDispose]();
+  await worker[Symbol.asyncDispose]();
+});
+
+test.serial('who watches hears of what it named alone, of all tasks or one', async (t) => {
+  const heard: string[] = [];
+  const hear = (who: string) => (news: TaskNews | SessionNews) => {
+    heard.push(`${who} ${news.event} ${news.kind === 'task' ? news.task.id : news.session.id}`);
+  };
+  const worker = await as('session/watched');
+  const closers = [
+    operator.watch({ events: ['task.available', 'session.changed'] }, hear('all')),
+    operator.watch({ task: 'seen', session: 'watched', events: ['task.completed'] }, hear('one')),
+    operator.watch({ task: 'other' }, hear('other')),
+  ];
+  await operator.addTasks([{ id: 'seen' }]);
+  await won(worker, 'seen');
+  t.true((await worker.complete('seen')).accepted);
+  const last = event('other', 'task.available');
+  await operator.addTasks([{ id: 'other' }]);
+  await last;
+  for (const close of closers) close();
+  t.deepEqual(heard, [
+    'all task.available seen',
+    'one task.completed seen',
+    'other task.added other',
+    'all task.available other',
+    'other task.available other',
+  ]);
+  t.throws(() => operator.watch({ task: 'no id' }, hear('nobody')), { code: 'bad_pattern' });
   await worker[Symbol.asyncDispose]();
 });
 
