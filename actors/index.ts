@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { leaseDriver } from '#runtime/claims/lease-driver';
 import type { Builtins } from '#runtime/cli/builtins';
+import { codeRoot } from '#runtime/cli/version';
 import { httpDriver } from '#runtime/effects/http';
 import { processDriver } from '#runtime/effects/process';
 import { sandboxDriver } from './chassis/driver.ts';
@@ -25,5 +26,5 @@ export const builtins: Builtins = {
     sandbox: sandboxDriver,
     'session-process': sessionProcessDriver,
   },
-  program: join(import.meta.dirname, 'infrafabric.js'),
+  program: join(codeRoot(), 'actors', 'infrafabric.js'),
 };

@@ -1,4 +1,4 @@
-/** Version of this package, from its manifest. */
+/** This package: its version, and where it lies. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +8,11 @@ export function packageRoot(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, 'package.json')) && dirname(folder) !== folder) folder = dirname(folder);
   return folder;
+}
+
+/** Where the folders of the code lie: the package itself in a checkout, `dist` once it is built. */
+export function codeRoot(): string {
+  return import.meta.url.endsWith('.ts') ? packageRoot() : join(packageRoot(), 'dist');
 }
 
 export function version(): string {

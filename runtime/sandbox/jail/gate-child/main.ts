@@ -9,7 +9,7 @@ import { FRAME, toNumber, toText } from '../child/frames.ts';
 import { receive, send } from '../child/wire.ts';
 
 // The code generator was made for a system with files and threads: it gets one without.
-const EMPTY_WASI = import.meta.resolve('./empty-wasi.ts');
+const EMPTY_WASI = import.meta.url.replace(/main(?=\.[jt]s$)/, 'empty-wasi');
 registerHooks({
   resolve: (specifier, context, next) =>
     specifier.startsWith('@bytecodealliance/preview2-shim/')
