@@ -27,6 +27,17 @@ const LONGEST = [
   'sandbox/chassis/realm',
   'governor/overshoot',
   'promises/doors',
+  'access/realm',
+  'coordinator/cli',
+  'access/join',
+  'bus/cluster',
+  'members/realm',
+  'index/log-index',
+  'witness/bundle',
+  'webhooks/webhooks',
+  'governor/policy-realm',
+  'sim/simulator',
+  'coordinator/secure',
 ];
 
 /** Most of a small file's time is loading what it imports. For coverage V8 needs to see every function being compiled. */

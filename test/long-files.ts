@@ -6,9 +6,13 @@ export const LONG_FILES: Readonly<Record<string, string>> = {
   'access/join': 'rights of nodes against a real server: access/attacks',
   'access/realm':
     'rights of all roles: access/attacks; a secure realm and its commands: coordinator/cli-secure',
+  'coordinator/cli':
+    'tasks and boards: coordinator/tasks, coordinator/board, coordinator/import/plan; in commands: coordinator/cli-secure',
   'coordinator/newcomer': 'the example and its commands: the README in docs/commands',
   'coordinator/phase0-processes':
     'claims, kills and fillers: coordinator/tasks, coordinator/realm, promises/crash',
+  'coordinator/plain-nats':
+    'a realm asked over plain NATS: the README in docs/commands; workers: coordinator/realm',
   'coordinator/secure': 'agents with their own keys: coordinator/cli-secure',
   'costs/cli': 'sums, prices and the meter: costs/book, costs/prices, costs/meter',
   'deploy/pack': 'packs and installs the package twice; what is packed is what every other test runs',

@@ -11,7 +11,6 @@ import { distribution } from '#actors/distribution';
 import type { Io } from '#runtime/cli/io';
 import { main } from '#runtime/cli/main';
 import { CliFolder, type Ended } from '../rig/cli.ts';
-import { isEveryday } from '../rig/tier.ts';
 
 const FIXTURES = resolve(import.meta.dirname, 'import/fixtures');
 /** Fifty commands, on a machine that is busy with others. */
@@ -175,83 +174,80 @@ test('a task from its adding to its end, with every refusal said in words', asyn
   t.regex(await ok(t, 'board', '--graph', 'svg'), /^<svg [\s\S]*<\/svg>\n$/);
 });
 
-test.skipIf(isEveryday)(
-  'an import: first only shown, then carried out, then nothing left to change',
-  async (t) => {
-    t.timeout(SLOW_MS);
-    const files = [
-      'phase0-board.md',
-      'phase0-board.yaml',
-      'STATUS-SESSION-2-WEBRTC.yaml',
-      'STATUS-SESSION-5-CLI.yaml',
-      'STATUS-SESSION-5-CLI-done.yaml',
-      'progress.yaml',
-    ];
-    const dry = await ok(t, 'import', ...files, '--dry-run');
-    t.regex(dry, /^\+ task\/P0\.1\.1 {2}etcd\/NATS event bus setup · for cli {2}phase0-board\.md:8:3$/m);
-    t.regex(
-      dry,
-      /^~ task\/P0\.1\.1 {2}claimed by session\/cli; completed {2}STATUS-SESSION-5-CLI-done\.yaml:2:12$/m,
-    );
-    t.regex(dry, /^! task\/P0\.5\.2 {2}blocked here, but it waits for P0\.2\.6: import again/m);
-    t.regex(dry, /Would change: 68 new, 2 changed, 1 left as they are/);
-    t.deepEqual(await json(t, 'task', 'list'), [], 'a dry run changes nothing');
+test('an import: first only shown, then carried out, then nothing left to change', async (t) => {
+  t.timeout(SLOW_MS);
+  const files = [
+    'phase0-board.md',
+    'phase0-board.yaml',
+    'STATUS-SESSION-2-WEBRTC.yaml',
+    'STATUS-SESSION-5-CLI.yaml',
+    'STATUS-SESSION-5-CLI-done.yaml',
+    'progress.yaml',
+  ];
+  const dry = await ok(t, 'import', ...files, '--dry-run');
+  t.regex(dry, /^\+ task\/P0\.1\.1 {2}etcd\/NATS event bus setup · for cli {2}phase0-board\.md:8:3$/m);
+  t.regex(
+    dry,
+    /^~ task\/P0\.1\.1 {2}claimed by session\/cli; completed {2}STATUS-SESSION-5-CLI-done\.yaml:2:12$/m,
+  );
+  t.regex(dry, /^! task\/P0\.5\.2 {2}blocked here, but it waits for P0\.2\.6: import again/m);
+  t.regex(dry, /Would change: 68 new, 2 changed, 1 left as they are/);
+  t.deepEqual(await json(t, 'task', 'list'), [], 'a dry run changes nothing');
 
-    t.regex(await ok(t, 'import', ...files), /Imported: 68 new, 2 changed/);
-    const tasks = await json(t, 'task', 'list');
-    t.is(tasks.length, 26 + 28 + 6);
-    const task = (id: string): Row => tasks.find((one) => one['id'] === id) ?? {};
-    t.like(task('P0.1.1'), { status: 'completed', worker: 'session/cli' });
-    t.like(task('P0.1.2'), { status: 'available', owner: 'bus' });
-    t.like(task('P0.1.5'), { status: 'waiting', deps: ['P0.1.1', 'P0.1.2', 'P0.1.3', 'P0.1.4'] });
-    t.like(task('F2.1'), { status: 'claimed', worker: 'session/webrtc', filler: true });
-    t.like(task('session_4_sip'), { status: 'waiting', kind: 'workstream' });
-    const [cli] = await json(t, 'session', 'show', 'cli');
-    t.like(cli, { capabilities: ['code:typescript', 'infra:messaging'], completed: 1 });
+  t.regex(await ok(t, 'import', ...files), /Imported: 68 new, 2 changed/);
+  const tasks = await json(t, 'task', 'list');
+  t.is(tasks.length, 26 + 28 + 6);
+  const task = (id: string): Row => tasks.find((one) => one['id'] === id) ?? {};
+  t.like(task('P0.1.1'), { status: 'completed', worker: 'session/cli' });
+  t.like(task('P0.1.2'), { status: 'available', owner: 'bus' });
+  t.like(task('P0.1.5'), { status: 'waiting', deps: ['P0.1.1', 'P0.1.2', 'P0.1.3', 'P0.1.4'] });
+  t.like(task('F2.1'), { status: 'claimed', worker: 'session/webrtc', filler: true });
+  t.like(task('session_4_sip'), { status: 'waiting', kind: 'workstream' });
+  const [cli] = await json(t, 'session', 'show', 'cli');
+  t.like(cli, { capabilities: ['code:typescript', 'infra:messaging'], completed: 1 });
 
-    const before = await json(t, 'log', '-n', '0');
-    t.regex(
-      await ok(t, 'import', ...files),
-      /^! task\/P0\.5\.2 .*\nNothing to change: 1 left as they are, \d+ the same\.\n$/,
-    );
-    t.is(
-      (await json(t, 'log', '-n', '0')).filter((entry) => !isLooked(entry)).length,
-      before.filter((entry) => !isLooked(entry)).length,
-    );
-    t.regex(await ok(t, 'board'), /60 tasks: /);
+  const before = await json(t, 'log', '-n', '0');
+  t.regex(
+    await ok(t, 'import', ...files),
+    /^! task\/P0\.5\.2 .*\nNothing to change: 1 left as they are, \d+ the same\.\n$/,
+  );
+  t.is(
+    (await json(t, 'log', '-n', '0')).filter((entry) => !isLooked(entry)).length,
+    before.filter((entry) => !isLooked(entry)).length,
+  );
+  t.regex(await ok(t, 'board'), /60 tasks: /);
 
-    writeFileSync(
-      join(t.context.folder.path, 'bad.md'),
-      '| Task | Dependencies |\n|---|---|\n| X1: One | X2 |\n',
-    );
-    const bad = await run(t, 'import', 'bad.md', ...files);
-    t.is(bad.code, 1);
-    t.regex(bad.err, /error\[bad_import\]: bad\.md:3:3: X1 waits for X2, which is no task/);
-    t.is((await run(t, 'import', 'none.md')).code, 1);
+  writeFileSync(
+    join(t.context.folder.path, 'bad.md'),
+    '| Task | Dependencies |\n|---|---|\n| X1: One | X2 |\n',
+  );
+  const bad = await run(t, 'import', 'bad.md', ...files);
+  t.is(bad.code, 1);
+  t.regex(bad.err, /error\[bad_import\]: bad\.md:3:3: X1 waits for X2, which is no task/);
+  t.is((await run(t, 'import', 'none.md')).code, 1);
 
-    // Out again: what was exported changes nothing where it came from.
-    t.regex(
-      await ok(t, 'export', 'out'),
-      /^\+ out\/BOARD\.md\n[\s\S]*\+ out\/progress\.yaml\n\d+ written, 0 the same\.\n$/,
-    );
-    t.regex(await ok(t, 'export', 'out'), /^0 written, \d+ the same\.\n$/);
-    const exported = readdirSync(join(t.context.folder.path, 'out')).map((name) => `out/${name}`);
-    t.regex(await ok(t, 'import', ...exported), /^Nothing to change: \d+ the same\.\n$/);
-    writeFileSync(join(t.context.folder.path, 'out/BOARD.md'), 'mine\n');
-    const left = await run(t, 'export', 'out');
-    t.is(left.code, 4);
-    t.regex(left.err, /no export wrote them: out\/BOARD\.md\./);
+  // Out again: what was exported changes nothing where it came from.
+  t.regex(
+    await ok(t, 'export', 'out'),
+    /^\+ out\/BOARD\.md\n[\s\S]*\+ out\/progress\.yaml\n\d+ written, 0 the same\.\n$/,
+  );
+  t.regex(await ok(t, 'export', 'out'), /^0 written, \d+ the same\.\n$/);
+  const exported = readdirSync(join(t.context.folder.path, 'out')).map((name) => `out/${name}`);
+  t.regex(await ok(t, 'import', ...exported), /^Nothing to change: \d+ the same\.\n$/);
+  writeFileSync(join(t.context.folder.path, 'out/BOARD.md'), 'mine\n');
+  const left = await run(t, 'export', 'out');
+  t.is(left.code, 4);
+  t.regex(left.err, /no export wrote them: out\/BOARD\.md\./);
 
-    const git = await t.context.folder.shell('git init -q --bare team.git');
-    t.is(git.code, 0);
-    t.regex(await ok(t, 'mirror', 'team.git', '--once'), /^infrafabric\/board [0-9a-f]{12}: \d+ files\n/);
-    t.regex(await ok(t, 'mirror', 'team.git', '--once'), /nothing to change/);
-    const shown = await t.context.folder.shell('git -C team.git show infrafabric/board:STATUS-WEBRTC.yaml');
-    t.regex(shown.out, /^session: session-webrtc\nclaiming: F2\.1\n/);
-  },
-);
+  const git = await t.context.folder.shell('git init -q --bare team.git');
+  t.is(git.code, 0);
+  t.regex(await ok(t, 'mirror', 'team.git', '--once'), /^infrafabric\/board [0-9a-f]{12}: \d+ files\n/);
+  t.regex(await ok(t, 'mirror', 'team.git', '--once'), /nothing to change/);
+  const shown = await t.context.folder.shell('git -C team.git show infrafabric/board:STATUS-WEBRTC.yaml');
+  t.regex(shown.out, /^session: session-webrtc\nclaiming: F2\.1\n/);
+});
 
-test.skipIf(isEveryday)('a live board and a mirror at work follow what happens, until Ctrl-C', async (t) => {
+test('a live board and a mirror at work follow what happens, until Ctrl-C', async (t) => {
   t.timeout(SLOW_MS);
   const { folder } = t.context;
   t.is((await folder.shell('git init -q --bare team.git')).code, 0);

@@ -108,180 +108,194 @@ async function refused(
   t.regex(said.content[0]?.text ?? '', new RegExp(`^error\\[${code}\\]: .`));
 }
 
-test('an agent works with every tool over stdio; what is wrong comes back with a code and what to do', async (t) => {
-  await using place = await Place.start();
-  const board = await place.board();
-  await board.addTasks([
-    { id: 'T1', title: 'first', requires: ['code:typescript'] },
-    { id: 'T2', title: 'second', deps: ['T1'], requires: ['code:typescript'] },
-    { id: 'T3', title: 'third', requires: ['code:typescript'] },
-    { id: 'F1', title: 'filler', filler: true },
-  ]);
-  const agent = await place.agent('session/ndi', ['code:typescript']);
-  const other = await place.agent('session/rtc', ['code:typescript'], true);
-  t.teardown(() => Promise.all([agent.close(), other.close()]));
-  const used = new Set<string>();
-  const say: typeof ok = (...args) => {
-    used.add(args[2]);
-    return ok(...args);
-  };
+test.skipIf(isEveryday)(
+  'an agent works with every tool over stdio; what is wrong comes back with a code and what to do',
+  async (t) => {
+    await using place = await Place.start();
+    const board = await place.board();
+    await board.addTasks([
+      { id: 'T1', title: 'first', requires: ['code:typescript'] },
+      { id: 'T2', title: 'second', deps: ['T1'], requires: ['code:typescript'] },
+      { id: 'T3', title: 'third', requires: ['code:typescript'] },
+      { id: 'F1', title: 'filler', filler: true },
+    ]);
+    const agent = await place.agent('session/ndi', ['code:typescript']);
+    const other = await place.agent('session/rtc', ['code:typescript'], true);
+    t.teardown(() => Promise.all([agent.close(), other.close()]));
+    const used = new Set<string>();
+    const say: typeof ok = (...args) => {
+      used.add(args[2]);
+      return ok(...args);
+    };
 
-  const heard: { level: string; data: Record<string, unknown> }[] = [];
-  const updated = new Set<string>();
-  const changed = Promise.withResolvers<void>();
-  agent.setNotificationHandler('notifications/message', ({ params }) => {
-    heard.push(params as (typeof heard)[number]);
-  });
-  agent.setNotificationHandler(
-    'notifications/resources/updated',
-    ({ params }) => void updated.add(params.uri),
-  );
-  agent.setNotificationHandler('notifications/resources/list_changed', () => changed.resolve());
-  await agent.subscribeResource({ uri: 'infrafabric://board' });
+    const heard: { level: string; data: Record<string, unknown> }[] = [];
+    const updated = new Set<string>();
+    const changed = Promise.withResolvers<void>();
+    agent.setNotificationHandler('notifications/message', ({ params }) => {
+      heard.push(params as (typeof heard)[number]);
+    });
+    agent.setNotificationHandler(
+      'notifications/resources/updated',
+      ({ params }) => void updated.add(params.uri),
+    );
+    agent.setNotificationHandler('notifications/resources/list_changed', () => changed.resolve());
+    await agent.subscribeResource({ uri: 'infrafabric://board' });
 
-  // Tools and resources are listed with schemas.
-  const listed = await agent.listTools();
-  t.deepEqual(
-    listed.tools.map(({ name }) => name),
-    tools.map(({ name }) => name),
-  );
-  for (const { inputSchema, description } of listed.tools) {
-    t.is(inputSchema.type, 'object');
-    t.truthy(description);
-  }
-  const { resources } = await agent.listResources();
-  t.deepEqual(
-    resources.map(({ uri }) => uri).sort(),
-    ['F1', 'T1', 'T2', 'T3']
-      .map((id) => `infrafabric://task/${id}`)
-      .concat('infrafabric://board')
-      .sort(),
-  );
-  t.is((await agent.listResourceTemplates()).resourceTemplates.length, 2);
+    // Tools and resources are listed with schemas.
+    const listed = await agent.listTools();
+    t.deepEqual(
+      listed.tools.map(({ name }) => name),
+      tools.map(({ name }) => name),
+    );
+    for (const { inputSchema, description } of listed.tools) {
+      t.is(inputSchema.type, 'object');
+      t.truthy(description);
+    }
+    const { resources } = await agent.listResources();
+    t.deepEqual(
+      resources.map(({ uri }) => uri).sort(),
+      ['F1', 'T1', 'T2', 'T3']
+        .map((id) => `infrafabric://task/${id}`)
+        .concat('infrafabric://board')
+        .sort(),
+    );
+    t.is((await agent.listResourceTemplates()).resourceTemplates.length, 2);
 
-  // Finding and claiming.
-  t.like(await say(t, agent, 'list_tasks', { status: ['available'] }), { total: 3 });
-  const { candidates } = await say(t, agent, 'next_task', {});
-  t.is((candidates as { id: string }[])[0]?.id, 'T1');
-  t.like(await say(t, agent, 'get_task', { task: 'T2' }), {
-    task: { status: 'waiting', waitingFor: ['T1'] },
-  });
-  t.regex(JSON.stringify(await say(t, agent, 'why_task', { task: 'T2' })), /T1/);
-  await refused(t, agent, 'claim_task', { task: 'T2' }, 'not_available');
-  t.like(await say(t, agent, 'claim_task', { task: 'T1' }), { accepted: true, task: 'T1' });
-  const rival = await place.board('session/rival');
-  t.false((await rival.claim('T1')).won);
+    // Finding and claiming.
+    t.like(await say(t, agent, 'list_tasks', { status: ['available'] }), { total: 3 });
+    const { candidates } = await say(t, agent, 'next_task', {});
+    t.is((candidates as { id: string }[])[0]?.id, 'T1');
+    t.like(await say(t, agent, 'get_task', { task: 'T2' }), {
+      task: { status: 'waiting', waitingFor: ['T1'] },
+    });
+    t.regex(JSON.stringify(await say(t, agent, 'why_task', { task: 'T2' })), /T1/);
+    await refused(t, agent, 'claim_task', { task: 'T2' }, 'not_available');
+    t.like(await say(t, agent, 'claim_task', { task: 'T1' }), { accepted: true, task: 'T1' });
+    const rival = await place.board('session/rival');
+    t.false((await rival.claim('T1')).won);
 
-  // Working: progress, a blocker, help, words.
-  await say(t, agent, 'report_progress', { task: 'T1', milestone: 40, note: 'half way' });
-  await refused(t, agent, 'report_progress', { task: 'T3', milestone: 40 }, 'not_yours');
-  await say(t, agent, 'block_task', { task: 'T1', on: 'ann', kind: 'person', reason: 'a question' });
-  t.like(await ok(t, agent, 'get_task', { task: 'T1' }), {
-    task: { status: 'blocked', blockedOn: { on: 'ann' } },
-  });
-  await say(t, agent, 'unblock_task', { task: 'T1' });
-  await say(t, agent, 'ask_for_help', { task: 'T1', reason: 'stuck' });
-  await say(t, other, 'join_task', { task: 'T1' });
-  await say(t, other, 'say_in_task', { task: 'T1', content: 'I look at the tests', performative: 'inform' });
-  t.regex(JSON.stringify(await say(t, agent, 'read_messages', { task: 'T1' })), /I look at the tests/);
-  await say(t, other, 'send_message', {
-    to: 'session/ndi',
-    performative: 'query-if',
-    content: { ready: true },
-  });
-  const { messages } = await ok(t, agent, 'read_messages', {});
-  t.like((messages as object[])[0], {
-    from: 'session/rtc',
-    performative: 'query-if',
-    content: { ready: true },
-  });
-  t.deepEqual(await ok(t, agent, 'read_messages', {}).then((said) => said['messages']), []);
+    // Working: progress, a blocker, help, words.
+    await say(t, agent, 'report_progress', { task: 'T1', milestone: 40, note: 'half way' });
+    await refused(t, agent, 'report_progress', { task: 'T3', milestone: 40 }, 'not_yours');
+    await say(t, agent, 'block_task', { task: 'T1', on: 'ann', kind: 'person', reason: 'a question' });
+    t.like(await ok(t, agent, 'get_task', { task: 'T1' }), {
+      task: { status: 'blocked', blockedOn: { on: 'ann' } },
+    });
+    await say(t, agent, 'unblock_task', { task: 'T1' });
+    await say(t, agent, 'ask_for_help', { task: 'T1', reason: 'stuck' });
+    await say(t, other, 'join_task', { task: 'T1' });
+    await say(t, other, 'say_in_task', {
+      task: 'T1',
+      content: 'I look at the tests',
+      performative: 'inform',
+    });
+    t.regex(JSON.stringify(await say(t, agent, 'read_messages', { task: 'T1' })), /I look at the tests/);
+    await say(t, other, 'send_message', {
+      to: 'session/ndi',
+      performative: 'query-if',
+      content: { ready: true },
+    });
+    const { messages } = await ok(t, agent, 'read_messages', {});
+    t.like((messages as object[])[0], {
+      from: 'session/rtc',
+      performative: 'query-if',
+      content: { ready: true },
+    });
+    t.deepEqual(await ok(t, agent, 'read_messages', {}).then((said) => said['messages']), []);
 
-  // On record, and approved by a person.
-  const note = await say(t, agent, 'log_to_witness', {
-    text: 'chose B over A',
-    severity: 'WARN',
-    task: 'task/T1',
-  });
-  t.like(note, { accepted: true, notes: 1 });
-  const log = await place.folder.run(['log', '--actor', 'journal/ndi', '--json', ...place.options]);
-  t.regex(log.out, /chose B over A/);
-  await say(t, agent, 'ask_approval', { id: 'deploy', question: 'Deploy?', default: 'no', waitMs: 60_000 });
-  t.like(await ok(t, agent, 'check_approval', { id: 'deploy' }), {
-    approval: { status: 'pending', verdict: null },
-  });
-  const listedApprovals = await place.folder.run(['approve', 'list', ...place.options]);
-  t.regex(listedApprovals.out, /deploy {2}asked by session\/ndi, no in \d+s?/);
-  const own = await place.folder.run(['approve', 'yes', 'deploy', '--as', 'session/ndi', ...place.options]);
-  t.is(own.code, 4, own.err);
-  const waiting = say(t, agent, 'check_approval', { id: 'deploy', waitMs: 45_000 });
-  const yes = await place.folder.run(['approve', 'yes', 'deploy', '--as', 'operator/ann', ...place.options]);
-  t.is(yes.code, 0, yes.err);
-  t.like(await waiting, { approval: { status: 'answered', verdict: 'yes', answeredBy: 'operator/ann' } });
-  await ok(t, agent, 'ask_approval', { id: 'late', question: 'Now?', default: 'no', waitMs: 1_000 });
-  t.like(await ok(t, agent, 'check_approval', { id: 'late', waitMs: 45_000 }), {
-    approval: { status: 'timed_out', verdict: 'no' },
-  });
+    // On record, and approved by a person.
+    const note = await say(t, agent, 'log_to_witness', {
+      text: 'chose B over A',
+      severity: 'WARN',
+      task: 'task/T1',
+    });
+    t.like(note, { accepted: true, notes: 1 });
+    const log = await place.folder.run(['log', '--actor', 'journal/ndi', '--json', ...place.options]);
+    t.regex(log.out, /chose B over A/);
+    await say(t, agent, 'ask_approval', { id: 'deploy', question: 'Deploy?', default: 'no', waitMs: 60_000 });
+    t.like(await ok(t, agent, 'check_approval', { id: 'deploy' }), {
+      approval: { status: 'pending', verdict: null },
+    });
+    const listedApprovals = await place.folder.run(['approve', 'list', ...place.options]);
+    t.regex(listedApprovals.out, /deploy {2}asked by session\/ndi, no in \d+s?/);
+    const own = await place.folder.run(['approve', 'yes', 'deploy', '--as', 'session/ndi', ...place.options]);
+    t.is(own.code, 4, own.err);
+    const waiting = say(t, agent, 'check_approval', { id: 'deploy', waitMs: 45_000 });
+    const yes = await place.folder.run([
+      'approve',
+      'yes',
+      'deploy',
+      '--as',
+      'operator/ann',
+      ...place.options,
+    ]);
+    t.is(yes.code, 0, yes.err);
+    t.like(await waiting, { approval: { status: 'answered', verdict: 'yes', answeredBy: 'operator/ann' } });
+    await ok(t, agent, 'ask_approval', { id: 'late', question: 'Now?', default: 'no', waitMs: 1_000 });
+    t.like(await ok(t, agent, 'check_approval', { id: 'late', waitMs: 45_000 }), {
+      approval: { status: 'timed_out', verdict: 'no' },
+    });
 
-  // Ending. A dependent becomes available, and the agent is told.
-  await refused(
-    t,
-    agent,
-    'complete_task',
-    { task: 'T1', artifacts: [{ kind: 'code', path: '../x' }] },
-    'mcp_no_file',
-  );
-  writeFileSync(join(place.folder.path, '..', 'if-mcp-outside'), '');
-  t.teardown(() => rmSync(join(place.folder.path, '..', 'if-mcp-outside'), { force: true }));
-  await refused(
-    t,
-    agent,
-    'complete_task',
-    { task: 'T1', artifacts: [{ kind: 'code', path: '../if-mcp-outside' }] },
-    'mcp_outside_root',
-  );
-  await say(t, agent, 'complete_task', {
-    task: 'T1',
-    artifacts: [{ kind: 'code', path: 'made.ts' }],
-    deliverable: 'made.ts',
-  });
-  t.like(await ok(t, agent, 'get_task', { task: 'T1' }), { task: { status: 'completed', milestone: 100 } });
-  await ok(t, agent, 'claim_task', { task: 'T3' });
-  await say(t, agent, 'release_task', { task: 'T3', reason: 'lunch' });
-  await ok(t, agent, 'claim_task', { task: 'T3' });
-  await say(t, agent, 'fail_task', { task: 'T3', reason: 'cannot be done' });
-  await board.addTasks([{ id: 'T4', title: 'later' }]);
-  await changed.promise;
-  const board1 = await agent.readResource({ uri: 'infrafabric://board' });
-  t.regex(JSON.stringify(board1.contents), /T4/);
-  t.true(updated.has('infrafabric://board'));
-  t.false(updated.has('infrafabric://task/T1'), 'only what was subscribed to');
-  t.true(
-    heard.some(({ data }) => data['event'] === 'session.offered'),
-    JSON.stringify(heard),
-  );
+    // Ending. A dependent becomes available, and the agent is told.
+    await refused(
+      t,
+      agent,
+      'complete_task',
+      { task: 'T1', artifacts: [{ kind: 'code', path: '../x' }] },
+      'mcp_no_file',
+    );
+    writeFileSync(join(place.folder.path, '..', 'if-mcp-outside'), '');
+    t.teardown(() => rmSync(join(place.folder.path, '..', 'if-mcp-outside'), { force: true }));
+    await refused(
+      t,
+      agent,
+      'complete_task',
+      { task: 'T1', artifacts: [{ kind: 'code', path: '../if-mcp-outside' }] },
+      'mcp_outside_root',
+    );
+    await say(t, agent, 'complete_task', {
+      task: 'T1',
+      artifacts: [{ kind: 'code', path: 'made.ts' }],
+      deliverable: 'made.ts',
+    });
+    t.like(await ok(t, agent, 'get_task', { task: 'T1' }), { task: { status: 'completed', milestone: 100 } });
+    await ok(t, agent, 'claim_task', { task: 'T3' });
+    await say(t, agent, 'release_task', { task: 'T3', reason: 'lunch' });
+    await ok(t, agent, 'claim_task', { task: 'T3' });
+    await say(t, agent, 'fail_task', { task: 'T3', reason: 'cannot be done' });
+    await board.addTasks([{ id: 'T4', title: 'later' }]);
+    await changed.promise;
+    const board1 = await agent.readResource({ uri: 'infrafabric://board' });
+    t.regex(JSON.stringify(board1.contents), /T4/);
+    t.true(updated.has('infrafabric://board'));
+    t.false(updated.has('infrafabric://task/T1'), 'only what was subscribed to');
+    t.true(
+      heard.some(({ data }) => data['event'] === 'session.offered'),
+      JSON.stringify(heard),
+    );
 
-  t.like(
-    await say(t, agent, 'record_cost', { id: 'c1', provider: 'openai', model: 'm', tokens: { input: 5 } }),
-    {
-      recorded: 'c1',
-      amountMicros: null,
-      unpriced: { code: 'unknown_model' },
-    },
-  );
+    t.like(
+      await say(t, agent, 'record_cost', { id: 'c1', provider: 'openai', model: 'm', tokens: { input: 5 } }),
+      {
+        recorded: 'c1',
+        amountMicros: null,
+        unpriced: { code: 'unknown_model' },
+      },
+    );
 
-  // Wrong calls.
-  await refused(t, agent, 'get_task', { task: 'nope' }, 'mcp_no_task');
-  await refused(t, agent, 'no_such_tool', {}, 'mcp_unknown_tool');
-  await refused(t, agent, 'send_message', { to: 'nowhere', content: 1 }, 'bad_address');
-  await refused(t, agent, 'check_approval', { id: 'never' }, 'unknown_approval');
-  for (const { name, input } of tools) {
-    if (input.safeParse({ nonsense: 1 }).success) t.fail(`${name} takes nonsense`);
-    await refused(t, agent, name, { nonsense: 1 }, 'mcp_bad_arguments');
-  }
-  await t.throwsAsync(agent.readResource({ uri: 'infrafabric://nothing' }), { message: /nothing/ });
-  t.deepEqual([...used].sort(), tools.map(({ name }) => name).sort(), 'every tool was used');
-});
+    // Wrong calls.
+    await refused(t, agent, 'get_task', { task: 'nope' }, 'mcp_no_task');
+    await refused(t, agent, 'no_such_tool', {}, 'mcp_unknown_tool');
+    await refused(t, agent, 'send_message', { to: 'nowhere', content: 1 }, 'bad_address');
+    await refused(t, agent, 'check_approval', { id: 'never' }, 'unknown_approval');
+    for (const { name, input } of tools) {
+      if (input.safeParse({ nonsense: 1 }).success) t.fail(`${name} takes nonsense`);
+      await refused(t, agent, name, { nonsense: 1 }, 'mcp_bad_arguments');
+    }
+    await t.throwsAsync(agent.readResource({ uri: 'infrafabric://nothing' }), { message: /nothing/ });
+    t.deepEqual([...used].sort(), tools.map(({ name }) => name).sort(), 'every tool was used');
+  },
+);
 
 for (const modern of isEveryday ? [true] : [false, true]) {
   test(`HTTP on loopback serves who has the token, in the ${modern ? 'newer' : 'older'} protocol, and pushes changes`, async (t) => {

@@ -53,8 +53,8 @@ export interface Case {
   readonly checkpoint: Uint8Array;
 }
 
-/** The commits of a realm of two shards after some asks and a second life. */
-export async function realLog(asks: number): Promise<LogMessage[]> {
+/** The commits of a realm of two shards after some asks, the node killed and started again before the nth. */
+export async function realLog(asks: number, killedBefore = Math.floor(asks / 2)): Promise<LogMessage[]> {
   const config = {
     shards: 2,
     witness: { enabled: false },
@@ -63,7 +63,7 @@ export async function realLog(asks: number): Promise<LogMessage[]> {
   await using realm = await TestRealm.start({ config });
   let client = await realm.client();
   for (let n = 0; n < asks; n += 1) {
-    if (n === Math.floor(asks / 2)) {
+    if (n === killedBefore) {
       await realm.kill();
       await realm.up();
       client = await realm.client();

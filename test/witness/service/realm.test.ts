@@ -168,24 +168,27 @@ test('a forged commit is told of within a second, is one HIGH entry, and stays o
   t.is((await signedAll(client)).halted, undefined, 'and it goes on signing what is there');
 });
 
-test('when the node that signs is killed another of its realm takes up, under the same key and over the same tree', async (t) => {
-  const witness = { interval: '200ms' };
-  const config = { shards: SHARDS, kinds: COUNTERS, witness, limits: { leaseTtl: '1s' } };
-  await using first = await TestRealm.start({ config });
-  const client = await first.client();
-  await work(client, 30);
-  const before = await signedAll(client);
-  await first.kill();
-  await first.up();
-  await work(client, 30);
-  const after = await signedAll(client);
-  t.is(after.key, before.key);
-  t.true(after.size > before.size);
-  t.not(after.nodeId, before.nodeId);
-  t.is(after.breaks, 0);
-  const stored = await (await jetstreamManager(client.connection)).streams.info('KV_if_witness');
-  t.true(stored.state.messages > 0);
-});
+test.skipIf(isEveryday)(
+  'when the node that signs is killed another of its realm takes up, under the same key and over the same tree',
+  async (t) => {
+    const witness = { interval: '200ms' };
+    const config = { shards: SHARDS, kinds: COUNTERS, witness, limits: { leaseTtl: '1s' } };
+    await using first = await TestRealm.start({ config });
+    const client = await first.client();
+    await work(client, 30);
+    const before = await signedAll(client);
+    await first.kill();
+    await first.up();
+    await work(client, 30);
+    const after = await signedAll(client);
+    t.is(after.key, before.key);
+    t.true(after.size > before.size);
+    t.not(after.nodeId, before.nodeId);
+    t.is(after.breaks, 0);
+    const stored = await (await jetstreamManager(client.connection)).streams.info('KV_if_witness');
+    t.true(stored.state.messages > 0);
+  },
+);
 
 test.skipIf(isEveryday)(
   'the commands tell how the log stands, and give checkpoint, key and proofs that verify',
