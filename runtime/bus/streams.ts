@@ -3,6 +3,7 @@ import {
   DiscardPolicy,
   JetStreamApiError,
   type JetStreamManager,
+  jetstream,
   jetstreamManager,
   PersistMode,
   RetentionPolicy,
@@ -106,17 +107,19 @@ function bucketsOf(
   options: StreamOptions,
   replicas: number,
 ): Promise<void>[] {
-  const kvm = new Kvm(nc);
+  // That JetStream is there was asked before.
+  const js = jetstream(nc, { checkAPI: false });
+  const [kvm, objm] = [new Kvm(js), new Objm(js)];
   const objects = async (): Promise<void> => {
     // As of the streams, an operator may change the bound.
     const bytesMax = (await configOf(jsm, `OBJ_${buckets.objects}`))?.max_bytes ?? options.objectBytesMax;
     const config = { replicas, storage: StorageType.File, max_bytes: bytesMax ?? -1 };
-    await undrifted(buckets.objects, new Objm(nc).create(buckets.objects, config));
+    await undrifted(buckets.objects, objm.create(buckets.objects, config));
   };
   const runs = async (): Promise<void> => {
     const ttl = (await configOf(jsm, `OBJ_${buckets.runs}`))?.max_age ?? RUNS_KEPT_NS;
     const config = { replicas, storage: StorageType.File, ttl };
-    await undrifted(buckets.runs, new Objm(nc).create(buckets.runs, config));
+    await undrifted(buckets.runs, objm.create(buckets.runs, config));
   };
   return [
     ...[buckets.claims, buckets.nodes].map((bucket) =>
@@ -127,7 +130,7 @@ function bucketsOf(
       undrifted(bucket, kvm.create(bucket, { replicas, history: 1 })),
     ),
     ...[buckets.tiles, buckets.boxes].map((bucket) =>
-      undrifted(bucket, new Objm(nc).create(bucket, { replicas, storage: StorageType.File })),
+      undrifted(bucket, objm.create(bucket, { replicas, storage: StorageType.File })),
     ),
     objects(),
     runs(),

@@ -238,33 +238,33 @@ export class Node {
     this.#hasAll = state.last_seq > 0 || !this.#ownsServer();
     if (this.#hasAll) await registry.provide();
     openDoor(nc, subjects, this.id);
-    const roster = await Roster.open({
+    const membersOf = await opened(() => natsMembers(nc, subjects.buckets.nodes));
+    const joining = Roster.open({
       traits: this.#traits(registry),
-      store: await opened(() => natsMembers(nc, subjects.buckets.nodes)),
+      store: membersOf,
       ttlMs: config.limits.leaseTtlMs,
       clock: systemClock,
       logger: log,
     });
-    this.#resources.use(roster);
+    const realm = {
+      nc,
+      subjects,
+      isKind: (type: string) => registry.kind(type) !== undefined,
+      baseDir: this.#options.baseDir,
+      dataDir: this.#options.dataDir,
+      senders,
+      clock: systemClock,
+      logger: log,
+    };
+    // None of them waits for another: each asks the server for what it follows.
+    await this.#resources.useAll([joining, ...own.map(async (driver) => await driver.open?.(realm))]);
+    const roster = await joining;
     this.#roster = roster;
     const look = (): void => {
       if (roster.members().length > 1) this.#provideAll(registry, roster);
     };
     roster.onChange(look);
     look();
-    for (const driver of own) {
-      const held = await driver.open?.({
-        nc,
-        subjects,
-        isKind: (type) => registry.kind(type) !== undefined,
-        baseDir: this.#options.baseDir,
-        dataDir: this.#options.dataDir,
-        senders,
-        clock: systemClock,
-        logger: log,
-      });
-      if (held !== undefined) this.#resources.use(held);
-    }
     const acks = new AckMux(nc);
     this.#resources.defer(() => acks.close());
     const hub = createEffectHub({

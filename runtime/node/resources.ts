@@ -10,6 +10,17 @@ export class Resources {
     this.defer(() => resource[Symbol.asyncDispose]());
   }
 
+  /**
+   * Waits for what is opened side by side and holds all that opened, in the order of the list. Throws what the first of
+   * those that failed throws.
+   */
+  async useAll<T extends AsyncDisposable | undefined>(opening: readonly Promise<T>[]): Promise<void> {
+    const opened = await Promise.allSettled(opening);
+    for (const one of opened) if (one.status === 'fulfilled' && one.value !== undefined) this.use(one.value);
+    const failed = opened.find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
+  }
+
   /** Closes all, each once; what fails does not keep the others open, and is thrown at the end. */
   async disposeAsync(): Promise<void> {
     const failures: unknown[] = [];
