@@ -1,5 +1,5 @@
 /** The connection to NATS: reconnects for ever, says so in the log, and refuses servers that cannot carry a realm. */
-import type { NatsConnection } from '@nats-io/nats-core';
+import { errors, type NatsConnection } from '@nats-io/nats-core';
 import { connect, type NodeConnectionOptions } from '@nats-io/transport-node';
 import { keyedOptions } from '#runtime/access/sign-on';
 import type { SigningKey } from '#runtime/edge/sign';
@@ -12,6 +12,8 @@ import { hostsOf, serversOf } from './servers.ts';
 const RECONNECT_FIRST_MS = 50;
 const RECONNECT_MAX_MS = 2_000;
 const CONNECT_TIMEOUT_MS = 5_000;
+/** Who refuses, or is not there, says so at once; who says nothing may run on a crowded machine, as we do. */
+const CONNECT_ATTEMPTS_MAX = 4;
 
 export interface BusOptions {
   /** One server, or several of a cluster separated by commas. */
@@ -31,7 +33,7 @@ export async function connectBus(options: BusOptions): Promise<NatsConnection> {
   let nc: NatsConnection;
   const backoff = { attempt: 0 };
   try {
-    nc = await connect(connectionOptions(options, backoff));
+    nc = await patientConnect(connectionOptions(options, backoff));
   } catch (cause) {
     const host = hostsOf(options.url);
     throw new FabricError(
@@ -51,6 +53,16 @@ export async function connectBus(options: BusOptions): Promise<NatsConnection> {
   }
   void follow(nc, options.logger, backoff);
   return nc;
+}
+
+async function patientConnect(options: NodeConnectionOptions): Promise<NatsConnection> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await connect(options);
+    } catch (thrown) {
+      if (!(thrown instanceof errors.TimeoutError) || attempt === CONNECT_ATTEMPTS_MAX) throw thrown;
+    }
+  }
 }
 
 /** Attempts since the connection was last there. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { connect as openSocket } from 'node:net';
+import { type AddressInfo, createServer, connect as openSocket, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -236,6 +236,29 @@ test('nobody at the address, or a server without JetStream, is a typed error', a
   }
   const missing = await failureOf(connectBus({ url: `127.0.0.1:${port}`, name: 'x', logger: silentLogger }));
   t.is(missing.code, 'jetstream_missing');
+});
+
+test('a server that says nothing in time is asked again: it may be as busy as the machine', async (t) => {
+  await using server = await TestServer.start();
+  const sockets: Socket[] = [];
+  const mute = createServer((socket) => {
+    socket.on('error', () => undefined);
+    if (sockets.push(socket) === 1) return;
+    const upstream = openSocket(Number(new URL(server.url).port), '127.0.0.1');
+    upstream.on('error', () => undefined);
+    socket.pipe(upstream).pipe(socket);
+  });
+  mute.listen(0, '127.0.0.1');
+  await once(mute, 'listening');
+  t.teardown(() => {
+    mute.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  const { port } = mute.address() as AddressInfo;
+  const { token } = server;
+  const nc = await connectBus({ url: `127.0.0.1:${port}`, token, name: 'x', logger: silentLogger });
+  t.true(sockets.length > 1);
+  await nc.close();
 });
 
 test('versions compare by number, with or without a prefix and suffix', (t) => {
