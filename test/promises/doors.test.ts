@@ -16,6 +16,8 @@ import { silentLogger, TestServer } from '../rig/nats.ts';
 import { TestRealm } from '../rig/realm.ts';
 
 const SHARDS = 2;
+/** On a machine that is busy with others a node answers late. */
+const PATIENT = { timeoutMs: 120_000 };
 const subjects = new Subjects('if', SHARDS);
 
 interface Asked {
@@ -126,8 +128,8 @@ test('order is kept per sender and actor, by ask and by send, with many under wa
     for (const [sender, client] of clients.entries()) {
       for (const address of actors) {
         const label = (door: string): string => `${door}${sender}.${String(n).padStart(4, '0')}`;
-        work.push(client.ask(address, { type: 'put', label: label('ask') }));
-        work.push(client.send(address, { type: 'put', label: label('send') }));
+        work.push(client.ask(address, { type: 'put', label: label('ask') }, PATIENT));
+        work.push(client.send(address, { type: 'put', label: label('send') }, PATIENT));
       }
     }
   }
