@@ -21,6 +21,9 @@ export const LONG_FILES: Readonly<Record<string, string>> = {
   'governor/policy-realm': 'policies: governor/policy, governor/policy-guard; on a node: governor/governed',
   'governor/registry-cli': 'who matches and who is refused: governor/registry, governor/governed',
   'index/cli': 'answers with and without an index: index/log-index',
+  'members/processes':
+    'shards of a node that died answer from another: promises/outage, members/host; moves: members/realm',
+  'replay/replay': 'what a replay finds: replay/fold; the command: the README in docs/commands',
   'sim/bugs': 'that the simulator finds planted bugs; its schedules run in sim/simulator',
   'witness/cli':
     'what verify finds: witness/tamper, witness/bundle; the command: the README in docs/commands',

@@ -17,8 +17,8 @@ import { type Block, blocksOf, commandsOf, missingLine, wordsOf } from './page.t
 const AT_A_TIME = 3;
 
 const PAGES = ['README.md', ...globSync('docs/*.md')];
-/** Pages whose commands every run runs. */
-const EVERYDAY = ['README.md', 'docs/getting-started.md'];
+/** The page whose commands every run runs. */
+const EVERYDAY = 'README.md';
 /** Where a realm runs in the foreground until Ctrl-C, written ^C. */
 const FOREGROUND = /^(?:npm start|(?:npx )?infrafabric up\b(?!.*(?: -d| --detach)))/;
 
@@ -27,7 +27,7 @@ const turns = new Turns(AT_A_TIME);
 for (const page of PAGES) {
   const blocks = blocksOf(page);
   if (blocks.some(({ language }) => language === 'console')) {
-    test.skipIf(isEveryday && !EVERYDAY.includes(page))(
+    test.skipIf(isEveryday && page !== EVERYDAY)(
       `${page} shows commands that run and print what it says`,
       async (t) => {
         await using _turn = await turns.take();

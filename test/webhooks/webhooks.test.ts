@@ -87,65 +87,68 @@ function signatureOf({ headers, body }: Delivery): string {
   return `v1,${createHmac('sha256', key).update(signed).digest('base64')}`;
 }
 
-test('an event is delivered signed, in order, again while the receiver is not well, and after a crash under the same id', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'if-webhooks-'));
-  t.teardown(() => rm(folder, { recursive: true, force: true }));
-  writeFileSync(join(folder, 'secret'), `${SECRET}\n`, { mode: 0o600 });
-  // The second event is refused for good: it holds up nobody.
-  await using receiver = await Receiver.start(503, 204, 410);
-  await using other = await Receiver.start(...Array<number>(1_000).fill(503));
-  const hook = { secretFile: 'secret', events: ['supervisor.running', 'sleeper.*'] };
-  await using realm = await TestRealm.start({
-    folder,
-    config: {
-      limits: { leaseTtl: '1s' },
-      webhooks: [
-        { name: 'main', url: receiver.url, ...hook },
-        { name: 'down', url: other.url, ...hook },
-      ],
-      kinds: { sleeper: { machine: './sleeper.ts#sleeper', spawnOnMessage: true, door: 'open' } },
-    },
-    ...(writeSleeper(folder) && {}),
-  });
-  const client = await realm.client();
-  const { deliveries } = receiver;
-  // The place of a new hook is the end of the log at its first turn: what comes now may be before it.
-  await client.ask('sleeper/zero', { type: 'sleep' });
-  const deadline = Date.now() + PATIENCE_MS;
-  for (let n = 1; deliveries.length === 0; n += 1) {
-    if (Date.now() > deadline) return void t.fail('nothing was ever delivered');
-    await client.ask(`sleeper/first${n}`, { type: 'sleep' });
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  await receiver.until(() => deliveries.length >= 2);
-  const [failed, taken] = deliveries as [Delivery, Delivery];
-  t.is(failed.answered, 503);
-  t.is(taken.event.id, failed.event.id);
-  for (const delivery of [failed, taken]) {
-    t.is(delivery.headers['webhook-signature'], signatureOf(delivery));
-    t.is(delivery.headers['webhook-id'], delivery.event.id);
-    t.is(delivery.headers['idempotency-key'], delivery.event.id);
-    t.true(Math.abs(Number(delivery.headers['webhook-timestamp']) - Date.now() / 1_000) < 120);
-  }
+test.skipIf(isEveryday)(
+  'an event is delivered signed, in order, again while the receiver is not well, and after a crash under the same id',
+  async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'if-webhooks-'));
+    t.teardown(() => rm(folder, { recursive: true, force: true }));
+    writeFileSync(join(folder, 'secret'), `${SECRET}\n`, { mode: 0o600 });
+    // The second event is refused for good: it holds up nobody.
+    await using receiver = await Receiver.start(503, 204, 410);
+    await using other = await Receiver.start(...Array<number>(1_000).fill(503));
+    const hook = { secretFile: 'secret', events: ['supervisor.running', 'sleeper.*'] };
+    await using realm = await TestRealm.start({
+      folder,
+      config: {
+        limits: { leaseTtl: '1s' },
+        webhooks: [
+          { name: 'main', url: receiver.url, ...hook },
+          { name: 'down', url: other.url, ...hook },
+        ],
+        kinds: { sleeper: { machine: './sleeper.ts#sleeper', spawnOnMessage: true, door: 'open' } },
+      },
+      ...(writeSleeper(folder) && {}),
+    });
+    const client = await realm.client();
+    const { deliveries } = receiver;
+    // The place of a new hook is the end of the log at its first turn: what comes now may be before it.
+    await client.ask('sleeper/zero', { type: 'sleep' });
+    const deadline = Date.now() + PATIENCE_MS;
+    for (let n = 1; deliveries.length === 0; n += 1) {
+      if (Date.now() > deadline) return void t.fail('nothing was ever delivered');
+      await client.ask(`sleeper/first${n}`, { type: 'sleep' });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    await receiver.until(() => deliveries.length >= 2);
+    const [failed, taken] = deliveries as [Delivery, Delivery];
+    t.is(failed.answered, 503);
+    t.is(taken.event.id, failed.event.id);
+    for (const delivery of [failed, taken]) {
+      t.is(delivery.headers['webhook-signature'], signatureOf(delivery));
+      t.is(delivery.headers['webhook-id'], delivery.event.id);
+      t.is(delivery.headers['idempotency-key'], delivery.event.id);
+      t.true(Math.abs(Number(delivery.headers['webhook-timestamp']) - Date.now() / 1_000) < 120);
+    }
 
-  await client.ask('sleeper/a', { type: 'sleep' });
-  await client.ask('sleeper/a', { type: 'wake' });
-  const typesOf = (actor: string): string[] =>
-    deliveries.filter(({ event }) => event.data.actor === actor).map(({ event }) => event.type);
-  await receiver.until(() => typesOf('sleeper/a').includes('sleeper.awake'));
-  t.deepEqual([...new Set(typesOf('sleeper/a'))], ['sleeper.asleep', 'sleeper.awake']);
+    await client.ask('sleeper/a', { type: 'sleep' });
+    await client.ask('sleeper/a', { type: 'wake' });
+    const typesOf = (actor: string): string[] =>
+      deliveries.filter(({ event }) => event.data.actor === actor).map(({ event }) => event.type);
+    await receiver.until(() => typesOf('sleeper/a').includes('sleeper.awake'));
+    t.deepEqual([...new Set(typesOf('sleeper/a'))], ['sleeper.asleep', 'sleeper.awake']);
 
-  await realm.kill();
-  await realm.up();
-  const again = await realm.client();
-  await again.ask('sleeper/b', { type: 'sleep' });
-  await receiver.until(() => typesOf('sleeper/b').includes('sleeper.asleep'));
-  // Nothing comes twice but what was on its way, and that under its own id.
-  const ids = deliveries.filter(({ answered }) => answered === 204).map(({ event }) => event.id);
-  t.true(ids.length - new Set(ids).size <= 1, ids.join(' '));
-  t.true(other.deliveries.length > 0);
-  t.is(new Set(other.deliveries.map(({ event }) => event.id)).size, 1, 'W1: the order is kept');
-});
+    await realm.kill();
+    await realm.up();
+    const again = await realm.client();
+    await again.ask('sleeper/b', { type: 'sleep' });
+    await receiver.until(() => typesOf('sleeper/b').includes('sleeper.asleep'));
+    // Nothing comes twice but what was on its way, and that under its own id.
+    const ids = deliveries.filter(({ answered }) => answered === 204).map(({ event }) => event.id);
+    t.true(ids.length - new Set(ids).size <= 1, ids.join(' '));
+    t.true(other.deliveries.length > 0);
+    t.is(new Set(other.deliveries.map(({ event }) => event.id)).size, 1, 'W1: the order is kept');
+  },
+);
 
 test.skipIf(isEveryday)(
   'a secret that others may read, or that is no secret, keeps a node from starting',
