@@ -1,0 +1,189 @@
+/** The claims of one client: taken, written under, handed on, given back. */
+import { Subjects } from '#runtime/bus/subjects';
+import { systemClock, systemRandom } from '#runtime/bus/system';
+import { askedLeases } from '#runtime/claims/asked-leases';
+import { natsLeases } from '#runtime/claims/nats-leases';
+import { patientKeys } from '#runtime/claims/patient-keys';
+import type { Client } from '#runtime/client/client';
+import { toWireError } from '#schemas/fabric-error';
+import { LEASE_MS_DEFAULT, TASK_TYPE, type TaskActionInput, type TaskReply } from '#schemas/task';
+import type { TaskView } from '#schemas/task-view';
+import { type Asking, taskAddress } from './asking.ts';
+import { type Checked, checkedOf } from './checked.ts';
+import { Leases } from './leases.ts';
+import type { Claim, ClaimResult, CoordinatorOptions } from './types.ts';
+import { follow, watch } from './watching.ts';
+
+interface Held extends Claim {
+  readonly end: (why: string) => void;
+}
+
+export class Claims implements AsyncDisposable {
+  /** Of presence, too: leases are one worker's. */
+  readonly leases: Leases;
+  readonly leaseMs: number;
+  readonly #client: Client;
+  readonly #asking: Asking;
+  readonly #held = new Map<string, Held>();
+  readonly #unwatch: () => void;
+
+  /** Of the worker `session/<own>`. */
+  constructor(client: Client, asking: Asking, own: string, options: CoordinatorOptions) {
+    this.#client = client;
+    this.#asking = asking;
+    this.leaseMs = options.leaseMs ?? LEASE_MS_DEFAULT;
+    this.leases = leasesOf(client, this.leaseMs, options);
+    // What is over is let go at once, whoever ended it.
+    this.#unwatch = watch(client, { session: own, events: ['session.claim_ended'] }, (news) => {
+      if (news.kind !== 'session') return;
+      const { task, token, why } = news.details as { task: string; token: number; why: string };
+      if (this.#held.get(task)?.token === token) this.#drop(task, why);
+    });
+  }
+
+  has(id: string): boolean {
+    return this.#held.has(id);
+  }
+
+  async claim(id: string): Promise<ClaimResult> {
+    const nonce = systemRandom.id();
+    const reply = await this.#asking.task(id, { action: 'claim', lease: nonce, leaseMs: this.leaseMs });
+    const outcome = reply.accepted && reply.checking === true ? await this.#checked(id) : reply;
+    if (!outcome.accepted) return { won: false, code: outcome.code, reason: outcome.reason };
+    const { token } = outcome;
+    // The task has decided, and waits one lease time for the key: the worker need not wait for it, too.
+    const lost = this.leases
+      .begin(taskAddress(id), nonce, () => this.#isOurs(id, token))
+      .then((lease) => lease?.lost ?? 'the claim ended before its key was written')
+      .catch(async (thrown: unknown) => {
+        // Where this fails too, the task is free again once it has waited.
+        await this.#asking.task(id, { action: 'release', token }).catch(() => undefined);
+        return `its key could not be written: ${toWireError(thrown).message}`;
+      });
+    return { won: true, claim: this.#hold(id, token, lost) };
+  }
+
+  async renew(id: string): Promise<boolean> {
+    return (await (await this.leases.held(taskAddress(id)))?.renew()) === true;
+  }
+
+  async transfer(id: string, to: string): Promise<TaskReply> {
+    const lease = await this.leases.held(taskAddress(id));
+    const held = this.#held.get(id);
+    const token = this.#token(id);
+    // That our claim has ended may be told before the answer comes: the key must not be let go of for it.
+    this.#held.delete(id);
+    let reply: TaskReply | undefined;
+    try {
+      reply = await this.#asking.task<TaskReply>(id, {
+        action: 'transfer',
+        to,
+        ...token,
+        ...(lease !== undefined && { lease: lease.nonce, leaseMs: this.leaseMs }),
+      });
+    } finally {
+      if (reply?.accepted !== true && held !== undefined) this.#held.set(id, held);
+    }
+    // Where this fails, the lease ends and the task is free again.
+    if (reply.accepted) await this.leases.transfer(taskAddress(id), to);
+    return reply;
+  }
+
+  async adopt(id: string): Promise<ClaimResult> {
+    const lease = await this.leases.adopt(taskAddress(id), () => this.#isOurs(id, this.#held.get(id)?.token));
+    if (lease === undefined)
+      return { won: false, code: 'not_yours', reason: 'the key of the claim is not ours' };
+    const view = await this.#asking.taskView(id);
+    if (view?.worker === this.#client.from && isHeldStatus(view.status)) {
+      return { won: true, claim: this.#hold(id, view.token, lease.lost) };
+    }
+    await this.leases.release(taskAddress(id));
+    return { won: false, code: 'not_yours', reason: `${view?.worker ?? 'nobody'} has it` };
+  }
+
+  /** A write of the claimant, under its token. */
+  async write(id: string, action: TaskActionInput): Promise<TaskReply> {
+    const reply = await this.#asking.task(id, { ...action, ...this.#token(id) } as TaskActionInput);
+    const isOver = !reply.accepted && (reply.code === 'not_yours' || reply.code === 'stale_token');
+    if (isOver && this.#held.has(id)) this.#drop(id, reply.reason);
+    return reply;
+  }
+
+  /** A write that gives the task back, or ends it. */
+  async end(id: string, action: TaskActionInput): Promise<TaskReply> {
+    const reply = await this.write(id, action);
+    if (!reply.accepted || !this.#held.delete(id)) return reply;
+    await this.leases.release(taskAddress(id)).catch(() => undefined);
+    return reply;
+  }
+
+  /** Leases stay until they expire, for who comes back. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#unwatch();
+    await this.leases[Symbol.asyncDispose]();
+  }
+
+  /** What the governor says of our claim. */
+  async #checked(id: string): Promise<Checked> {
+    const settled = Promise.withResolvers<Checked>();
+    const look = (task: TaskView | undefined): void => {
+      const checked = checkedOf(task, this.#client.from);
+      if (checked !== undefined) settled.resolve(checked);
+    };
+    const unwatch = follow(this.#client, TASK_TYPE, id, ({ task }) => look(task as TaskView));
+    try {
+      look(await this.#asking.taskView(id));
+      return await settled.promise;
+    } finally {
+      unwatch();
+    }
+  }
+
+  #hold(id: string, token: number, lost: Promise<string>): Claim {
+    const ended = Promise.withResolvers<string>();
+    void lost.then((why) => {
+      if (this.#held.get(id)?.token === token) this.#held.delete(id);
+      ended.resolve(why);
+    });
+    const held: Held = { task: id, token, lost: ended.promise, end: ended.resolve };
+    this.#held.set(id, held);
+    return held;
+  }
+
+  #drop(id: string, why: string): void {
+    this.#held.get(id)?.end(why);
+    this.#held.delete(id);
+    // It expires by itself where this does not reach the bucket.
+    void this.leases.release(taskAddress(id)).catch(() => undefined);
+  }
+
+  async #isOurs(id: string, token: number | undefined): Promise<boolean> {
+    const view = await this.#asking.taskView(id);
+    const isHeld = view !== undefined && isHeldStatus(view.status);
+    return isHeld && view.worker === this.#client.from && view.token === token;
+  }
+
+  #token(id: string): { readonly token?: number } {
+    const token = this.#held.get(id)?.token;
+    return token === undefined ? {} : { token };
+  }
+}
+
+function leasesOf(client: Client, leaseMs: number, { leases }: CoordinatorOptions): Leases {
+  const { connection, from, prefix } = client;
+  const subjects = new Subjects(prefix, 1);
+  const isOutside = connection.info?.tls_required === true;
+  const isBucket = (leases ?? (isOutside ? 'node' : 'bucket')) === 'bucket';
+  return new Leases({
+    store: isBucket
+      ? patientKeys(() => natsLeases(connection, subjects.buckets.leases), systemClock)
+      : askedLeases(connection, (address) => subjects.lease(address), from),
+    keyOf: (actor) => (isBucket ? subjects.leaseKey(actor) : actor),
+    holder: from,
+    leaseMs,
+  });
+}
+
+function isHeldStatus(status: TaskView['status']): boolean {
+  return status === 'claimed' || status === 'in_progress' || status === 'blocked';
+}
