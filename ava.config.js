@@ -69,7 +69,7 @@ export default {
   timeout: '4m',
   workerThreads: false,
   ...LOADING,
-  // More than the cores of a small machine: many tests wait for servers and clocks.
-  concurrency: 3,
+  // More than the cores of a small machine: many tests wait for servers and clocks, short ones most of all.
+  concurrency: process.env.TEST_TIER === 'everyday' ? 4 : 3,
   sortTestFiles: (a, b) => rank(a) - rank(b) || (a < b ? -1 : 1),
 };

@@ -3,14 +3,13 @@ import test from 'ava';
 import { gateComponent } from '#runtime/sandbox/gate/gate';
 import { FabricError } from '#schemas/fabric-error';
 import { cases } from '../../rig/effort.ts';
-import { isEveryday } from '../../rig/tier.ts';
 import { campaign } from './fuzz/campaign.ts';
 import { Choices } from './fuzz/choices.ts';
 import { mutate } from './fuzz/mutants.ts';
 import { echo, wat } from './guests.ts';
 
 const SEED = Number(process.env['FUZZ_SEED'] ?? 1);
-const MODULES = cases(200, isEveryday ? 20 : 50);
+const MODULES = cases(200, 50);
 
 test('metered modules do what they did, and take the same fuel on every tier', async (t) => {
   const { modules, compared, mutants } = await campaign(MODULES, SEED, () => {});
