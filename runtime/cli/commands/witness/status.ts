@@ -1,4 +1,5 @@
 /** `witness status`: how far the log is signed, and what was found wrong with it. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { Command } from 'commander';
 import { apiRequest } from '#runtime/node/api';
 import { nodeErrors } from '#runtime/node/errors';
@@ -10,6 +11,10 @@ import { EXIT } from '../../exit-codes.ts';
 import type { Out } from '../../io.ts';
 import { type Realm, withRealm } from '../../realm.ts';
 import { count, plural, span } from '../../render/format.ts';
+
+/** A realm that has just come up answers before its witness does. */
+const BUILDER_MS = 3_000;
+const AGAIN_MS = 100;
 
 export function witnessStatusCommand(shell: Shell): Command {
   const command = new Command('status').description(
@@ -37,18 +42,24 @@ export async function witnessRead(realm: Realm, path: string): Promise<Uint8Arra
 }
 
 async function witnessRequest<T>(realm: Realm, body: object): Promise<T> {
-  try {
-    return await apiRequest<T>(realm.connection, realm.subjects.api('witness'), body);
-  } catch (thrown) {
-    if (!(thrown instanceof FabricError) || thrown.code !== nodeErrors.realm_unreachable.code) throw thrown;
-    throw new FabricError(
-      witnessServiceErrors.witness_absent,
-      'No node builds the witness log of this realm',
-      {
-        cause: thrown,
-      },
-    );
+  const deadline = performance.now() + BUILDER_MS;
+  for (;;) {
+    try {
+      return await apiRequest<T>(realm.connection, realm.subjects.api('witness'), body);
+    } catch (thrown) {
+      if (!(thrown instanceof FabricError) || thrown.code !== nodeErrors.realm_unreachable.code) throw thrown;
+      if (performance.now() >= deadline) throw absent(thrown);
+    }
+    await pause(AGAIN_MS);
   }
+}
+
+function absent(cause: FabricError): FabricError {
+  return new FabricError(
+    witnessServiceErrors.witness_absent,
+    'No node builds the witness log of this realm',
+    { cause },
+  );
 }
 
 function statusLines(status: WitnessStatus, { palette }: Out, now: number): string[] {
