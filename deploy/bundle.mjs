@@ -9,13 +9,14 @@
  * U4  Names stay and nothing is minified: a stack trace tells where it was, and what refuses a machine reads its source.
  * U5  With code of others comes its licence.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const TARGET = 'node22';
-const LICENCES = ['LICENSE', 'LICENSE.md', 'LICENSE.txt', 'LICENCE', 'license', 'License.txt'];
+/** Packages that come without the text of the licence that they name. */
+const WITHOUT_TEXT = ['@bomb.sh/tab'];
 const WORLD = 'runtime/sandbox/world/task.wit';
 const JAIL = 'runtime/sandbox/jail';
 
@@ -169,7 +170,9 @@ function licences() {
 /** @param {string} folder */
 function licenceOf(folder) {
   const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-  const file = LICENCES.map((other) => join(folder, other)).find((path) => existsSync(path));
-  const text = file === undefined ? '' : readFileSync(file, 'utf8').trim();
+  const file = readdirSync(folder).find((other) => /^licen[cs]e/i.test(other));
+  if (file === undefined && !WITHOUT_TEXT.includes(name))
+    throw new Error(`${name} has no text of its licence`);
+  const text = file === undefined ? '' : readFileSync(join(folder, file), 'utf8').trim();
   return `${name} ${version} (${license})\n\n${text}\n`;
 }

@@ -41,7 +41,7 @@ export function follow(
   names?: readonly string[],
 ): () => void {
   const { events } = clientSubjects(prefix);
-  const own = names?.filter((name) => name.startsWith(`${type}.`));
+  const own = names && [...new Set(names)].filter((name) => name.startsWith(`${type}.`));
   const subjects = own?.map((name) => events(`${type}/${id}`, name)) ?? [events(`${type}/${id}`)];
   const subscriptions = subjects.map((subject) =>
     connection.subscribe(subject, {

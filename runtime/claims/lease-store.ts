@@ -11,7 +11,6 @@ export interface LeaseKeys {
   update(key: string, value: string, revision: number, ttlMs: number): Promise<number | undefined>;
   /** Removes where the key still has this revision; nothing otherwise. */
   remove(key: string, revision: number): Promise<void>;
-  /** Sees every write that was confirmed before, whoever wrote it. */
   get(key: string): Promise<LeaseRow | undefined>;
 }
 

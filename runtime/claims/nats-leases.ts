@@ -15,8 +15,6 @@ const REQUEST_TIMEOUT_MS = 1_000;
 export async function natsLeases(nc: NatsConnection, bucket: string): Promise<LeaseStore> {
   const kv = await new Kvm(tidyJetStream(nc)).open(bucket);
   const js = jetstream(nc, { timeout: REQUEST_TIMEOUT_MS });
-  const jsm = await js.jetstreamManager(false);
-  const stream = `KV_${bucket}`;
 
   async function isOurs(publish: Promise<{ seq: number }>): Promise<number | undefined> {
     try {
@@ -60,11 +58,10 @@ export async function natsLeases(nc: NatsConnection, bucket: string): Promise<Le
     },
 
     async get(key) {
-      // Asked of the copy that leads: `kv.get` is answered by any, which may be behind.
-      const found = await jsm.streams.getMessage(stream, { last_by_subj: `$KV.${bucket}.${key}` });
-      // What was removed or has expired leaves a marker, which has no body.
-      if (found === null || found.data.length === 0) return undefined;
-      return { value: found.string(), revision: found.seq };
+      // The copy that leads answers: a bucket that was opened, not made, takes no direct reads, which any copy answers.
+      const found = await kv.get(key);
+      if (found === null || found.operation !== 'PUT') return undefined;
+      return { value: found.string(), revision: found.revision };
     },
 
     async watchFreed(key, freed) {

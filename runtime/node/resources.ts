@@ -11,13 +11,12 @@ export class Resources {
   }
 
   /**
-   * Waits for what is opened side by side and holds all that opened, in the order of the list. Throws what the first of
-   * those that failed throws.
+   * Waits for what is opened side by side and holds all that opens, in the order of the list, also where all is closed
+   * before it has opened. Throws what the first of those that failed throws.
    */
   async useAll<T extends AsyncDisposable | undefined>(opening: readonly Promise<T>[]): Promise<void> {
-    const opened = await Promise.allSettled(opening);
-    for (const one of opened) if (one.status === 'fulfilled' && one.value !== undefined) this.use(one.value);
-    const failed = opened.find(({ status }) => status === 'rejected');
+    for (const one of opened(opening)) this.defer(async () => await (await one)?.[Symbol.asyncDispose]());
+    const failed = (await Promise.allSettled(opening)).find(({ status }) => status === 'rejected');
     if (failed?.status === 'rejected') throw failed.reason;
   }
 
@@ -34,4 +33,9 @@ export class Resources {
     if (failures.length === 1) throw failures[0];
     if (failures.length > 1) throw new AggregateError(failures, 'several resources failed to close');
   }
+}
+
+/** What fails to open is told to who waits for it, and there is nothing of it to close. */
+function opened<T>(opening: readonly Promise<T>[]): Promise<T | undefined>[] {
+  return opening.map(async (one) => await one.catch(() => undefined));
 }
