@@ -13,7 +13,7 @@ import { TaskIndex } from './task-index.ts';
 import type { Candidate, TaskFilter, Why } from './types.ts';
 import { listSessions, listSwarms, listTasks, type Source, shardsOf } from './views.ts';
 import { follow } from './watching.ts';
-import { reasonsOf } from './why.ts';
+import { reasonsOf, unseenOf } from './why.ts';
 
 /** Work that is there is found in milliseconds. */
 const OFFER_MS = 1_000;
@@ -70,7 +70,7 @@ export class Sight implements AsyncDisposable {
     const deps = await Promise.all(task.waitingFor.map((dep) => this.#asking.taskView(dep)));
     const known = deps.filter((dep) => dep !== undefined);
     const sessions = task.status === 'available' ? await this.#seenSessions() : [];
-    return { task, reasons: reasonsOf(task, known, sessions) };
+    return { task, reasons: reasonsOf(task, known, sessions), unseen: unseenOf(task, sessions) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -42,6 +42,8 @@ export interface Why {
   readonly task: TaskView;
   /** Sentences, the most important first. */
   readonly reasons: readonly string[];
+  /** What they leave out because the key of this client may not see it, in sentences. */
+  readonly unseen: readonly string[];
 }
 
 export type Submitted = Partial<Submission>;

@@ -3,6 +3,13 @@ import type { SessionView } from '#schemas/session';
 import type { TaskView } from '#schemas/task-view';
 import { sessionsFor } from './matching.ts';
 
+/** What a key may not see, in sentences. */
+export const UNSEEN = {
+  sessions: 'This key does not see which sessions are there, so not who could do it.',
+  dependents: 'This key does not see what waits for it.',
+  log: 'This key does not see the log, so not who tried to claim it.',
+} as const;
+
 /** Sentences, the most important first. `deps` are the dependencies that are known; `sessions` undefined where they are not. */
 export function reasonsOf(
   task: TaskView,
@@ -10,6 +17,15 @@ export function reasonsOf(
   sessions: readonly SessionView[] | undefined,
 ): readonly string[] {
   return [...now(task, deps, sessions), ...besides(task)];
+}
+
+/** What the reasons leave out, in sentences, where it is not known which sessions there are. */
+export function unseenOf(
+  { status, owner }: Pick<TaskView, 'status' | 'owner'>,
+  sessions: readonly SessionView[] | undefined,
+): readonly string[] {
+  if (sessions !== undefined || status !== 'available') return [];
+  return [owner === null ? UNSEEN.sessions : `This key does not see whether session/${owner} is there.`];
 }
 
 function now(

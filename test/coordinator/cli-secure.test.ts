@@ -25,6 +25,19 @@ test('in a secure realm who acts is whose key signs on; only an operator speaks 
   t.regex(list.err, /error\[list_refused\]: The key of session\/cli may not list/);
   t.regex(await ok('task', 'show', 'A1', ...asCli), /worker +session\/cli, token 1/);
 
+  // Why a task is not running is said as far as the key sees, and what it does not see is said, too.
+  await ok('task', 'add', 'A2', 'Client', '--after', 'A1');
+  const { out: why, err: note } = await folder.run(['why', 'A2', ...asCli]);
+  t.regex(why, /It waits for A1: in_progress, session\/cli has it \(20 %\)\./);
+  t.regex(why, /This key does not see what waits for it\.\n +This key does not see the log/);
+  t.regex(note, /sign on with the key of an operator or auditor/);
+  t.like(JSON.parse(await ok('why', 'A2', '--json', ...asCli)), {
+    waitsFor: ['A1'],
+    blocks: null,
+    story: null,
+    entries: null,
+  });
+
   writeFileSync(
     join(folder.path, 'b.md'),
     '| Task | Owner | Status |\n|---|---|---|\n| M1: One | Session 6 (BUS) | done |\n',
@@ -32,6 +45,7 @@ test('in a secure realm who acts is whose key signs on; only an operator speaks 
   t.regex(await ok('import', 'b.md'), /Imported: 1 new, 1 changed/);
   t.regex(await ok('import', 'b.md'), /Nothing to change/);
   const asAuditor = ['--nkey', '.infrafabric/hello/keys/auditor%audit.seed'];
-  t.regex(await ok('board', ...asAuditor), /2 tasks: 1 in progress, 1 completed/);
+  t.regex(await ok('board', ...asAuditor), /3 tasks: 1 in progress, 1 waiting, 1 completed/);
+  t.like(JSON.parse(await ok('why', 'A2', '--json', ...asAuditor)), { unseen: [], blocks: [] });
   await ok('down');
 });

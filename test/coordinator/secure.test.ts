@@ -55,7 +55,10 @@ test('an agent and a swarm do work in a secure realm, each with its own key, and
   // Said by the server's refusal: an answer that never came could be asked for again.
   const listed = await call('list_tasks');
   t.like(listed.structuredContent, { error: { code: 'api_refused', retryable: false } });
-  t.deepEqual(await say('why_task', { task: 'T2' }), { reasons: ['It is free.'] });
+  t.deepEqual(await say('why_task', { task: 'T2' }), {
+    reasons: ['It is free.'],
+    unseen: ['This key does not see which sessions are there, so not who could do it.'],
+  });
   t.like(await say('claim_task', { task: 'T1' }), { accepted: true });
   await say('report_progress', { task: 'T1', milestone: 50 });
   await say('say_in_task', { task: 'T1', content: 'half' });

@@ -150,6 +150,17 @@ async function listed<T>(asked: Promise<T>, owner: string | undefined): Promise<
   }
 }
 
+/** Undefined where the key may not list what there is. */
+export async function orUnseen<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (thrown) {
+    const { code } = coordinatorErrors.list_refused;
+    if (thrown instanceof FabricError && thrown.code === code) return undefined;
+    throw thrown;
+  }
+}
+
 /** Says something to a task in the name of whoever acts, under the token of the claim where it is theirs. */
 export async function sayToTask(
   desk: Desk,

@@ -61,13 +61,14 @@ export const taskTools = [
   tool({
     name: 'why_task',
     title: 'Why is it not running?',
-    description: 'Why a task is not running, or why somebody has it, in sentences.',
+    description:
+      'Why a task is not running, or why somebody has it, in sentences; and what this session may not see of it.',
     readOnly: true,
     input: z.strictObject({ task }),
     run: async ({ coordinator }, { task: id }) => {
       const why = await coordinator.why(id);
       if (why === undefined) throw missing(id);
-      return { reasons: why.reasons };
+      return { reasons: why.reasons, unseen: why.unseen };
     },
   }),
   tool({
