@@ -6,6 +6,7 @@
  * A3  Over what a policy holds only a signed answer counts, and only one that names what is held by its digest.
  * A4  What is held goes on once, with the verdict yes, in the name of who asked for it; with a no it never does.
  * A5  Names of held actions can be guessed: nobody else puts a question under one, for its verdict would be taken for theirs.
+ * A6  The task of a held claim hears that it waits, and that it does no longer: who claims again joins it.
  */
 import {
   APPROVAL_STATUSES,
@@ -16,7 +17,15 @@ import {
 } from '#schemas/approval';
 import { errorKinds, FabricError } from '#schemas/fabric-error';
 import { type IFMessage, messageOf } from '#schemas/if-message';
-import { HELD_EVENT, HELD_ID_PREFIX, type HeldEvent, matchesPattern, RELEASED_EVENT } from '#schemas/policy';
+import {
+  HELD_EVENT,
+  HELD_ID_PREFIX,
+  type HeldAction,
+  type HeldEvent,
+  matchesPattern,
+  RELEASED_EVENT,
+} from '#schemas/policy';
+import { HELD_CLAIM, type HeldClaimNews, TASK_TYPE } from '#schemas/task';
 import { decidedMachine, type Heard, type Outcome, TIMER_EVENT } from './decided.ts';
 
 export const approvalErrors = errorKinds({
@@ -127,6 +136,7 @@ function hold(context: ApprovalView, event: HeldEvent, at: number): Outcome<Appr
   const asked = { question, default: terms.default, by: held.from, dueAt: at + terms.waitMs, held };
   return {
     ...changed(context, { ...asked, status: 'pending' }),
+    mail: toTask(held, true),
     timers: [{ id: PATIENCE, delayMs: terms.waitMs }],
   };
 }
@@ -164,10 +174,22 @@ function decided(context: ApprovalView, patch: Partial<ApprovalView>, self: stri
     severity: 'WARN' as const,
     message: { type: 'held_action_decided', verdict, by: answeredBy, reason, ...held },
   };
-  if (verdict !== 'yes' || held.to === undefined || held.event === undefined) return { ...outcome, log };
+  const over = toTask(held, false);
+  if (verdict !== 'yes' || held.to === undefined || held.event === undefined)
+    return { ...outcome, log, mail: over };
   const note = { ...held.note, outcome: 'approved' as const, approval: self };
   const event = { type: RELEASED_EVENT, from: held.from, event: held.event, note };
-  return { ...outcome, log, mail: [{ to: held.to, event }] };
+  return { ...outcome, log, mail: [{ to: held.to, event }, ...over] };
+}
+
+/** A6. */
+function toTask(
+  { to, from, note }: HeldAction,
+  isPending: boolean,
+): NonNullable<Outcome<ApprovalView>['mail']> {
+  if (to?.startsWith(`${TASK_TYPE}/`) !== true || note.request.action !== 'claim') return [];
+  const news: HeldClaimNews = { isPending, worker: from, policy: note.sha256 };
+  return [{ to, event: { type: HELD_CLAIM, ...news } }];
 }
 
 /** The content of a signed message names the action as the event would: `{action: "answer", answer: "yes", digest}`. */

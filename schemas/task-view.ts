@@ -31,6 +31,11 @@ export const taskViewSchema = z
       })
       .nullable()
       .describe('What the governor said of the last claim, with all figures.'),
+    held: z
+      .array(
+        z.strictObject({ worker: z.string(), approval: z.string().describe('Address of the approval.') }),
+      )
+      .describe('Claims that wait for an approval of the policy.'),
     contextTokens: z.int().nullable(),
     estimate: z.strictObject({ hours: z.number().nullable(), costMicros: z.int().nullable() }),
     deadline: at.nullable(),

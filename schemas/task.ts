@@ -189,6 +189,17 @@ export const taskActionSchema = z.discriminatedUnion('action', [
 export type TaskAction = z.infer<typeof taskActionSchema>;
 export type TaskActionInput = z.input<typeof taskActionSchema>;
 
+/** What an approval tells the task of a claim that it holds, and of one that it holds no longer. */
+export const HELD_CLAIM = 'task.held_claim';
+export const heldClaimSchema = z.object({
+  isPending: z.boolean(),
+  /** Address of who wants it. */
+  worker: z.string().max(240),
+  /** SHA-256 of the policy that holds it. */
+  policy: z.string().max(64),
+});
+export type HeldClaimNews = z.infer<typeof heldClaimSchema>;
+
 /** Why a task refuses: stable, programs may rely on it. */
 export const TASK_REFUSALS = [
   'bad_action',

@@ -25,6 +25,8 @@ export class Claims implements AsyncDisposable {
   readonly #client: Client;
   readonly #asking: Asking;
   readonly #held = new Map<string, Held>();
+  /** Tasks whose claim is under way. */
+  readonly #claiming = new Set<string>();
   readonly #unwatch: () => void;
 
   /** Of the worker `session/<own>`. */
@@ -46,6 +48,18 @@ export class Claims implements AsyncDisposable {
   }
 
   async claim(id: string): Promise<ClaimResult> {
+    // The task takes both for one: who called twice must not work twice.
+    if (this.#claiming.has(id))
+      return { won: false, code: 'already_claimed', reason: 'this client is claiming it already' };
+    this.#claiming.add(id);
+    try {
+      return await this.#claim(id);
+    } finally {
+      this.#claiming.delete(id);
+    }
+  }
+
+  async #claim(id: string): Promise<ClaimResult> {
     const nonce = systemRandom.id();
     const reply = await this.#asking.task(id, { action: 'claim', lease: nonce, leaseMs: this.leaseMs });
     const outcome = reply.accepted && reply.checking === true ? await this.#checked(id) : reply;

@@ -80,9 +80,10 @@ function available(task: TaskView, sessions: readonly SessionView[]): string[] {
 }
 
 function besides(task: TaskView): string[] {
-  const { reason, staleAt, overdue, needsPerson, helpWanted, attempts, checks } = task;
+  const { reason, staleAt, overdue, needsPerson, helpWanted, attempts, checks, held } = task;
   const failed = checks.filter(({ passed }) => !passed);
   return [
+    ...held.map(({ worker, approval }) => `The claim of ${worker} waits for ${approval}.`),
     ...(reason === null ? [] : [`Reason: ${reason}.`]),
     ...(needsPerson ? ['A person has to look at it.'] : []),
     ...(helpWanted === null ? [] : ['Its worker wants help.']),

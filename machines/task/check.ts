@@ -1,7 +1,8 @@
 /**
  * A claim that the governor is asked about: the task waits for the word of the worker's entry in the registry.
  *
- * G1  One claim is checked at a time, so that the first who asks is the first who is answered.
+ * G1  One claim is checked at a time, so that the first who asks is the first who is answered. Who asks again joins what is
+ *     under way, under the lease of its newest claim: who sent the one before may be gone.
  * G2  A permit that finds the task no longer waiting for it is given back: the worker's slot is free again.
  * G3  Without an answer the claim is refused; nobody waits for ever for a registry that is not there.
  */
@@ -26,12 +27,12 @@ export function check(
   const { check: pending, id, requires, estimate, contextTokens, status, milestone, token } = context;
   const answer = { accepted: true, status, milestone, token, checking: true };
   const lease = action.lease ?? null;
+  const { revision = null, leaseMs } = action;
   if (pending?.permitted === null) {
-    const isAgain = pending.by === by && pending.lease === lease;
-    return isAgain ? { answer } : refuse('already_claimed', `the claim of ${pending.by} is being checked`);
+    if (pending.by !== by) return refuse('already_claimed', `the claim of ${pending.by} is being checked`);
+    return { patch: { check: { ...pending, lease, revision, leaseMs } }, answer };
   }
   const need = { task: id, requires, hours: estimate?.hours, contextTokens: contextTokens ?? null };
-  const { revision = null, leaseMs } = action;
   return {
     patch: { check: { by, lease, revision, leaseMs, permitted: null, verdict: null }, changedAt: at },
     mail: [{ to: registryEntry(by), event: { type: 'worker.permit', need } }],

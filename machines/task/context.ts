@@ -20,6 +20,8 @@ export interface TaskContext extends TaskSpec {
   readonly governed: boolean;
   /** The last claim that the governor was asked about. */
   readonly check: Check | null;
+  /** Claims that wait for an approval of the policy. */
+  readonly held: readonly HeldClaim[];
   /** Fencing token of the newest claim: only ever grows. */
   readonly token: number;
   /** Name of the acquisition under which the worker holds the claim's key; null for a claim without a key. */
@@ -79,6 +81,15 @@ export interface Check {
   readonly verdict: Verdict | null;
 }
 
+export interface HeldClaim {
+  /** Address of the approval. */
+  readonly approval: string;
+  /** Address of who wants it. */
+  readonly worker: string;
+  /** SHA-256 of the policy that holds it. */
+  readonly policy: string;
+}
+
 /** With an input (of a supervisor) it is there at once; without one, or with that of its kind, it waits to be added. */
 export function initialTask(input: unknown, self: string): TaskContext {
   const id = self.slice(self.indexOf('/') + 1);
@@ -92,6 +103,7 @@ export function initialTask(input: unknown, self: string): TaskContext {
     addedBy: null,
     governed,
     check: null,
+    held: [],
     token: 0,
     result: null,
     artifacts: [],

@@ -12,7 +12,8 @@
 import { type Heard, type Outcome, TIMER_EVENT } from '#machines/decided';
 import { FabricError } from '#schemas/fabric-error';
 import { type IFMessage, messageOf } from '#schemas/if-message';
-import { type TaskAction, type TaskReply, taskActionSchema } from '#schemas/task';
+import { HELD_CLAIM, type TaskAction, type TaskReply, taskActionSchema } from '#schemas/task';
+import { heardApproval } from './approvals.ts';
 import { type Change, type Refused, refuse, type Verdict, type Who } from './change.ts';
 import { check, judged } from './check.ts';
 import { claim, claimed, expired, HELP, LEASE, release, transfer, unwatched } from './claims.ts';
@@ -47,6 +48,7 @@ export function decideTask(context: TaskContext, heard: Heard): Outcome<TaskCont
   if (type === `xstate.error.actor.${HELP}`) return told(context, found(context, undefined, at));
   if ((TASK_MAIL as readonly string[]).includes(type))
     return told(context, heardMail(context, event, { by: from ?? '', at }, self));
+  if (type === HELD_CLAIM) return told(context, heardApproval(context, event, { by: from ?? '', at }));
   if (type === 'task.permit') return told(context, judged(context, event, { by: from ?? '', at }));
   if (context.status === 'absent')
     throw new FabricError(taskErrors.unknown_task, `Nobody added a task ${context.id}`, {

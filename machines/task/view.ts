@@ -30,6 +30,7 @@ export function viewOf(context: TaskContext): TaskView {
             permitted: context.check.permitted,
             verdict: context.check.verdict,
           },
+    held: context.held.map(({ worker, approval }) => ({ worker, approval })),
     contextTokens: context.contextTokens ?? null,
     estimate: {
       hours: estimate?.hours ?? null,

@@ -2,8 +2,9 @@ import test from 'ava';
 import fc from 'fast-check';
 import { initialSession } from '#machines/session/context';
 import { decideSession } from '#machines/session/decide';
-import { initialTask } from '#machines/task/context';
+import { initialTask, type TaskContext } from '#machines/task/context';
 import { decideTask } from '#machines/task/decide';
+import type { EventData } from '#runtime/machine/types';
 import type { LoggedEntry } from '#runtime/testing/realm';
 import { NOW, World } from './world.ts';
 
@@ -347,6 +348,33 @@ test('who has a governed task hands it to nobody: the governor says who may have
     steered.cancelled?.includes('rewatch'),
     'a watch that was to begin anew is not that of the new claim',
   );
+});
+
+test('a worker that claims again while the governor is asked joins its own claim', (t) => {
+  const hear = (context: TaskContext, event: EventData, from: string) => {
+    const outcome = decideTask(context, { event, self: 'task/x', at: NOW, from });
+    return { ...outcome, next: { ...context, ...outcome.patch } };
+  };
+  const claim = (lease: string) => ({ type: 'task.claim', lease, leaseMs: 5_000 });
+  const free = { ...initialTask({ governed: true }, 'task/x'), status: 'available' as const };
+  const first = hear(free, claim('L1'), A);
+  t.deepEqual(
+    first.mail?.map(({ to }) => to),
+    ['worker/a'],
+  );
+  t.like(hear(first.next, claim('L2'), B).reply, { accepted: false, code: 'already_claimed' });
+  // Who sent the first was ended meanwhile: the key that will be written is that of the second.
+  const again = hear(first.next, claim('L2'), A);
+  t.like(again.reply, { accepted: true, checking: true });
+  t.is(again.mail, undefined, 'the governor is asked once');
+  const permit = {
+    type: 'task.permit',
+    worker: 'a',
+    permitted: true,
+    verdict: { worker: 'a', factors: null, refusals: [] },
+  };
+  const claimed = hear(again.next, permit, 'worker/a');
+  t.like(claimed.next, { status: 'claimed', worker: A, lease: 'L2', token: 1, attempts: 1 });
 });
 
 test('a watch, or a look for work, that failed is begun again', (t) => {

@@ -19,6 +19,7 @@ export function taskView(id: string, more: Partial<TaskView> = {}): TaskView {
     filler: false,
     governed: false,
     check: null,
+    held: [],
     contextTokens: null,
     estimate: { hours: null, costMicros: null },
     deadline: null,

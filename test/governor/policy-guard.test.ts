@@ -267,6 +267,43 @@ test('a no, and silence, refuse it for ever; a default of yes lets it go on', as
   t.like(await world.taskOf('dear'), { status: 'claimed', worker: 'session/ndi' });
 });
 
+test('a claim that is made again while it waits joins the approval that has it; people are asked once', async (t) => {
+  await using world = await World.open(TEXT);
+  await world.add('dear', 80);
+  const first = await held(t, world);
+  t.is((await held(t, world)).address, first.address);
+  const others = await held(t, world, 'session/sip');
+  t.not(others.address, first.address, 'another worker’s claim is another question');
+  // The task knows it, whatever becomes of the node.
+  world.realm.crash();
+  await world.realm.restart();
+  t.is((await held(t, world)).address, first.address);
+  t.like(await world.taskOf('dear'), {
+    held: [
+      { worker: 'session/ndi', approval: first.address },
+      { worker: 'session/sip', approval: others.address },
+    ],
+  });
+  // Nobody but an approval says what it holds.
+  const forged = { type: 'task.held_claim', isPending: false, worker: 'session/ndi', policy: '' };
+  await world.ask('session/x', 'task/dear', forged);
+  t.is((await held(t, world)).address, first.address);
+  // Another policy may ask others.
+  const before = world.inForce;
+  world.inForce = { version: 2, policy: await compilePolicy(`${TEXT}# with care\n`) };
+  t.not((await held(t, world)).address, first.address);
+  world.inForce = before;
+  await world.answer('operator/ann', others.address, { answer: 'no', digest: others.held?.digest });
+  const anew = await held(t, world, 'session/sip');
+  t.not(anew.address, others.address, 'after a no it is a question again');
+  await world.answer('operator/ann', first.address, { answer: 'yes', digest: first.held?.digest });
+  t.like(await world.taskOf('dear'), { status: 'claimed', worker: 'session/ndi' });
+  t.is(
+    (await world.entries('task/dear')).filter(({ policy: note }) => note?.outcome === 'approved').length,
+    1,
+  );
+});
+
 test('an answer that is unsigned, foreign or about something else counts for nothing', async (t) => {
   await using world = await World.open(TEXT);
   await world.add('dear', 80);
@@ -398,14 +435,15 @@ test('nobody takes the name of an approval before it is needed', async (t) => {
 
 test('one sender does not bury the approvers', async (t) => {
   await using world = await World.open(TEXT);
-  await world.add('dear', 80);
+  for (let n = 0; n <= 100; n += 1) await world.add(`dear${n}`, 80);
   for (let n = 0; n < 100; n += 1)
-    t.like(await world.claim('session/ndi', 'dear'), { code: 'approval_required' });
-  const error = await refused(t, world.claim('session/ndi', 'dear'), 'too_many_held');
+    t.like(await world.claim('session/ndi', `dear${n}`), { code: 'approval_required' });
+  const error = await refused(t, world.claim('session/ndi', 'dear100'), 'too_many_held');
   t.true(error.retryable);
-  t.like(await world.claim('session/sip', 'dear'), { code: 'approval_required' });
+  t.like(await world.claim('session/ndi', 'dear0'), { code: 'approval_required' }, 'it is among them');
+  t.like(await world.claim('session/sip', 'dear100'), { code: 'approval_required' });
   await world.realm.advance('11m');
-  t.like(await world.claim('session/ndi', 'dear'), { code: 'approval_required' });
+  t.like(await world.claim('session/ndi', 'dear100'), { code: 'approval_required' });
 });
 
 test('a claim that waited has no lease: the one it came with has ended', async (t) => {

@@ -10,7 +10,10 @@
  *     nobody could give because the realm has no approvals.
  * N3  A node may apply a policy always: whoever writes its config and its files has the realm anyway.
  * N4  Nobody buries the approvers: of one sender only so many actions are held at a time, by each node.
+ * N5  A claim that is made again while it waits joins the approval that has it: the task knows which, and that hears it as
+ *     a question that it was asked before.
  */
+import type { TaskContext } from '#machines/task/context';
 import type { GuardVerdict } from '#runtime/shard/ports';
 import { APPROVAL_TYPE } from '#schemas/approval';
 import { FabricError } from '#schemas/fabric-error';
@@ -27,6 +30,7 @@ import {
   requestSchema,
 } from '#schemas/policy';
 import { SESSION_TYPE } from '#schemas/session';
+import { TASK_TYPE } from '#schemas/task';
 import { digestOf } from '../../coordinator/digest-driver.ts';
 import { kindOf } from './cedar.ts';
 import { policyErrors } from './errors.ts';
@@ -128,24 +132,24 @@ export class PolicyGuard {
 
   #wait(arrival: Arrival, decision: Decision, request: PolicyRequest, note: PolicyNote): GuardVerdict {
     const { actor, event, place } = arrival;
-    const held = this.#held(decision, request, place, { to: actor, event: withoutLease(event) });
+    const approval = joined(arrival, decision, request) ?? heldAt(place);
+    const held = this.#held(decision, request, approval, { to: actor, event: withoutLease(event) });
     if (held instanceof FabricError) return out(held, { ...note, outcome: 'deny' });
-    const { approval, event: mail } = held;
     const reply = {
       accepted: false,
       code: 'approval_required',
       reason: `it waits for ${approval}: ${decision.reason}`,
       approval,
     };
-    return { go: 'wait', note: { ...note, approval }, to: approval, event: { ...mail }, reply };
+    return { go: 'wait', note: { ...note, approval }, to: approval, event: { ...held }, reply };
   }
 
   #held(
     decision: Decision,
     request: PolicyRequest,
-    place: () => string,
+    approval: string,
     action: { readonly to?: string; readonly event?: { readonly type: string } },
-  ): { readonly approval: string; readonly event: HeldEvent } | FabricError {
+  ): HeldEvent | FabricError {
     const { terms, reason } = decision;
     if (!this.#options.isKind(APPROVAL_TYPE) || terms === undefined) {
       const why = 'an approval is needed, and this realm has no kind "approval"';
@@ -155,7 +159,6 @@ export class PolicyGuard {
       const why = `an approval is needed, and an event of more than ${HELD_CHARS_MAX} characters cannot wait`;
       return denied(why, { action: request.action });
     }
-    const approval = `${APPROVAL_TYPE}/${HELD_ID_PREFIX}${place()}`;
     const from = request.who.address;
     if (!this.#mayHold(from, approval, terms.waitMs)) {
       const why = `${HELD_PER_SENDER_MAX} actions of ${from} wait for an approval already`;
@@ -164,26 +167,24 @@ export class PolicyGuard {
     const asked = { ...action, from, request, approval, sha256: decision.sha256 };
     const target = action.to ?? request.on?.address;
     return {
-      approval,
-      event: {
-        type: HELD_EVENT,
-        ...action,
-        from,
-        digest: digestOf(asked),
-        question: `May ${from} ${request.action}${target === undefined ? '' : ` on ${target}`}? (${reason})`,
-        terms,
-        approvers: terms.approvers,
-        note: { ...noteOf(decision, request), approval },
-      },
+      type: HELD_EVENT,
+      ...action,
+      from,
+      digest: digestOf(asked),
+      question: `May ${from} ${request.action}${target === undefined ? '' : ` on ${target}`}? (${reason})`,
+      terms,
+      approvers: terms.approvers,
+      note: { ...noteOf(decision, request), approval },
     };
   }
 
-  /** N4. The same place again is the same action, stepped anew. */
+  /** N4. The same place again is the same action, stepped anew or joined. */
   #mayHold(from: string, approval: string, waitMs: number): boolean {
     const now = (this.#options.now ?? Date.now)();
     const held = this.#heldOf.get(from) ?? new Map<string, number>();
     for (const [known, until] of held) if (until <= now) held.delete(known);
-    if (held.size >= HELD_PER_SENDER_MAX && !held.has(approval)) return false;
+    if (held.has(approval)) return true;
+    if (held.size >= HELD_PER_SENDER_MAX) return false;
     held.set(approval, now + waitMs);
     if (!this.#heldOf.has(from) && this.#heldOf.size >= SENDERS_MAX) {
       const [first = ''] = this.#heldOf.keys();
@@ -220,14 +221,31 @@ export class PolicyGuard {
     const decision = inForce.policy.decide(request, inForce.version);
     const note = noteOf(decision, request);
     if (decision.outcome !== 'approval') return { go: 'on', note, event: { ...plain, request, decision } };
-    const held = this.#held(decision, request, place, {});
+    const approval = heldAt(place);
+    const held = this.#held(decision, request, approval, {});
     if (held instanceof FabricError) return out(held, { ...note, outcome: 'deny' });
     return {
       go: 'on',
-      note: { ...note, approval: held.approval },
-      event: { ...plain, request, decision, held },
+      note: { ...note, approval },
+      event: { ...plain, request, decision, held: { approval, event: held } },
     };
   }
+}
+
+/** The approval of what came in there. */
+function heldAt(place: () => string): string {
+  return `${APPROVAL_TYPE}/${HELD_ID_PREFIX}${place()}`;
+}
+
+/** N5. Under another policy it is another question. */
+function joined(
+  { actor, context }: Arrival,
+  { sha256 }: Decision,
+  { action, who }: PolicyRequest,
+): string | undefined {
+  if (action !== 'claim' || kindOf(actor) !== TASK_TYPE) return undefined;
+  const { held = [] } = (context ?? {}) as Partial<Pick<TaskContext, 'held'>>;
+  return held.find(({ worker, policy }) => worker === who.address && policy === sha256)?.approval;
 }
 
 /** A lease that was taken for now has ended when somebody answers: what goes on then is held without one. */
