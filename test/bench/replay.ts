@@ -1,5 +1,4 @@
-/** Replaying a log in its own process, beside reading, hashing and decoding the same commits here. */
-import { fileURLToPath } from 'node:url';
+/** Replaying a log in a process of the built package, beside reading, hashing and decoding the same commits here. */
 import { builtins } from '#actors/index';
 import { decodeCommit } from '#runtime/bus/codec';
 import { natsLogReader } from '#runtime/bus/nats-log-reader';
@@ -10,6 +9,7 @@ import { nodePrimitives } from '#runtime/witness/node-crypto';
 import { realmConfigSchema } from '#schemas/config';
 import { KERNEL_DRIVERS } from '#schemas/kernel-kinds';
 import { closedLoop } from './measure.ts';
+import { builtPackage, ROOT } from './package.ts';
 import { startRealm } from './realm.ts';
 import { median, rounded, row } from './row.ts';
 import type { Suite } from './suite.ts';
@@ -18,12 +18,12 @@ const ENTRIES = 1_000_000;
 const ACTORS = 10_000;
 const CALLERS = 512;
 const BENCH = 'replay of 1M entries';
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 export const replay: Suite = {
   benches: [BENCH],
   async *run(_wanted, { rounds, scale, profileDir }) {
     const count = Math.ceil(ENTRIES * scale);
+    const program = await builtPackage();
     await using realm = await startRealm({ durability: 'relaxed', profileDir });
     await closedLoop({
       callers: CALLERS,
@@ -46,7 +46,7 @@ export const replay: Suite = {
       const limitMs = performance.now() - began;
       began = performance.now();
       const { divergence, entries } = await replayInJail({
-        program: [builtins.program, REPLAY_WORKER],
+        program: [program, REPLAY_WORKER],
         packageRoot: ROOT,
         order: { config, baseDir: ROOT, driverNames: [...Object.keys(builtins.drivers), ...KERNEL_DRIVERS] },
         log,

@@ -1,26 +1,20 @@
 /** The first ask: from `up` on an empty folder to its answer, of the package as users have it and of a checkout. */
-import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { findNatsServer } from '#deploy/nats-server';
+import { builtPackage } from './package.ts';
 import { SOURCES, startRealm } from './realm.ts';
 import { median, type Row, rounded, row } from './row.ts';
 import type { Suite } from './suite.ts';
 
 const PACKAGE = 'first ask after up on an empty folder';
 const CHECKOUT = "first ask, from a checkout's sources";
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 export const start: Suite = {
   benches: [PACKAGE, CHECKOUT],
   async *run(wanted, { rounds }) {
-    if (wanted(PACKAGE)) {
-      await promisify(execFile)('npm', ['run', 'build'], { cwd: ROOT });
-      yield await measured(PACKAGE, join(ROOT, 'dist', 'actors', 'infrafabric.js'), rounds);
-    }
+    if (wanted(PACKAGE)) yield await measured(PACKAGE, await builtPackage(), rounds);
     if (wanted(CHECKOUT)) yield await measured(CHECKOUT, SOURCES, rounds);
   },
 };
