@@ -13,8 +13,11 @@ import { writePrivateFile } from '#runtime/bus/file';
 import { lockDataFolder } from '#runtime/bus/lock';
 import { EmbeddedServer, MAX_PAYLOAD_BYTES } from '#runtime/bus/server';
 import { compareVersions } from '#runtime/bus/server-version';
+import { connectServer } from '#runtime/node/connect-server';
 import { locateServer } from '#runtime/node/locate-server';
+import { Resources } from '#runtime/node/resources';
 import type { Logger } from '#runtime/shard/ports';
+import { realmConfigSchema } from '#schemas/config';
 import { FabricError } from '#schemas/fabric-error';
 import { silentLogger, TestServer } from '../rig/nats.ts';
 
@@ -259,6 +262,38 @@ test('a server that says nothing in time is asked again: it may be as busy as th
   const nc = await connectBus({ url: `127.0.0.1:${port}`, token, name: 'x', logger: silentLogger });
   t.true(sockets.length > 1);
   await nc.close();
+});
+
+test('a node that is stopped while a server says nothing waits for it no longer', async (t) => {
+  const heard = Promise.withResolvers<Socket>();
+  let attempts = 0;
+  const mute = createServer((socket) => {
+    socket.on('error', () => undefined);
+    attempts += 1;
+    heard.resolve(socket);
+  });
+  mute.listen(0, '127.0.0.1');
+  await once(mute, 'listening');
+  const resources = new Resources();
+  const stop = new AbortController();
+  const connecting = connectServer(
+    { url: `nats://127.0.0.1:${(mute.address() as AddressInfo).port}` },
+    {
+      config: realmConfigSchema.parse({ realm: 'x' }),
+      dataDir: temporaryFolder(t),
+      log: silentLogger,
+      signal: stop.signal,
+    },
+    'x',
+    resources,
+  );
+  const socket = await heard.promise;
+  stop.abort(new Error('stopped'));
+  await t.throwsAsync(connecting, { message: 'stopped' });
+  t.is(attempts, 1);
+  mute.close();
+  socket.destroy();
+  await resources.disposeAsync();
 });
 
 test('versions compare by number, with or without a prefix and suffix', (t) => {
