@@ -43,6 +43,11 @@ export class Claims implements AsyncDisposable {
     });
   }
 
+  /** Tasks whose claims are this client's. */
+  get tasks(): readonly string[] {
+    return [...this.#held.keys()];
+  }
+
   has(id: string): boolean {
     return this.#held.has(id);
   }

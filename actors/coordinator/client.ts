@@ -60,7 +60,7 @@ class Coordinator implements CoordinatorClient {
     this.#client = client;
     this.#asking = new Asking(client, options);
     this.#claims = new Claims(client, this.#asking, own, options);
-    this.#sight = new Sight(client, this.#asking, own);
+    this.#sight = new Sight(client, this.#asking, own, () => this.#claims.tasks);
   }
 
   async addTasks(tasks: readonly TaskSpecInput[]): Promise<BoardReply> {

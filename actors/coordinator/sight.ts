@@ -23,15 +23,17 @@ export class Sight implements AsyncDisposable {
   readonly #client: Client;
   readonly #asking: Asking;
   readonly #own: string;
+  readonly #held: () => readonly string[];
   readonly #subjects: Subjects;
   #index: TaskIndex | undefined;
   #isBlind = false;
 
-  /** Of the session `session/<own>`. */
-  constructor(client: Client, asking: Asking, own: string) {
+  /** Of the session `session/<own>`, which holds these tasks now. */
+  constructor(client: Client, asking: Asking, own: string, held: () => readonly string[]) {
     this.#client = client;
     this.#asking = asking;
     this.#own = own;
+    this.#held = held;
     this.#subjects = new Subjects(client.prefix, 1);
   }
 
@@ -56,12 +58,20 @@ export class Sight implements AsyncDisposable {
   async nextFor(session: string): Promise<readonly Candidate[]> {
     const view = await this.#asking.sessionView(session);
     if (view === undefined) return [];
-    const { id, capabilities, status } = view;
+    const { id, capabilities } = view;
     const index = await this.#whole();
     if (index === undefined) return view.id === this.#own ? await this.#offers() : [];
     const { tasks, workers, rules } = index;
     const governor = { index: workers, rules, now: systemClock.now() };
-    return tasksFor({ id, capabilities, fillersOnly: status === 'blocked' }, tasks.values(), governor);
+    return tasksFor({ id, capabilities, fillersOnly: await this.#isBlocked(view) }, tasks.values(), governor);
+  }
+
+  /** A session hears of a block from its task a moment later: who blocked it itself asks the task. */
+  async #isBlocked({ id, status }: SessionView): Promise<boolean> {
+    const held = id === this.#own ? this.#held() : [];
+    if (held.length === 0) return status === 'blocked';
+    const tasks = await Promise.all(held.map((task) => this.#asking.taskView(task)));
+    return tasks.every((task) => task?.status === 'blocked');
   }
 
   async why(id: string): Promise<Why | undefined> {

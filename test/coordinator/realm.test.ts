@@ -9,6 +9,7 @@ import type { CoordinatorClient, CoordinatorOptions, SessionNews, TaskNews } fro
 import { Subjects } from '#runtime/bus/subjects';
 import { askedLeases } from '#runtime/claims/asked-leases';
 import type { Client } from '#runtime/client/client';
+import { until } from '../rig/load.ts';
 import { TestRealm } from '../rig/realm.ts';
 
 const WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url));
@@ -143,6 +144,29 @@ test.serial(
     await after.closeSession();
     t.is((await operator.session('c'))?.status, 'gone');
     await taker[Symbol.asyncDispose]();
+  },
+);
+
+test.serial(
+  'who has just said that it is blocked is shown fillers, and work again once it is not',
+  async (t) => {
+    const worker = await as('session/stuck');
+    await worker.registerSession({ capabilities: ['glue:skill'] });
+    await operator.addTasks([
+      ...['stuck-1', 'stuck-2'].map((id) => ({ id, requires: ['glue:skill'], owner: 'stuck' })),
+      { id: 'stuck-filler', filler: true, owner: 'stuck' },
+    ]);
+    const first = async (): Promise<string | undefined> => (await worker.nextFor())[0]?.task.id;
+    await until(async () => (await first()) === 'stuck-1');
+    await won(worker, 'stuck-1');
+    await until(async () => (await first()) === 'stuck-2');
+    for (let round = 0; round < 20; round += 1) {
+      t.true((await worker.block('stuck-1', 'ops', 'person')).accepted);
+      t.is(await first(), 'stuck-filler');
+      t.true((await worker.unblock('stuck-1')).accepted);
+      t.is(await first(), 'stuck-2');
+    }
+    await worker[Symbol.asyncDispose]();
   },
 );
 

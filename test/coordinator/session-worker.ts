@@ -10,7 +10,8 @@ import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { openCoordinator } from '#actors/coordinator/client';
 import { connect } from '#runtime/client/node';
 
-const LEASE_MS = 4_000;
+/** Nobody waits for one to end: who was killed comes back and goes on. A busy machine renews late. */
+const LEASE_MS = 15_000;
 /** A task takes so long that a kill can hit it. */
 const WORK_MS = 120;
 /** Looks by itself as well: what is offered meanwhile is not waited for. */
@@ -62,11 +63,18 @@ async function work({ id }: Row): Promise<void> {
   await door.progress(id, 20);
   if (blocked.has(id)) {
     await door.block(id);
-    const filler = await door.next();
-    if (filler !== undefined && (await door.claim(filler.id))) await finish(filler.id);
+    while (!(await didFiller())) await pause(LOOK_EVERY_MS);
     await door.unblock(id);
   }
   await finish(id);
+}
+
+async function didFiller(): Promise<boolean> {
+  const next = await door.next();
+  if (next?.filler !== true) throw new Error(`blocked, and offered ${next?.id ?? 'nothing'}`);
+  if (!(await door.claim(next.id))) return false;
+  await finish(next.id);
+  return true;
 }
 
 async function finish(id: string): Promise<void> {

@@ -161,7 +161,7 @@ test('what waits in the inbox is neither lost nor dealt: the realm handles it fi
 
   const nc = await server.connect();
   const send = async (): Promise<{ error?: { code: number } }> =>
-    (await nc.request('if.in.counter.k1', '{"type":"inc"}')).json();
+    (await nc.request('if.in.counter.k1', '{"type":"inc"}', { timeout: 30_000 })).json();
   t.is((await send()).error, undefined);
   const busy = await folder.run(['reshard', '--shards', '4', ...join]);
   t.not(busy.code, 0);

@@ -20,6 +20,8 @@ import { TestRealm } from '../rig/realm.ts';
 import { isEveryday } from '../rig/tier.ts';
 import { filesWith, personConfig, until } from './rig.ts';
 
+/** Of a request over plain NATS, on a busy machine. */
+const PATIENT = { timeout: 30_000 };
 const SECRET = 'marker-qz40417-xx';
 const subjects = new Subjects('if', 1);
 
@@ -59,7 +61,7 @@ test('refused messages leave nothing: unreadable, unknown event, unknown kind, t
   ];
   for (const [address, body, code] of bad) {
     for (const subject of [subjects.ask(address), subjects.askShard(address)]) {
-      const answer = (await nc.request(subject, body)).json<{ error?: { code: string } }>();
+      const answer = (await nc.request(subject, body, PATIENT)).json<{ error?: { code: string } }>();
       t.is(answer.error?.code, code, body);
     }
     await jetstream(nc).publish(subjects.in(address), body);

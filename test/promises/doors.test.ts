@@ -230,7 +230,7 @@ test('no answer of a node is a commit, a key or an order to the server', async (
     for (const subject of [...doors, 'if.ask.counter.k1', 'if.ask.0.counter.k1', 'if.ask.nonsense'])
       nc.publish(subject, '{"type":"inc"}', { reply });
   }
-  for (const subject of doors) await nc.request(subject, '{}');
+  for (const subject of doors) await nc.request(subject, '{}', { timeout: 30_000 });
   t.deepEqual(await stored(), before);
   const [answer] = await askAll(nc, [{ address: 'counter/k1', event: { type: 'inc' } }]);
   t.is(answer?.reply?.n, 1);

@@ -214,7 +214,7 @@ test.serial(
     // Without ids: only the position in the log says that they are done.
     for (const label of ['raw1', 'raw2']) {
       const body = JSON.stringify({ type: 'put', label });
-      await client.connection.request(`if.in.${address.replace('/', '.')}`, body);
+      await client.connection.request(`if.in.${address.replace('/', '.')}`, body, { timeout: 30_000 });
     }
     await until(async () => {
       const { reply } = await client.ask(address, { type: 'get' });
