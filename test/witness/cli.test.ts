@@ -1,7 +1,7 @@
 /** `infrafabric verify` on a realm that runs, and on a bundle of it without one. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { jetstream } from '@nats-io/jetstream';
+import { DiscardPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { Objm } from '@nats-io/obj';
 import { connect } from '@nats-io/transport-node';
 import test from 'ava';
@@ -52,11 +52,24 @@ test('verify passes a realm that runs and a bundle of it, and names what a stran
   const { host, username } = new URL(NATS_URL);
   const stranger = await connect({ servers: host, token: username });
   await jetstream(stranger).publish('if.log.1', 'no commit');
-  await stranger.close();
   const broken = await verdict(1, '--chain-only');
   t.like(broken, { ok: false, commits: size + 1 });
   t.like(broken.breaks[0], { kind: 'unreadable', seq: size + 1, shard: 1 });
   t.regex((await run(1, 'verify')).out, /unreadable +shard 1, sequence \d+: its bytes are no commit/);
+
+  // Lowered and put back: the log begins with its fourth commit, and no archive has the others.
+  const jsm = await jetstreamManager(stranger);
+  await jsm.streams.update('IF_LOG', { max_msgs: size - 2, discard: DiscardPolicy.Old });
+  await jsm.streams.update('IF_LOG', { max_msgs: -1, discard: DiscardPolicy.New });
+  await stranger.close();
+  const beheaded = await verdict(1, '--key', key);
+  t.like(beheaded, { ok: false, commits: size - 2 });
+  t.deepEqual(
+    beheaded.breaks.slice(0, 3).map(({ kind, seq }) => `${kind}@${seq}`),
+    ['removed@1', 'removed@2', 'removed@3'],
+  );
+  t.like((await verdict(1, '--chain-only')).breaks[0], { kind: 'removed', seq: 1 });
+  await run(0, 'verify', '--from', '4', '--to', '5');
 
   await run(0, 'down');
   t.like(await verdict(0, '--bundle', 'log.ifbundle', '--key', key), {

@@ -1,9 +1,11 @@
 /** What no tampering gets past: V1–V3 of runtime/witness/verify/verifier.ts, T1–T2 of signed-tree.ts. */
 import test from 'ava';
 import fc from 'fast-check';
+import { WholeLog } from '#runtime/archive/reader';
 import { decodeCommit, encodeCommit } from '#runtime/bus/codec';
-import type { LogMessage } from '#runtime/witness/log-reader';
+import type { LogMessage, LogReader } from '#runtime/witness/log-reader';
 import { nodePrimitives } from '#runtime/witness/node-crypto';
+import { type Tile, tilePath } from '#runtime/witness/tiles';
 import type { BreakKind } from '#runtime/witness/verify/break';
 import { verifyLog } from '#runtime/witness/verify/verify';
 import { bitsOf, cases } from '../rig/effort.ts';
@@ -34,6 +36,19 @@ function resequenced(messages: readonly LogMessage[]): LogMessage[] {
   return messages.map((message, n) => ({ ...message, seq: n + 1 }));
 }
 
+/** As a stream holds them: its first message may be a later one of the log. */
+function readerOf(messages: readonly LogMessage[]): LogReader {
+  const read: LogReader['read'] = async function* (from, through) {
+    yield messages.filter(({ seq }) => seq >= from && seq <= through);
+  };
+  return {
+    range: async () => ({ first: messages[0]?.seq ?? 1, last: messages.at(-1)?.seq ?? 0 }),
+    read,
+    follow: (from) => read(from, Number.POSITIVE_INFINITY),
+    get: async (wanted) => messages.find(({ seq }) => seq === wanted),
+  };
+}
+
 function kinds(breaks: readonly { kind: BreakKind; seq?: number }[]): string[] {
   return breaks.map(({ kind, seq }) => `${kind}@${seq ?? ''}`);
 }
@@ -55,6 +70,28 @@ test('an untouched log verifies, from the start, from the middle, and past its c
     ok: true,
     signed: 0,
   });
+});
+
+test('a log that begins later than with its first commit is broken, unless an archive has all before it', async (t) => {
+  const whole = caseOf(larger);
+  const stream = readerOf(whole.messages.slice(300));
+  const tile = async (wanted: Tile) => whole.tiles.get(tilePath(wanted));
+  const evidence = { checkpoint: whole.checkpoint, trust: { key: signer.key }, tile };
+  for (const [archivedThrough, missing] of [
+    [0, 300],
+    [256, 44],
+    [300, 0],
+    [400, 0],
+  ] as const) {
+    const archive = archivedThrough === 0 ? undefined : readerOf(whole.messages.slice(0, archivedThrough));
+    const log = new WholeLog(async () => archive, stream);
+    for (const proof of [{ evidence }, {}]) {
+      const report = await verifyLog({ primitives: nodePrimitives, log, ...proof });
+      t.like(report, { ok: missing === 0, from: 1, commits: whole.messages.length - missing });
+      if (missing > 0) t.like(report.breaks[0], { kind: 'removed', seq: 301 - missing });
+      if ('evidence' in proof) t.is(report.breakCount, missing);
+    }
+  }
 });
 
 test('no bit of a message, tile, bundle or checkpoint can be flipped', async (t) => {

@@ -25,7 +25,10 @@ export interface VerifyOptions {
   readonly log: Pick<LogReader, 'range' | 'read'>;
   /** Absent: only the chain is checked. */
   readonly evidence?: Evidence;
-  /** First and last sequence; all of the log where absent. */
+  /**
+   * First and last sequence; all of the log where absent. That begins with sequence 1, wherever the stream begins: what
+   * was archived comes from the archive, and anything else that is missing is a break.
+   */
   readonly from?: number;
   readonly through?: number;
   /** Last commits before `from`, where they are known. */
@@ -65,7 +68,7 @@ export interface Report {
 export async function verifyLog(options: VerifyOptions): Promise<Report> {
   const { primitives, log, evidence, signal } = options;
   const range = await log.range();
-  const from = options.from ?? range.first;
+  const from = options.from ?? 1;
   const breaks: Break[] = [];
   const judged = evidence === undefined ? undefined : judgeCheckpoint(primitives, evidence);
   if (typeof judged === 'string') breaks.push({ kind: 'checkpoint', what: judged });
