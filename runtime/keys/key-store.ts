@@ -2,6 +2,8 @@
  * The private keys of a data folder, `keys/`: `realm.seed`, and `<type>%<id>.seed` for every other owner (`node/…`,
  * `guardian/…`, `operator/…`, and the addresses of agents).
  *
+ * `realm.signed` is no key: it is what the realm's key signed last (runtime/witness/service/signed-record.ts).
+ *
  * While a key is rotated its successor lies beside it as `<name>.seed.next`, until the log says which of the two counts.
  */
 import { randomBytes } from 'node:crypto';
@@ -23,6 +25,11 @@ const NODE_ID_BYTES = 6;
 /** Where the key of a name lies. */
 export function seedFile(dataDir: string, name: string): string {
   return join(dataDir, FOLDER, `${name}${SUFFIX}`);
+}
+
+/** Where it is remembered what the realm's key signed last. */
+export function signedFile(dataDir: string): string {
+  return join(dataDir, FOLDER, `${REALM_KEY_NAME}.signed`);
 }
 
 /** The data folder that a key lies in; undefined where it lies elsewhere. */

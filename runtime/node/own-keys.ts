@@ -2,12 +2,13 @@
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { Subjects } from '#runtime/bus/subjects';
 import type { KeyRegistry } from '#runtime/edge/keys';
-import { ensureNodeKey, REALM_KEY_NAME, readKey, settleRotation } from '#runtime/keys/key-store';
+import { ensureNodeKey, REALM_KEY_NAME, readKey, settleRotation, signedFile } from '#runtime/keys/key-store';
 import { successorsOf } from '#runtime/keys/realm-history';
 import { openRealmKey } from '#runtime/keys/realm-key';
 import { nodePrimitives } from '#runtime/witness/node-crypto';
-import { parseVerifierKey } from '#runtime/witness/note';
+import { formatVerifierKey, parseVerifierKey, verifierKey } from '#runtime/witness/note';
 import { witnessServiceErrors } from '#runtime/witness/service/errors';
+import { type SignedRecord, signedRecordFile } from '#runtime/witness/service/signed-record';
 import { openRealmSigner, type RealmSigner } from '#runtime/witness/service/signer';
 import { natsWitnessStore } from '#runtime/witness/service/state-store';
 import { FabricError } from '#schemas/fabric-error';
@@ -24,11 +25,14 @@ export interface OwnKeysOptions {
 }
 
 export class OwnKeys {
+  /** What the realm's key signed, as far as this node knows. */
+  readonly record: SignedRecord;
   readonly #options: OwnKeysOptions;
   #signerKid: string | undefined;
 
   constructor(options: OwnKeysOptions) {
     this.#options = options;
+    this.record = signedRecordFile(signedFile(options.dataDir));
   }
 
   /**
@@ -59,6 +63,14 @@ export class OwnKeys {
       witnessServiceErrors.witness_key_foreign,
       'The key of the realm was rotated, and the data folder of this node holds the old one',
     );
+  }
+
+  /** Verifier key of the realm's key that lies here, be it the one that signs now or not; undefined where none does. */
+  async verifierKey(): Promise<string | undefined> {
+    const { dataDir, realm, origin } = this.#options;
+    const key = await readKey(dataDir, `realm/${realm}`);
+    if (key === undefined) return undefined;
+    return formatVerifierKey(verifierKey(nodePrimitives.sha256, origin, key.publicKey));
   }
 
   /** Whether this key is the one that signs checkpoints here. */

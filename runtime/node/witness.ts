@@ -41,6 +41,8 @@ export function openWitness(parts: WitnessParts): WitnessService {
         ? []
         : cosignersOfPolicy(resolve(baseDir, config.witness.policy))),
     ],
+    record: ownKeys.record,
+    ownKey: () => ownKeys.verifierKey(),
     openSigner: (isFirst) => ownKeys.signer(isFirst),
     mayFollow: (signed, key) => ownKeys.isSuccessor(signed, key),
     serve: (verb, handle) => api.serve(verb, handle),

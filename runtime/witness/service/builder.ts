@@ -12,6 +12,9 @@
  * W5  What is built on is what was signed: after a start, the root over the stored tiles and the commits behind them must
  *     be the stored one. Where it is not, where a commit is missing or has no leaf, nothing is signed any more; reading
  *     and checking go on. (Commits further back are the scrubber's: altered, they do not change the tree.)
+ * W6  The server is not believed about what was signed: the holder of the key has a record of its own, on disk before a
+ *     signature is made. Nothing is signed but a tree that contains the recorded one; where the log cannot give that any
+ *     more, signing ends as in W5. A bucket that was lost is made anew from a log that was not.
  */
 import { setImmediate } from 'node:timers/promises';
 import { sha256 } from '#runtime/bus/codec';
@@ -24,12 +27,14 @@ import { formatCheckpoint } from '../checkpoint.ts';
 import { readCommitHead } from '../commit-head.ts';
 import { encodeLeaf } from '../leaf.ts';
 import type { LogMessage, LogReader } from '../log-reader.ts';
+import type { TreeHead } from '../merkle.ts';
 import { Chain } from '../verify/chain.ts';
 import { witnessServiceErrors } from './errors.ts';
-import { recoverEdge, tileName } from './open-edge.ts';
+import { recoverEdge, tileName, truncated } from './open-edge.ts';
 import { pause } from './pause.ts';
 import { PublishedTree } from './published-tree.ts';
 import { type FullTile, RightEdge } from './right-edge.ts';
+import type { SignedRecord } from './signed-record.ts';
 import type { RealmSigner } from './signer.ts';
 import type { SignedState, WitnessStore } from './state-store.ts';
 import type { TileStore } from './tile-store.ts';
@@ -43,6 +48,8 @@ export interface BuilderOptions {
   readonly reader: LogReader;
   readonly store: WitnessStore;
   readonly tiles: TileStore;
+  /** Lies with the key, out of reach of the server (W6). */
+  readonly record: SignedRecord;
   readonly openSigner: (isFirst: boolean) => Promise<RealmSigner>;
   /** Whether a verifier key took the place of the one that signed; none does when absent. */
   readonly mayFollow?: (signed: string, key: string) => Promise<boolean>;
@@ -66,6 +73,8 @@ export class Builder {
   readonly #edge: RightEdge;
   readonly #chain: Chain;
   #signed: Signed;
+  /** The tree that was signed last as far as is known here (W6); that of the bucket may be behind it. */
+  #recorded: TreeHead;
   #halted: string | undefined;
   /** Sequence of the next commit. */
   #next: number;
@@ -77,6 +86,7 @@ export class Builder {
     options: BuilderOptions,
     signer: RealmSigner,
     signed: Signed,
+    recorded: TreeHead | undefined,
     edge: RightEdge,
     halted: string | undefined,
   ) {
@@ -84,6 +94,7 @@ export class Builder {
     this.#signer = signer;
     this.key = signer.key;
     this.#signed = signed;
+    this.#recorded = recorded ?? headOf(signed.state);
     this.#edge = edge;
     this.#halted = halted;
     this.#chain = new Chain(true, headsFrom(signed.state));
@@ -93,22 +104,25 @@ export class Builder {
 
   /**
    * Takes up where the last builder was. Throws `witness_key_foreign` where another key began the log,
-   * `witness_state_bad` where another origin did or the state is no state, `witness_moved` where another builder begins.
+   * `witness_state_bad` where another origin did or the state is no state, `witness_moved` where another builder begins,
+   * `witness_record_bad`.
    */
   static async open(options: BuilderOptions, signal: AbortSignal): Promise<Builder> {
     const found = await options.store.state();
     const signer = await options.openSigner(found.value === undefined);
+    const recorded = await options.record.last(options.origin);
     const signed = await begin(options, signer.key, found.value, found.revision);
-    const { size, root } = signed.state;
     const { edge, problem } = await recoverEdge(options, signed.state, signal);
-    const builder = new Builder(options, signer, signed, edge, problem?.what);
+    const builder = new Builder(options, signer, signed, recorded, edge, problem?.what);
     if (problem !== undefined) {
       options.tell(problem);
       return builder;
     }
-    builder.tree.publish(size, Buffer.from(root, 'base64'));
-    // W1: the last builder may have ended before it did.
-    if (size > 0) await options.signed(builder.tree, builder.#note(signed.state));
+    const head = headOf(signed.state);
+    builder.tree.publish(head.size, head.root);
+    // W1: the last builder may have ended before it did. A bucket that is behind is caught up with first (W6).
+    if (head.size === 0 || head.size < builder.#recorded.size) return builder;
+    if (await builder.#contains(builder.#recorded, head)) await builder.#sign(signed.state);
     return builder;
   }
 
@@ -151,6 +165,9 @@ export class Builder {
   async stride(signal: AbortSignal): Promise<void> {
     const { reader, now, intervalMs } = this.#options;
     const { last } = await reader.range();
+    if (last < this.#recorded.size && this.#halted === undefined) {
+      this.#halt(truncated(last, this.#recorded.size)); // W6
+    }
     if (last < this.#next) return;
     let signAt = now() + intervalMs;
     for await (const batch of reader.read(this.#next, last, signal)) {
@@ -164,39 +181,46 @@ export class Builder {
     if (!signal.aborted) await this.checkpoint();
   }
 
-  /** Signs the tree as it is, if it grew (W1, W2). Throws `witness_moved` where another one signs (W3). */
+  /** Signs the tree as it is, if it grew (W1, W2, W6). Throws `witness_moved` where another one signs (W3). */
   async checkpoint(): Promise<void> {
     const { store, origin } = this.#options;
     const before = this.#signed;
     const size = this.#edge.size;
-    if (this.#halted !== undefined || size === before.state.size) return;
+    if (this.#halted !== undefined || size === before.state.size || size < this.#recorded.size) return;
     const root = this.#edge.root();
     const heads = headsOf(this.#chain);
-    // W2
-    const old = { size: before.state.size, root: Buffer.from(before.state.root, 'base64') };
-    if (!(await this.tree.isExtension(old, { size, root }))) {
-      this.#halt({
-        id: `rewritten@${before.state.size}`,
-        kind: 'rewritten',
-        seq: before.state.size,
-        what: `the tree of ${size} commits does not contain the one of ${before.state.size} that was signed`,
-      });
-      return;
+    for (const old of [headOf(before.state), this.#recorded]) {
+      if (!(await this.#contains(old, { size, root }))) return;
     }
     const state = { origin, key: this.key, size, root: Buffer.from(root).toString('base64'), heads };
     const revision = await store.swapState(state, before.revision);
     if (revision === undefined) throw moved();
     this.#signed = { state, revision };
     this.tree.publish(size, root);
-    this.#checkpointsSigned += 1;
     this.#unsignedSince = undefined;
-    await this.#options.signed(this.tree, this.#note(state));
+    await this.#sign(state);
+    this.#checkpointsSigned += 1;
   }
 
-  #note({ origin, size, root }: SignedState): string {
-    return this.#signer.sign(
-      formatCheckpoint({ origin, size, root: Buffer.from(root, 'base64'), extensions: [] }),
-    );
+  /** Whether a tree contains one that was signed (W2, W6); halts where it does not. */
+  async #contains(old: TreeHead, tree: TreeHead): Promise<boolean> {
+    if (await this.tree.isExtension(old, tree)) return true;
+    this.#halt({
+      id: `rewritten@${old.size}`,
+      kind: 'rewritten',
+      seq: old.size,
+      what: `the tree of ${tree.size} commits does not contain the one of ${old.size} that was signed`,
+    });
+    return false;
+  }
+
+  /** Records what stands in the bucket (W6), signs it and passes it on. */
+  async #sign(state: SignedState): Promise<void> {
+    const { record, origin, signed } = this.#options;
+    const head = headOf(state);
+    await record.keep(origin, head);
+    this.#recorded = head;
+    await signed(this.tree, this.#signer.sign(formatCheckpoint({ origin, ...head, extensions: [] })));
   }
 
   async #take(batch: readonly LogMessage[]): Promise<void> {
@@ -260,6 +284,10 @@ export class Builder {
 
 function moved(): FabricError {
   return new FabricError(witnessServiceErrors.witness_moved, 'Another builder has signed meanwhile');
+}
+
+function headOf({ size, root }: SignedState): TreeHead {
+  return { size, root: Buffer.from(root, 'base64') };
 }
 
 function headsFrom({ heads }: SignedState): Map<number, { index: number; hash: Uint8Array; at: number }> {

@@ -18,6 +18,10 @@ export const witnessServiceErrors = errorKinds({
     retryable: false,
     help: 'The witness bucket was changed by other hands: restore it, or begin a new log under another `witness.origin`.',
   },
+  witness_record_bad: {
+    retryable: false,
+    help: 'Nothing is signed without keys/realm.signed, which says what was: let the node read and write it, or restore it from a copy.',
+  },
   witness_moved: { retryable: true, help: 'Another node signs now; this one follows again by itself.' },
   witness_no_leaf: {
     retryable: false,

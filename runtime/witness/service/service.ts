@@ -9,6 +9,8 @@ import type { Random } from '#runtime/shard/ports';
 import { toWireError } from '#schemas/fabric-error';
 import { witnessServiceErrors } from './errors.ts';
 import { pause } from './pause.ts';
+import { rememberPublished } from './signed-record.ts';
+import { natsWitnessStore } from './state-store.ts';
 import { Term, type TermOptions } from './term.ts';
 
 const RETRY_FIRST_MS = 500;
@@ -18,6 +20,8 @@ export interface WitnessServiceOptions extends TermOptions {
   readonly leases: LeaseStore;
   readonly leaseTtlMs: number;
   readonly random: Random;
+  /** Verifier key of the realm's key that lies here; undefined where none does. */
+  readonly ownKey: () => Promise<string | undefined>;
 }
 
 export class WitnessService {
@@ -86,6 +90,7 @@ export class WitnessService {
       acquireLease({ store, key: WITNESS_LEASE, holder, ttlMs, clock, random, logger });
     const lease = await take();
     if (lease !== undefined) return lease;
+    await this.#remember();
     const freed = Promise.withResolvers<void>();
     const watch = await store.watchFreed(WITNESS_LEASE, () => freed.resolve());
     try {
@@ -95,6 +100,15 @@ export class WitnessService {
       await watch.close();
     }
     return undefined;
+  }
+
+  /** What another node has signed by now (builder.ts, W6): this one may be the next. */
+  async #remember(): Promise<void> {
+    const { nc, subjects, origin, record, ownKey } = this.#options;
+    const key = await ownKey();
+    if (key === undefined) return;
+    const { value } = await (await natsWitnessStore(nc, subjects.buckets.witness)).note();
+    if (value !== undefined) await rememberPublished(value.note, { origin, key, record });
   }
 
   async #serve(lease: Lease): Promise<void> {

@@ -21,6 +21,7 @@ import { pause } from './pause.ts';
 import { Publisher } from './publisher.ts';
 import { answerRead, type ReadSource } from './read-api.ts';
 import { Scrubber } from './scrubber.ts';
+import type { SignedRecord } from './signed-record.ts';
 import type { RealmSigner } from './signer.ts';
 import { natsWitnessStore } from './state-store.ts';
 import { cachedTiles, natsTiles } from './tile-store.ts';
@@ -39,6 +40,7 @@ export interface TermOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly cosigners: readonly Pick<CosignerOptions, 'url' | 'name' | 'accept'>[];
+  readonly record: SignedRecord;
   /** `isFirst`: nothing was signed yet, so the key may be made. */
   readonly openSigner: (isFirst: boolean) => Promise<RealmSigner>;
   /** Whether a verifier key took the place of the one that signed; none does when absent. */
@@ -81,7 +83,7 @@ export class Term {
 
   /** Takes up where the last term ended, signs what it left unsigned, and opens the doors. Throws what {@link Builder.open} throws. */
   static async open(options: TermOptions, signal: AbortSignal): Promise<Term> {
-    const { nc, subjects, config, cosigners, origin, openSigner, mayFollow, clock, logger } = options;
+    const { nc, subjects, config, cosigners, origin, record, openSigner, mayFollow, clock, logger } = options;
     const store = await natsWitnessStore(nc, subjects.buckets.witness);
     const reader = await (options.openReader?.() ?? natsLogReader(nc, subjects));
     const stored = await natsTiles(nc, subjects);
@@ -107,6 +109,7 @@ export class Term {
           reader,
           store,
           tiles: cachedTiles(stored),
+          record,
           openSigner,
           ...(mayFollow !== undefined && { mayFollow }),
           tell,

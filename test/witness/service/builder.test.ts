@@ -1,4 +1,6 @@
-/** Breaks W1–W5 of runtime/witness/service/builder.ts. */
+/** Breaks W1–W6 of runtime/witness/service/builder.ts. */
+import { statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { decodeCommit, sha256 } from '#runtime/bus/codec';
 import { natsLogReader } from '#runtime/bus/nats-log-reader';
@@ -7,10 +9,12 @@ import { encodeLeaf } from '#runtime/witness/leaf';
 import type { LogReader } from '#runtime/witness/log-reader';
 import { merkle } from '#runtime/witness/node-crypto';
 import { parseNote } from '#runtime/witness/note';
+import { rememberPublished, type SignedRecord } from '#runtime/witness/service/signed-record';
+import { signerOf } from '#runtime/witness/service/signer';
 import type { SignedState } from '#runtime/witness/service/state-store';
 import { natsTiles } from '#runtime/witness/service/tile-store';
 import { tilePath } from '#runtime/witness/tiles';
-import { LogWriter, PATIENCE_MS, WitnessRig } from './rig.ts';
+import { LogWriter, ORIGIN, PATIENCE_MS, SEED, WitnessRig } from './rig.ts';
 
 /** RFC 6962, 2.1, to the letter. */
 function plainRoot(leaves: readonly Uint8Array[]): Uint8Array {
@@ -221,6 +225,143 @@ for (const [name, change, kind] of [
   });
 }
 
+/** The witness bucket as it is on the first day. */
+async function emptyBucket(rig: WitnessRig): Promise<void> {
+  await rig.jsm.streams.delete(`KV_${rig.subjects.buckets.witness}`);
+  await rig.makeStreams();
+}
+
+for (const [name, change, kind] of [
+  ['another history', (all) => all.with(19, { shard: 1, bytes: flipped(all[19]?.bytes ?? []) }), 'rewritten'],
+  ['a longer one', (all) => [...all.slice(0, 10), ...all], 'rewritten'],
+  ['a shorter one', (all) => all.slice(0, 12), 'truncated'],
+  ['an empty one', () => [], 'truncated'],
+] as [string, (all: Message[]) => Message[], string][]) {
+  test(`W6: with an emptied witness bucket and ${name} in the log, nothing is signed for the origin any more`, async (t) => {
+    await using rig = await WitnessRig.start();
+    await rig.writer.append(20);
+    await rig.build();
+    const notes = rig.notes.length;
+    await emptyBucket(rig);
+    await rig.rewrite(change);
+    for (const start of ['first', 'second']) {
+      const builder = await rig.build({}, (b) => b.halted !== undefined);
+      t.not(builder.halted, undefined, start);
+      t.true(rig.told.some((found) => found.kind === kind));
+      t.is(rig.notes.length, notes, start);
+    }
+    const renamed = await rig.build({ origin: 'test.example/other' }).catch((error: unknown) => error);
+    t.like(renamed, { code: 'witness_state_bad' }, 'another origin takes an emptied bucket besides');
+    await emptyBucket(rig);
+    const other = await rig.build({ origin: 'test.example/other' });
+    t.is(other.halted, undefined, 'another origin is another log');
+  });
+}
+
+test('W6: bucket and log put back from a backup, and written on: what was signed since is not signed otherwise', async (t) => {
+  await using rig = await WitnessRig.start();
+  await rig.writer.append(10);
+  await rig.build();
+  const { store } = await rig.options();
+  const { value: backup } = await store.state();
+  await rig.writer.append(10);
+  await rig.build();
+  t.is(checkpointOf(rig.notes.at(-1)).size, 20);
+  const notes = rig.notes.length;
+  if (backup === undefined) throw new Error('no state');
+  await store.swapState(backup, (await store.state()).revision);
+  await rig.rewrite((all) => [
+    ...all.slice(0, 10),
+    ...all.slice(10).map((m) => ({ ...m, bytes: flipped(m.bytes) })),
+  ]);
+  const builder = await rig.build({}, (b) => b.halted !== undefined);
+  t.not(builder.halted, undefined);
+  t.is(rig.told.at(-1)?.id, 'rewritten@20');
+  t.is(rig.notes.length, notes);
+});
+
+test('W6: a bucket that was lost is made anew from the log that was signed', async (t) => {
+  await using rig = await WitnessRig.start();
+  await rig.writer.append(300);
+  await rig.build();
+  const first = checkpointOf(rig.notes.at(-1));
+  const notes = rig.notes.length;
+  await emptyBucket(rig);
+  await rig.writer.append(20);
+  // Long before it has caught up it would be time to sign.
+  const builder = await rig.build({ intervalMs: 0 });
+  t.is(builder.halted, undefined);
+  t.deepEqual(rig.told, []);
+  const sizes = rig.notes.slice(notes).map((note) => checkpointOf(note).size);
+  t.true(sizes.length > 0 && sizes.every((size) => size >= first.size), `${sizes}`);
+  t.is(sizes.at(-1), 320);
+});
+
+test('W6: the record is on disk before a signature is made; what cannot be recorded is not signed', async (t) => {
+  await using rig = await WitnessRig.start();
+  await rig.writer.append(10);
+  const full = new Error('no space left');
+  const record: SignedRecord = {
+    last: async () => undefined,
+    keep: async () => {
+      throw full;
+    },
+  };
+  await t.throwsAsync(rig.build({ record }), { is: full });
+  t.deepEqual(rig.notes, []);
+  const seen: (number | undefined)[] = [];
+  const kept = rig.recordOf('a');
+  await rig.build({ signed: async () => void seen.push((await kept.last(ORIGIN))?.size) });
+  t.deepEqual(seen, [10], 'a builder that follows signs that very tree');
+});
+
+test('W6: another node that has the key takes the log up; one that saw more than the log has now does not', async (t) => {
+  await using rig = await WitnessRig.start();
+  await rig.writer.append(10);
+  await rig.build();
+  await rig.writer.append(10);
+  const joined = rig.recordOf('b');
+  await rig.build({ record: joined });
+  t.is((await joined.last(ORIGIN))?.size, 20, 'a node without a record goes on from the bucket');
+  await rig.writer.append(10);
+  t.is((await rig.build()).halted, undefined, 'and the first one from what the other signed');
+
+  const { key } = signerOf(SEED, ORIGIN);
+  const published = rig.notes.at(-1) ?? '';
+  const other = signerOf(
+    SEED.map((byte) => byte + 1),
+    ORIGIN,
+  );
+  await rememberPublished(published, { origin: ORIGIN, key: other.key, record: joined });
+  await rememberPublished(published, { origin: 'test.example/other', key, record: joined });
+  await rememberPublished('no note', { origin: ORIGIN, key, record: joined });
+  t.is((await joined.last(ORIGIN))?.size, 20, 'what its key did not sign it does not believe');
+  await rememberPublished(published, { origin: ORIGIN, key, record: joined });
+  t.is((await joined.last(ORIGIN))?.size, 30);
+  const notes = rig.notes.length;
+  await emptyBucket(rig);
+  await rig.rewrite((all) => all.slice(0, 25));
+  const builder = await rig.build({ record: joined }, (b) => b.halted !== undefined);
+  t.not(builder.halted, undefined);
+  t.is(rig.notes.length, notes);
+});
+
+test('a record that cannot be read stops the signing, and a smaller tree never takes the place of a larger one', async (t) => {
+  await using rig = await WitnessRig.start();
+  const record = rig.recordOf('c');
+  const root = new Uint8Array(32).fill(1);
+  await record.keep(ORIGIN, { size: 5, root });
+  await record.keep(ORIGIN, { size: 4, root: new Uint8Array(32) });
+  await record.keep('test.example/other', { size: 1, root });
+  t.deepEqual(await record.last(ORIGIN), { size: 5, root });
+  const file = join(rig.server.dataDir, 'holders/c/realm.signed');
+  t.is(statSync(file).mode & 0o777, 0o600);
+  writeFileSync(file, '{"format":1,"logs":{');
+  await rig.writer.append(3);
+  await t.throwsAsync(rig.open({ record }), { code: 'witness_record_bad' });
+  await t.throwsAsync(record.keep(ORIGIN, { size: 9, root }), { code: 'witness_record_bad' });
+});
+
 test('a message that is no commit, or does not follow its shard, is told of as it is read', async (t) => {
   await using rig = await WitnessRig.start();
   await rig.writer.append(10);
@@ -244,7 +385,7 @@ interface Message {
   readonly bytes: Uint8Array;
 }
 
-function flipped(bytes: Uint8Array): Uint8Array {
+function flipped(bytes: ArrayLike<number>): Uint8Array {
   const copy = Uint8Array.from(bytes);
   // The last byte is content of an entry: the commit still decodes.
   copy[copy.length - 1] = (copy.at(-1) ?? 0) ^ 1;

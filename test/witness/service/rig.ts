@@ -1,4 +1,5 @@
 /** A witness of a test's own on a real server: commits are written straight to the log, as the shards would. */
+import { join } from 'node:path';
 import type { JetStreamManager } from '@nats-io/jetstream';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
@@ -7,6 +8,7 @@ import { natsLogReader } from '#runtime/bus/nats-log-reader';
 import { ensureStreams } from '#runtime/bus/streams';
 import { Subjects } from '#runtime/bus/subjects';
 import { Builder, type BuilderOptions } from '#runtime/witness/service/builder';
+import { type SignedRecord, signedRecordFile } from '#runtime/witness/service/signed-record';
 import { signerOf } from '#runtime/witness/service/signer';
 import { natsWitnessStore } from '#runtime/witness/service/state-store';
 import { cachedTiles, natsTiles } from '#runtime/witness/service/tile-store';
@@ -108,6 +110,11 @@ export class WitnessRig implements AsyncDisposable {
     for (const { shard, bytes } of change(messages)) await this.publish(shard, bytes);
   }
 
+  /** What the holder of the key remembers, on a node of that name. */
+  recordOf(node: string): SignedRecord {
+    return signedRecordFile(join(this.server.dataDir, 'holders', node, 'realm.signed'));
+  }
+
   async options(change: Partial<BuilderOptions> = {}): Promise<BuilderOptions> {
     return {
       origin: ORIGIN,
@@ -115,6 +122,7 @@ export class WitnessRig implements AsyncDisposable {
       reader: await natsLogReader(this.nc, this.subjects),
       store: await natsWitnessStore(this.nc, this.subjects.buckets.witness),
       tiles: cachedTiles(await natsTiles(this.nc, this.subjects)),
+      record: this.recordOf('a'),
       openSigner: async () => signerOf(SEED, ORIGIN),
       tell: (found) => void this.told.push(found),
       signed: async (_, note) => void this.notes.push(note),

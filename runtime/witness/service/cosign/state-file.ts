@@ -5,26 +5,14 @@
  */
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { z } from 'zod';
 import { writePrivateFile } from '#runtime/bus/file';
 import { FabricError } from '#schemas/fabric-error';
 import { witnessServiceErrors } from '../errors.ts';
-
-/** A tree that was cosigned. */
-export interface Cosigned {
-  readonly size: number;
-  /** Root hash, base64. */
-  readonly root: string;
-}
-
-const fileSchema = z.strictObject({
-  format: z.literal(1),
-  logs: z.record(z.string(), z.strictObject({ size: z.int().min(0), root: z.string() })),
-});
+import { formatLogTrees, type LogTree, parseLogTrees } from '../log-trees.ts';
 
 export class StateFile {
   readonly #path: string;
-  readonly #logs: Map<string, Cosigned>;
+  readonly #logs: Map<string, LogTree>;
 
   /** Throws `cosigner_state_bad`. */
   constructor(path: string) {
@@ -33,18 +21,17 @@ export class StateFile {
   }
 
   /** Undefined where nothing of this origin was cosigned. */
-  get(origin: string): Cosigned | undefined {
+  get(origin: string): LogTree | undefined {
     return this.#logs.get(origin);
   }
 
-  all(): ReadonlyMap<string, Cosigned> {
+  all(): ReadonlyMap<string, LogTree> {
     return this.#logs;
   }
 
   /** On disk when it returns; throws what the file system says, and then nothing changed. */
-  set(origin: string, cosigned: Cosigned): void {
-    const logs = Object.fromEntries([...this.#logs, [origin, cosigned]]);
-    writePrivateFile(this.#path, `${JSON.stringify({ format: 1, logs }, null, 2)}\n`);
+  set(origin: string, cosigned: LogTree): void {
+    writePrivateFile(this.#path, formatLogTrees(new Map([...this.#logs, [origin, cosigned]])));
     syncFolder(dirname(this.#path));
     this.#logs.set(origin, cosigned);
   }
@@ -60,10 +47,9 @@ function syncFolder(path: string): void {
   }
 }
 
-function readState(path: string): Map<string, Cosigned> {
+function readState(path: string): Map<string, LogTree> {
   try {
-    const { logs } = fileSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
-    return new Map(Object.entries(logs));
+    return parseLogTrees(readFileSync(path, 'utf8'));
   } catch (cause) {
     throw new FabricError(witnessServiceErrors.cosigner_state_bad, `The state file ${path} cannot be read`, {
       details: { path },
