@@ -13,6 +13,7 @@ import { parseTilePath } from '#runtime/witness/tiles';
 import { type OfflineReport, verifyBundle } from '#runtime/witness/verify/offline';
 import { Chromium, findChromium } from '../rig/chromium.ts';
 import { cases } from '../rig/effort.ts';
+import { MemoryLog } from '../rig/memory-log.ts';
 import { isEveryday } from '../rig/tier.ts';
 import { type Case, evidenceOver, flip, newSigner, realLog } from './evidence.ts';
 
@@ -60,8 +61,33 @@ async function bundles(): Promise<readonly (readonly [name: string, text: string
     ['removed', bundleText({ ...whole, messages: messages.toSpliced(1, 1) }), false],
     ['cut', bundleText({ ...whole, messages: messages.slice(0, -3) }, 1, messages.length), false],
     ['stranger', bundleText(stranger), false],
+    ['forged', bundleText(behind(whole), messages.length + 1, messages.length + 20), false],
   ];
 }
+
+/** The same evidence, and behind it commits that nobody signed, in a chain of their own. */
+function behind(whole: Case): Case {
+  const forged = new MemoryLog();
+  for (let n = 0; n < 20; n += 1) forged.append({ shard: 0, at: Date.now(), entries: [] });
+  const after = whole.messages.length;
+  return { ...whole, messages: forged.messages.map((one) => ({ ...one, seq: one.seq + after })) };
+}
+
+test('a commit that no checkpoint covers is a break in a bundle, whoever is trusted', async (t) => {
+  const whole = await evidence;
+  const size = whole.messages.length;
+  const forged = behind(whole);
+  for (const trust of [vkey, '']) {
+    const report = await verdict(bundleText(forged, size + 1, size + 20), trust);
+    t.like(report, { ok: false, commits: 20, signed: 0, breakCount: 1 });
+    t.like(report.breaks[0], { kind: 'unsigned', seq: size + 1 });
+  }
+  // An old checkpoint, and the rest of the log behind it: not even where that is the true one.
+  const old = { ...evidenceOver(whole.messages.slice(0, 5), signer), messages: whole.messages };
+  const { ok, signed, breaks } = await verdict(bundleText(old));
+  t.deepEqual([ok, signed, breaks.map(({ kind, seq }) => `${kind}@${seq}`)], [false, 5, ['unsigned@6']]);
+  t.like(await verdict(bundleText(old, 1, 5)), { ok: true, signed: 5 });
+});
 
 test('a bundle verifies by itself, and what was changed in it is named', async (t) => {
   for (const [name, text, ok] of await bundles()) t.is((await verdict(text)).ok, ok, name);
@@ -74,16 +100,22 @@ test('a bundle verifies by itself, and what was changed in it is named', async (
   );
 });
 
-test('whoever brings a key is not content with a bundle that has no checkpoint, unless told so', async (t) => {
+test('a bundle that has no checkpoint, or names nobody, does not verify, unless only its chain is asked for', async (t) => {
   const [head = '', ...rest] = bundleText(await evidence).split('\n');
   const { checkpoint: _, ...bare } = JSON.parse(head) as Record<string, unknown>;
   for (const stripped of [bare, { ...bare, checkpoint: '' }]) {
     const text = [JSON.stringify(stripped), ...rest].join('\n');
-    const { ok, breaks, signed } = await verdict(text);
-    t.deepEqual([ok, signed, breaks.map(({ kind }) => kind)], [false, 0, ['checkpoint']]);
+    for (const trust of [vkey, '']) {
+      const { ok, breaks, signed } = await verdict(text, trust);
+      t.deepEqual([ok, signed, breaks.map(({ kind }) => kind)], [false, 0, ['checkpoint']]);
+    }
     const chainOnly = await verifyBundle(nodePrimitives, parsed(text), vkey, { chainOnly: true });
     t.like(chainOnly, { ok: true, signed: 0 });
   }
+  const { key: __, ...anonymous } = JSON.parse(head) as Record<string, unknown>;
+  const text = [JSON.stringify(anonymous), ...rest].join('\n');
+  t.true((await verdict(text)).ok);
+  t.like((await verdict(text, '')).breaks[0], { kind: 'checkpoint' });
 });
 
 test('what is no bundle is refused with its line, and never ends the reader', async (t) => {

@@ -1,6 +1,7 @@
 /** `verify`: reads the log as anyone may, and says whether it is what it was. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { natsBlobs } from '#runtime/bus/nats-blobs';
 import { successorsOf } from '#runtime/keys/realm-history';
@@ -9,7 +10,7 @@ import { utf8 } from '#runtime/witness/bytes';
 import type { LogReader } from '#runtime/witness/log-reader';
 import { nodePrimitives } from '#runtime/witness/node-crypto';
 import { formatVerifierKey, type VerifierKey, verifierKey } from '#runtime/witness/note';
-import { natsWitnessStore } from '#runtime/witness/service/state-store';
+import { natsWitnessStore, type WitnessStore } from '#runtime/witness/service/state-store';
 import { tilePath } from '#runtime/witness/tiles';
 import { verifyErrors } from '#runtime/witness/verify/errors';
 import { trustOf, verifyBundle } from '#runtime/witness/verify/offline';
@@ -23,7 +24,7 @@ import {
   verifyLog,
 } from '#runtime/witness/verify/verify';
 import { FabricError } from '#schemas/fabric-error';
-import { declare, handle, type Shell, wholeNumber } from '../command.ts';
+import { declare, durationMs, handle, type Shell, wholeNumber } from '../command.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import type { Io, Out } from '../io.ts';
 import { type Realm, withRealm } from '../realm.ts';
@@ -39,6 +40,7 @@ interface Options {
   readonly policy?: string;
   readonly bundle?: string;
   readonly export?: string;
+  readonly wait?: number;
   readonly chainOnly?: boolean;
   readonly all?: boolean;
 }
@@ -47,6 +49,8 @@ interface Options {
 interface Given {
   readonly evidence: Evidence | undefined;
   readonly isOwnKey: boolean;
+  /** Of the commits that were there when it was asked for, none may be without a signature. */
+  readonly wantsAllSigned: boolean;
   /** What was given, as it goes into a bundle. */
   readonly texts: { readonly checkpoint?: string; readonly key?: string; readonly policy?: string };
 }
@@ -74,6 +78,11 @@ export function verifyCommand(shell: Shell): Command {
     .option('--checkpoint <file>', 'a signed checkpoint that you kept; the newest of the realm when absent')
     .option('--key <vkey>', 'verifier key that must have signed the checkpoint')
     .option('--policy <file>', 'C2SP tlog-policy: logs, witnesses and the quorum that must have signed')
+    .option(
+      '--wait <time>',
+      'for the checkpoint of the newest commits, with --key, --policy or --export; 30s when absent',
+      durationMs,
+    )
     .option('--chain-only', 'check the links between commits, without checkpoint and tree')
     .option('--bundle <file>', 'check an exported bundle instead of a realm')
     .option('--export <file>', 'write what was checked into a bundle')
@@ -86,14 +95,16 @@ export function verifyCommand(shell: Shell): Command {
 
 async function verifyRealm(realm: Realm, options: Options, io: Io, out: Out): Promise<ExitCode> {
   const log = await realm.openLog();
-  const given = options.chainOnly === true ? NOTHING : await evidenceOf(realm, options, io, out);
+  const { last } = await log.range();
+  const given = options.chainOnly === true ? NOTHING : await evidenceOf(realm, { options, io, out, last });
   const startedAt = performance.now();
-  const ticker = tick(io, out, (await log.range()).last);
+  const ticker = tick(io, out, last);
   const report = await verifyLog({
     primitives: nodePrimitives,
     log,
     ...(given.evidence !== undefined && { evidence: given.evidence }),
     ...rangeOf(options),
+    ...(given.wantsAllSigned && { signedThrough: last }),
     signal: io.signal,
     progress: ticker.progress,
   });
@@ -103,7 +114,13 @@ async function verifyRealm(realm: Realm, options: Options, io: Io, out: Out): Pr
   if (options.export !== undefined) {
     const file = resolve(io.cwd, options.export);
     const size = report.checkpoint?.size ?? 0;
-    const head = { from: report.from, through: report.through, ...given.texts };
+    // Who reads the bundle asks for signatures: what waits for one is not in it.
+    const through = report.checkpoint === undefined ? report.through : Math.min(report.through, size);
+    if (through < report.from) {
+      const message = `No checkpoint covers sequence ${report.from} yet: nothing was written to ${options.export}`;
+      throw new FabricError(verifyErrors.not_signed_yet, message, { details: { from: report.from, size } });
+    }
+    const head = { from: report.from, through, ...given.texts };
     const tile: FindTile = given.evidence?.tile ?? (async () => undefined);
     await writeBundleFile(file, { log, head, size, tile, signal: io.signal });
   }
@@ -144,18 +161,27 @@ async function verifyFile(file: string, options: Options, io: Io, out: Out): Pro
   return tell(rest, told, options, out);
 }
 
-const NOTHING: Given = { evidence: undefined, isOwnKey: false, texts: {} };
+const NOTHING: Given = { evidence: undefined, isOwnKey: false, wantsAllSigned: false, texts: {} };
 
-async function evidenceOf(realm: Realm, options: Options, io: Io, out: Out): Promise<Given> {
+interface Asked {
+  readonly options: Options;
+  readonly io: Io;
+  readonly out: Out;
+  /** Where the log ended when it was asked for. */
+  readonly last: number;
+}
+
+async function evidenceOf(realm: Realm, asked: Asked): Promise<Given> {
+  const { options, io, out } = asked;
   const store = await natsWitnessStore(realm.connection, realm.subjects.buckets.witness);
   const { value: state } = await store.state();
   const stated = statedTrust(options, io);
   const given = stated ?? (state === undefined ? undefined : parseTrust(state.key, 'the key of the realm'));
   if (given === undefined) return NOTHING;
-  const wantsCosigned = options.policy !== undefined;
+  const wantsAllSigned = stated !== undefined && options.checkpoint === undefined;
   const held =
     options.checkpoint === undefined
-      ? ((wantsCosigned ? (await store.cosigned()).value : undefined) ?? (await store.note()).value)?.note
+      ? await publishedNote(store, asked, wantsAllSigned || options.export !== undefined)
       : readText(options.checkpoint, io);
   // Who names a key or a policy wants a signature: that there is none is a finding.
   const text = held ?? (stated === undefined ? undefined : '');
@@ -174,12 +200,34 @@ async function evidenceOf(realm: Realm, options: Options, io: Io, out: Out): Pro
   return {
     evidence: { checkpoint: utf8(text), trust, tile },
     isOwnKey: stated === undefined,
+    wantsAllSigned,
     texts: {
       checkpoint: text,
       ...('key' in trust && { key: formatVerifierKey(trust.key) }),
       ...(options.policy !== undefined && { policy: readText(options.policy, io) }),
     },
   };
+}
+
+/**
+ * The newest checkpoint of the realm. Who asks for signatures, or takes commits away to where nobody can ask for more,
+ * waits for that of the newest commits, which is a second away while a node runs.
+ */
+async function publishedNote(
+  store: WitnessStore,
+  { options, io, out, last }: Asked,
+  waits: boolean,
+): Promise<string | undefined> {
+  const wanted = Math.min(options.to ?? last, last);
+  const deadline = performance.now() + (options.wait ?? SIGNED_WITHIN_MS);
+  for (let look = 1; ; look += 1) {
+    const cosigned = options.policy === undefined ? undefined : (await store.cosigned()).value;
+    const published = cosigned ?? (await store.note()).value;
+    if (!waits || published === undefined || published.size >= wanted) return published?.note;
+    if (performance.now() >= deadline) return published.note;
+    if (look === 1) out.note('The newest commits are not signed yet: waiting for their checkpoint.');
+    await pause(SIGNED_LOOK_MS, undefined, { signal: io.signal });
+  }
 }
 
 /** A trusted key that was rotated stands for the one that took its place, where that one signed the checkpoint. */
@@ -260,3 +308,6 @@ function tick(io: Io, out: Out, last: number): { progress(commits: number): void
 }
 
 const REDRAW_MS = 200;
+/** A checkpoint is a second behind by default; a machine may be slow. */
+const SIGNED_WITHIN_MS = 30_000;
+const SIGNED_LOOK_MS = 100;

@@ -58,7 +58,9 @@ export function reportLines(
       Math.max(0, report.through - Math.max(checkpoint.size, report.from - 1)),
     );
     if (behind > 0)
-      lines.push(faint(`  ${plural(behind, 'commit')} behind that: only the chain was checked`));
+      lines.push(
+        warn(`  ${plural(behind, 'commit')} behind that not signed yet: only the chain was checked`),
+      );
     if (unsigned > behind)
       lines.push(
         warn(

@@ -17,6 +17,8 @@ export type BreakKind =
   | 'tile'
   /** The checkpoint is not signed as it must be. */
   | 'checkpoint'
+  /** No checkpoint covers it. */
+  | 'unsigned'
   /** A snapshot is not what the log made. */
   | 'snapshot';
 

@@ -1,10 +1,14 @@
-/** Verification of a bundle by itself: what the command and the page in a browser share. */
+/**
+ * Verification of a bundle by itself: what the command and the page in a browser share. Anyone can write a chain, so a
+ * bundle is what it was only where a signature covers every commit of it.
+ */
 
 import { type Bundle, bundleLog, bundleTiles } from '../bundle.ts';
 import { utf8 } from '../bytes.ts';
 import type { Primitives } from '../hash.ts';
 import { parseVerifierKey } from '../note.ts';
 import { isPolicy, parsePolicy } from '../policy.ts';
+import type { Break } from './break.ts';
 import { type Report, type Trust, type VerifyOptions, verifyLog } from './verify.ts';
 
 /** Whose signatures count: the text of a verifier key or of a C2SP tlog-policy; what the bundle names when empty. */
@@ -31,20 +35,31 @@ export async function verifyBundle(
   const text = isOwnTrust ? (bundle.policy ?? bundle.key ?? '') : trustText;
   const trust = text.trim() === '' ? undefined : trustOf(primitives, text);
   if (typeof trust === 'string') return trust;
-  const held = options.checkpoint ?? bundle.checkpoint;
-  // Whoever says whom to trust asks for a signature: a bundle without one is not what they asked for.
-  const checkpoint = held ?? (isOwnTrust ? undefined : '');
-  const hasEvidence = trust !== undefined && checkpoint !== undefined && options.chainOnly !== true;
+  const checkpoint = options.checkpoint ?? bundle.checkpoint ?? '';
+  const wantsSigned = options.chainOnly !== true;
+  const hasEvidence = wantsSigned && trust !== undefined;
   const report = await verifyLog({
     primitives,
     log: bundleLog(bundle),
-    ...(hasEvidence && { evidence: { checkpoint: utf8(checkpoint), trust, tile: bundleTiles(bundle) } }),
+    ...(hasEvidence && {
+      evidence: { checkpoint: utf8(checkpoint), trust, tile: bundleTiles(bundle) },
+      signedThrough: Number.POSITIVE_INFINITY,
+    }),
     from: options.from ?? bundle.from,
     through: options.through ?? bundle.through,
     ...(options.heads !== undefined && { heads: options.heads }),
     ...(options.signal !== undefined && { signal: options.signal }),
   });
-  return { ...report, isOwnTrust };
+  return { ...(wantsSigned && trust === undefined ? withBreak(report, NOBODY) : report), isOwnTrust };
+}
+
+const NOBODY: Break = {
+  kind: 'checkpoint',
+  what: 'neither the bundle nor you say whose signature counts, so nothing is signed',
+};
+
+function withBreak(report: Report, found: Break): Report {
+  return { ...report, ok: false, breaks: [found, ...report.breaks], breakCount: report.breakCount + 1 };
 }
 
 /** A verifier key or a policy, or what is wrong with it. */

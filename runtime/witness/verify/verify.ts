@@ -31,6 +31,11 @@ export interface VerifyOptions {
    */
   readonly from?: number;
   readonly through?: number;
+  /**
+   * What has to be covered by the checkpoint, of what is read: through this sequence. Behind it the chain alone speaks,
+   * and that anyone can write. Absent: nothing has to be.
+   */
+  readonly signedThrough?: number;
   /** Last commits before `from`, where they are known. */
   readonly heads?: ReadonlyMap<number, ChainHead>;
   readonly signal?: AbortSignal;
@@ -95,6 +100,10 @@ export async function verifyLog(options: VerifyOptions): Promise<Report> {
     signal?.throwIfAborted();
   }
   const found = await verifier.end(through, through >= last);
+  if (checkpoint !== undefined) {
+    const unsigned = unsignedIn({ from, through: Math.min(options.signedThrough ?? 0, through) }, checkpoint);
+    if (unsigned !== undefined) breaks.push(unsigned);
+  }
   return {
     ok: breaks.length + found.breakCount === 0,
     from,
@@ -107,6 +116,18 @@ export async function verifyLog(options: VerifyOptions): Promise<Report> {
     breaks: [...breaks, ...found.breaks],
     breakCount: breaks.length + found.breakCount,
   };
+}
+
+/** What of a range no checkpoint covers, as one break. */
+function unsignedIn(
+  { from, through }: { readonly from: number; readonly through: number },
+  { size }: SignedBy,
+): Break | undefined {
+  const seq = Math.max(from, size + 1);
+  if (seq > through) return undefined;
+  const count = through - seq + 1;
+  const them = count === 1 ? 'it' : `the ${count} commits from here on`;
+  return { kind: 'unsigned', seq, what: `no signature covers ${them}: the checkpoint is of ${size} commits` };
 }
 
 /** The checkpoint that a note carries and who signed it, or why it does not count. */
