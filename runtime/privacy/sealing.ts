@@ -4,8 +4,11 @@
  * A1  Nothing of a marked field leaves here in the clear, whether the message is taken or refused later on.
  * A2  A sealed value from outside is taken only in a marked field, for the subject of its message, and where it opens:
  *     nobody can have another's data opened for him by moving its ciphertext.
+ * A3  What says that it is an IFMessage and is none is withheld whole: the marks of its event would be looked for where an
+ *     IFMessage has its content, and anything may stand elsewhere.
  */
 import { FabricError, type WireError } from '#schemas/fabric-error';
+import { ifMessageSchema } from '#schemas/if-message';
 import { SUBJECT_CHARS_MAX } from '#schemas/privacy';
 import { isSealed, looksSealed, type Sealed } from '#schemas/sealed';
 import { privacyErrors } from './errors.ts';
@@ -40,6 +43,12 @@ export function planSealing(value: unknown, address: string, marks: Marks, realm
     );
   }
   const envelope = 'performative' in value ? (value as Record<string, unknown>) : undefined;
+  const faults = envelope === undefined ? [] : faultsOf(envelope);
+  if (faults.length > 0) {
+    // Not what zod says of them: it quotes names that a sender made up.
+    const message = `The body has a "performative" and is no IFMessage: ${faults.join(', ')}`;
+    return refuse(new FabricError(privacyErrors.body_withheld, message)); // A3
+  }
   const view =
     envelope === undefined ? value : { type: `if.${String(envelope['performative'])}`, message: envelope };
   const pointers = marks.of((view as { readonly type?: unknown }).type);
@@ -119,6 +128,16 @@ export function subjectOf(view: unknown, address: string, pointer: Pointer | und
   if (typeof found === 'number' && Number.isSafeInteger(found)) return String(found);
   const isName = typeof found === 'string' && found !== '' && found.length <= SUBJECT_CHARS_MAX;
   return isName ? found : undefined;
+}
+
+/** Fields of an IFMessage that are wrong in an envelope, by name. */
+function faultsOf(envelope: object): string[] {
+  const checked = ifMessageSchema.safeParse(envelope);
+  if (checked.success) return [];
+  const names = checked.error.issues.map(({ path: [field] }) =>
+    field === undefined ? 'fields of other names' : String(field),
+  );
+  return [...new Set(names)];
 }
 
 /** A2 */

@@ -24,6 +24,16 @@ import { filesWith, personConfig, until } from './rig.ts';
 const PATIENT = { timeout: 30_000 };
 const SECRET = 'marker-qz40417-xx';
 const subjects = new Subjects('if', 1);
+/** An IFMessage, unsigned. */
+const MESSAGE = {
+  id: 'm1',
+  ts: '2026-01-01T00:00:00.000Z',
+  performative: 'inform',
+  from: 'if://session/a',
+  to: ['if://person/1'],
+  conversation: 'c',
+  seq: 1,
+};
 
 async function entriesOf(client: Client): Promise<Entry[]> {
   const reader = await natsLogReader(client.connection, subjects);
@@ -52,6 +62,10 @@ test('refused messages leave nothing: unreadable, unknown event, unknown kind, t
   const bad: readonly (readonly [string, string, string | undefined])[] = [
     ['person/1', `{"type":"register","name":"${name}"`, 'body_withheld'],
     ['person/1', `["${name}"]`, 'body_withheld'],
+    // It says that it is an IFMessage, whose marks would be looked for elsewhere.
+    ['person/1', JSON.stringify({ type: 'register', name, performative: 'inform' }), 'body_withheld'],
+    ['person/1', JSON.stringify({ performative: SECRET, content: { name } }), 'body_withheld'],
+    ['person/1', JSON.stringify({ ...MESSAGE, [SECRET]: 1 }), 'body_withheld'],
     ['person/1', JSON.stringify({ type: 'regster', name }), 'unknown_event'],
     ['person/1', JSON.stringify({ type: 'throw', name }), 'machine_threw'],
     ['person/1', JSON.stringify({ name }), 'bad_event'],
