@@ -3,13 +3,14 @@
  * when an attempt begins, in memory only, and what comes back is sealed before it is delivered.
  *
  * F1  The plaintext reaches the driver and nothing else: not the log, not an error, not a retry's record.
- * F2  Of what comes back, marked fields are sealed; so is every text that holds a value which was opened for it.
+ * F2  Of what comes back, marked fields are sealed; so is every text that holds a value which was opened for it, and every
+ *     object with such a text for a name, whole.
  * F3  Of a redacted subject nothing is opened: the effect fails for good with `subject_redacted`.
  */
 import type { Driver, EffectCall } from '#runtime/effects/driver';
 import { effectErrors } from '#runtime/effects/errors';
 import { FabricError } from '#schemas/fabric-error';
-import { replaceSealed, SEALED, type Sealed, sealedIn } from '#schemas/sealed';
+import { isSealed, replaceSealed, SEALED, type Sealed, sealedIn } from '#schemas/sealed';
 import type { DataKeys, Known } from './data-keys.ts';
 import { privacyErrors } from './errors.ts';
 import type { Marks } from './marks.ts';
@@ -128,15 +129,13 @@ function* textsIn(value: unknown): Generator<string, void, undefined> {
   }
 }
 
-/** F2: every text with a value in it that was opened is sealed for the same subject. */
+/** F2: every text with a value in it that was opened is sealed for the same subject; an object with one for a name, whole. */
 async function sealEchoes(output: unknown, echoes: readonly Echo[], deps: EffectDeps): Promise<unknown> {
   const found = new Map<string, Sealed>();
-  visitTexts(output, '', (text, path) => {
-    const echo = echoIn(text, echoes);
-    if (echo !== undefined) found.set(path, echo.sealed);
-  });
+  findEchoes(output, '', [], { echoes, known: await openable(output, deps), found });
   let safe = output;
-  for (const [path, { [SEALED]: of }] of found) {
+  // From the inside out: what is sealed is not looked into again.
+  for (const [path, { [SEALED]: of }] of [...found].sort(([a], [b]) => b.length - a.length)) {
     const key = activeOf(await (await deps.keys()).ensure(of.subject), of.subject);
     const at = path === '' ? [] : parsePointer(path);
     safe = mapAt(safe, [at], (value) =>
@@ -146,12 +145,56 @@ async function sealEchoes(output: unknown, echoes: readonly Echo[], deps: Effect
   return safe;
 }
 
-function visitTexts(value: unknown, path: string, visit: (text: string, path: string) => void): void {
-  if (typeof value === 'string') visit(value, path);
-  else if (value instanceof Uint8Array) visit(Buffer.from(value).toString('latin1'), path);
-  else if (typeof value === 'object' && value !== null && !(SEALED in value)) {
+/** The sealed values in an output that open. A driver may give anything that looks like one. */
+async function openable(output: unknown, { keys, realm }: EffectDeps): Promise<ReadonlySet<object>> {
+  const known = new Set<object>();
+  for (const sealed of sealedIn(output)) {
+    const { subject, kid } = sealed[SEALED];
+    const key = await (await keys()).find(subject);
+    if (key?.state === 'active' && key.kid === kid && opens(sealed, realm, key)) known.add(sealed);
+  }
+  return known;
+}
+
+function opens(sealed: Sealed, realm: string, { key }: DataKey): boolean {
+  try {
+    open(sealed, realm, key);
+    return true;
+  } catch {
+    // Its texts are judged as any others are.
+    return false;
+  }
+}
+
+interface Search {
+  readonly echoes: readonly Echo[];
+  /** Sealed values that are what they look like. */
+  readonly known: ReadonlySet<object>;
+  /** By its path, what is to be sealed, and for whom. */
+  readonly found: Map<string, Sealed>;
+}
+
+/** `within`: the subjects that something around the value is sealed for as a whole. */
+function findEchoes(value: unknown, path: string, within: readonly string[], search: Search): void {
+  const { echoes, known, found } = search;
+  const find = (texts: Iterable<string>): string | undefined => {
+    for (const text of texts) {
+      const echo = echoIn(text, echoes);
+      if (echo === undefined || within.includes(echo.sealed[SEALED].subject)) continue;
+      found.set(path, echo.sealed);
+      return echo.sealed[SEALED].subject;
+    }
+    return undefined;
+  };
+  if (typeof value === 'string') find([value]);
+  else if (value instanceof Uint8Array) find([Buffer.from(value).toString('latin1')]);
+  else if (typeof value !== 'object' || value === null || known.has(value)) return;
+  else if (isSealed(value)) find(textsIn(value));
+  else {
+    const whose = Array.isArray(value) ? undefined : find(Object.keys(value));
+    const inside = whose === undefined ? within : [...within, whose];
     for (const [key, item] of Object.entries(value)) {
-      visitTexts(item, path + pointerText([key]), visit);
+      findEchoes(item, path + pointerText([key]), inside, search);
     }
   }
 }

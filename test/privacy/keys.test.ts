@@ -464,6 +464,44 @@ test('F1, F2: a driver sees what is sealed in the clear; its marked output, and 
   });
 });
 
+test('F2: an object with something opened for a name is sealed whole; what only looks sealed is judged as any other', async (t) => {
+  const { sealed, deps, keys, known } = await effectDeps(t);
+  const other = await keys.ensure('b');
+  if (other.state !== 'active') return t.fail();
+  const second = seal('John Doe', { realm: REALM, subject: 'b', path: '/name' }, other);
+  const given = async (output: (a: string, b: string) => unknown): Promise<unknown> => {
+    const run = async ({ input }: EffectCall): Promise<unknown> => {
+      const { a, b } = input as { a: string; b: string };
+      return output(a, b);
+    };
+    const safe = await privateDriver({ name: 'echo', run }, deps).run(
+      call({ a: sealed, b: second }, 'other/1'),
+    );
+    t.notRegex(JSON.stringify(safe), /Jane|John/);
+    return safe;
+  };
+  const opened = (value: unknown): unknown => open(value as Sealed, REALM, known.key);
+  t.deepEqual(opened(await given((a) => ({ [a]: 1, [`of ${a}`]: { [a]: a } }))), {
+    'Jane Roe': 1,
+    'of Jane Roe': { 'Jane Roe': 'Jane Roe' },
+  });
+  const nested = (await given((a) => ({ ok: 1, scores: [{ [`${a}!`]: 2 }, 3] }))) as { scores: unknown[] };
+  t.like(nested, { ok: 1, scores: { 1: 3, length: 2 } });
+  t.deepEqual(opened(nested.scores[0]), { 'Jane Roe!': 2 });
+  // Each under his own key: the redaction of one must not wait for that of the other.
+  const both = opened(await given((a, b) => ({ [a]: { friend: b } }))) as { 'Jane Roe': { friend: Sealed } };
+  t.is(open(both['Jane Roe'].friend, REALM, other.key), 'John Doe');
+  t.like(await given((a) => ({ [SEALED]: 1, hello: a })), { [SEALED]: 1 });
+  const inner = (await given((a) => ({ [SEALED]: { [a]: 1 } }))) as { [SEALED]: unknown };
+  t.deepEqual(opened(inner[SEALED]), { 'Jane Roe': 1 });
+  const forged = { v: 1, subject: 'a', path: '/name', kid: known.kid, iv: '' };
+  t.deepEqual(opened(await given((a) => ({ [SEALED]: { ...forged, ct: a } }))), {
+    [SEALED]: { ...forged, ct: 'Jane Roe' },
+  });
+  t.deepEqual(await given(() => ({ kept: sealed })), { kept: sealed });
+  return undefined;
+});
+
 test('F1, F3: an error repeats nothing that was opened; of a redacted subject nothing is opened any more', async (t) => {
   const { sealed, deps, keys } = await effectDeps(t);
   let runs = 0;
