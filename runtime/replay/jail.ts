@@ -1,14 +1,18 @@
 /**
  * Runs a replay's machines in a process of their own that may read code and do nothing else: no writing, no network, no
  * children, no environment. A machine that is not pure can do no harm there, and what it tried is told.
+ *
+ * J1  Node's permission model grants it the code (code-paths.ts) and nothing else.
+ * J2  What the permission model does not cover is switched off where Node has a flag for that, which no code gets round;
+ *     the rest the process gives up itself before any machine is loaded (confine.ts).
+ * J3  It is answered so many questions at a time: a machine may speak on its channel.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, realpathSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { fromWireError } from '#runtime/node/api';
 import type { LogMessage, LogReader } from '#runtime/witness/log-reader';
 import { FabricError } from '#schemas/fabric-error';
+import { codePaths } from './code-paths.ts';
 import { replayErrors } from './errors.ts';
 import type { BlobReader } from './replayer.ts';
 import type { ReplayStep, ReplaySummary } from './report.ts';
@@ -22,6 +26,16 @@ const BATCH_BYTES_MAX = 1024 * 1024;
  * is copied before that shows, and a long log is through in a tenth less time.
  */
 const YOUNG_GENERATION_MIB = 64;
+/** J2: SQLite opens files by itself. Where this Node knows the flag. */
+const SWITCHED_OFF = [
+  '--no-experimental-sqlite',
+  '--no-experimental-webstorage',
+  '--no-experimental-ffi',
+  '--no-addons',
+  '--disable-sigusr1',
+].filter((flag) => process.allowedNodeEnvironmentFlags.has(flag));
+/** J3: a fold asks for one body at a time, a snapshot for a few pages. */
+const QUESTIONS_MAX = 256;
 /** Last lines of what the process wrote. */
 const STDERR_CHARS_MAX = 4_000;
 
@@ -30,6 +44,8 @@ export interface JailOptions {
   readonly program: readonly string[];
   readonly packageRoot: string;
   readonly order: ReplayOrder;
+  /** Data folder of the realm, where it is known here: nothing of it can be read. */
+  readonly dataDir?: string | undefined;
   readonly log: Pick<LogReader, 'read'>;
   /** The log begins here. */
   readonly first: number;
@@ -106,13 +122,14 @@ class Jail {
   readonly #ended = Promise.withResolvers<never>();
   /** Who waits for an answer: they come in the order of what was asked. */
   readonly #waiting: PromiseWithResolvers<FromWorker>[] = [];
+  #questions = 0;
   #stderr = '';
 
-  constructor({ program, packageRoot, order, blobs }: JailOptions) {
+  constructor({ program, packageRoot, order, dataDir, blobs }: JailOptions) {
     const [file = '', ...args] = program;
-    const readable = readableFolders([packageRoot, order.baseDir, order.whatIfDir ?? order.baseDir]);
-    const rights = ['--permission', ...readable.map((folder) => `--allow-fs-read=${folder}`)];
-    const flags = ['--no-warnings', `--max-semi-space-size=${YOUNG_GENERATION_MIB}`];
+    const readable = codePaths([packageRoot, order.baseDir, order.whatIfDir ?? order.baseDir], dataDir);
+    const rights = ['--permission', ...readable.map((path) => `--allow-fs-read=${path}`)];
+    const flags = [...SWITCHED_OFF, '--no-warnings', `--max-semi-space-size=${YOUNG_GENERATION_MIB}`];
     const child = spawn(process.execPath, [...flags, ...rights, file, ...args], {
       // Nothing of the environment: secrets of the shell are none of a machine's business.
       env: { NO_COLOR: '1' },
@@ -182,10 +199,19 @@ class Jail {
   }
 
   #answer(find: () => Promise<ToWorker>): void {
-    find().then(
-      (answer) => this.#child.connected && this.#child.send(answer),
-      (error: unknown) => this.#waiting[0]?.reject(error),
-    );
+    if (this.#questions >= QUESTIONS_MAX) {
+      this.#ended.reject(this.#failed('it asks for too much at once'));
+      return;
+    }
+    this.#questions += 1;
+    find()
+      .then(
+        (answer) => this.#child.connected && this.#child.send(answer),
+        (error: unknown) => this.#waiting[0]?.reject(error),
+      )
+      .finally(() => {
+        this.#questions -= 1;
+      });
   }
 
   #failed(why: string): FabricError {
@@ -195,23 +221,4 @@ class Jail {
       [`The process that replays failed: ${why}`, ...(tail === '' ? [] : [tail])].join('\n'),
     );
   }
-}
-
-/** Code and what it imports: the folders themselves, and the modules that they find above them. */
-function readableFolders(folders: readonly string[]): string[] {
-  const found = new Set<string>();
-  const add = (path: string): void => {
-    if (!existsSync(path)) return;
-    found.add(path);
-    found.add(realpathSync(path));
-  };
-  for (const folder of folders) {
-    add(folder);
-    for (let at = folder; ; at = dirname(at)) {
-      add(join(at, 'node_modules'));
-      add(join(at, 'package.json'));
-      if (dirname(at) === at) break;
-    }
-  }
-  return [...found];
 }

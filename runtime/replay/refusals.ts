@@ -1,4 +1,4 @@
-/** What Node's permission model refused to this process: a pure machine asks for nothing. */
+/** What was refused to this process, by Node's permission model or by confine.ts: a pure machine asks for nothing. */
 import { subscribe } from 'node:diagnostics_channel';
 import type { Refusal } from './report.ts';
 
@@ -6,17 +6,28 @@ import type { Refusal } from './report.ts';
 const CHANNELS = ['fs', 'child', 'net', 'worker', 'wasi', 'inspector', 'addon', 'ffi'] as const;
 /** Different refusals kept; more of the same only count. */
 const REFUSALS_MAX = 20;
+/** Of the name of what was refused: a machine makes it up. */
+const RESOURCE_CHARS_MAX = 1_000;
 
-/** Looks on from now on; the function gives what was refused so far. */
-export function watchRefusals(): () => readonly Refusal[] {
+export interface Refusals {
+  tell(permission: string, resource: string): void;
+  list(): readonly Refusal[];
+}
+
+/** Looks on from now on. */
+export function watchRefusals(): Refusals {
   const refused = new Map<string, Refusal>();
-  const take = (message: unknown): void => {
-    const { permission, resource } = message as { readonly permission: string; readonly resource?: string };
-    const key = `${permission} ${resource ?? ''}`;
+  const tell = (permission: string, whole: string): void => {
+    const resource = whole.slice(0, RESOURCE_CHARS_MAX);
+    const key = `${permission} ${resource}`;
     const known = refused.get(key);
     if (known === undefined && refused.size >= REFUSALS_MAX) return;
-    refused.set(key, { permission, resource: resource ?? '', count: (known?.count ?? 0) + 1 });
+    refused.set(key, { permission, resource, count: (known?.count ?? 0) + 1 });
+  };
+  const take = (message: unknown): void => {
+    const { permission, resource } = message as { readonly permission: string; readonly resource?: string };
+    tell(permission, resource ?? '');
   };
   for (const channel of CHANNELS) subscribe(`node:permission-model:${channel}`, take);
-  return () => [...refused.values()];
+  return { tell, list: () => [...refused.values()] };
 }

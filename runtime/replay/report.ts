@@ -68,7 +68,7 @@ export interface Parting extends EntryPlace {
 
 /** Something that the process of the machines tried and was not let do. */
 export interface Refusal {
-  /** Node's name of the right: FileSystemRead, FileSystemWrite, Net, ChildProcess, … */
+  /** Node's name of the right (FileSystemRead, FileSystemWrite, Net, …), or Module for what is none of a machine's business. */
   readonly permission: string;
   readonly resource: string;
   readonly count: number;

@@ -11,6 +11,7 @@ import { buildRegistry } from '#runtime/node/registry';
 import type { LogMessage } from '#runtime/witness/log-reader';
 import type { RealmConfig } from '#schemas/config';
 import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
+import { confine } from './confine.ts';
 import { replayErrors } from './errors.ts';
 import { watchRefusals } from './refusals.ts';
 import { type BlobReader, Replayer, type ReplayerOptions } from './replayer.ts';
@@ -53,6 +54,7 @@ export async function serveReplay(machines: readonly MachineDefinition[]): Promi
     throw new FabricError(replayErrors.replay_child_failed, 'There is no channel');
   const send = (message: FromWorker): void => void process.send?.(message);
   const refusals = watchRefusals();
+  confine(refusals.tell);
   const gets = new Map<string, PromiseWithResolvers<Uint8Array | undefined>>();
   const lists = new Map<string, PromiseWithResolvers<readonly string[]>>();
   const blobs: BlobReader = {
@@ -68,7 +70,7 @@ export async function serveReplay(machines: readonly MachineDefinition[]): Promi
       const divergence = await work?.take(message.batch);
       send({ kind: 'took', steps: work?.drain() ?? [], ...(divergence !== undefined && { divergence }) });
     } else if (message.kind === 'end' && work !== undefined) {
-      send({ kind: 'done', summary: { ...work.summary(), refused: refusals() } });
+      send({ kind: 'done', summary: { ...work.summary(), refused: refusals.list() } });
     }
   };
   let handled = Promise.resolve();

@@ -116,6 +116,7 @@ async function replay(
   const summary = await replayInJail({
     program: [builtins.program, REPLAY_WORKER],
     packageRoot: packageRoot(),
+    dataDir: realm.target.dataDir,
     order: {
       config,
       baseDir,
