@@ -15,7 +15,7 @@ export class MatchOffice implements AsyncDisposable {
     const { nc, subjects, logger, clock } = realm;
     this.#realm = realm;
     this.#index = new TaskIndex(nc, subjects, logger, (task) => this.#room.changed(task));
-    this.#room = new WaitingRoom(this.#index.tasks, clock, this.#index);
+    this.#room = new WaitingRoom(this.#index.available, clock, this.#index);
   }
 
   async answer(wanted: MatchInput, signal: AbortSignal): Promise<unknown> {

@@ -25,30 +25,44 @@ export interface Worker {
 
 /** What a worker could do now, the best first: its own before others', fillers last, then priority, then match. */
 export function tasksFor(worker: Worker, tasks: Iterable<TaskView>, governor?: Governor): Candidate[] {
-  const found: Candidate[] = [];
-  for (const task of tasks) {
-    if (worker.declined?.has(task.id) === true) continue;
-    if (task.governed) {
-      const verdict = isFree(task, worker) ? verdictOf(task, worker.id, governor) : undefined;
-      if (verdict?.factors != null && verdict.refusals.length === 0)
-        found.push({ task, match: verdict.factors.match, verdict });
-      continue;
-    }
-    const match = matchOf(task.requires, worker.capabilities);
-    if (isFree(task, worker) && (match >= MATCH_MIN_DEFAULT || task.owner === worker.id))
-      found.push({ task, match });
-  }
-  const now = governor?.now ?? 0;
-  return found.sort((a, b) => rank(a, worker) - rank(b, worker) || compare(a, b, now));
+  return [...candidates(worker, tasks, governor)].sort(orderFor(worker, governor));
 }
 
-/** The best task for a worker. */
+/** The best task for a worker: found in one pass, where a board of thousands would be put in order for its first. */
 export function bestTask(
   worker: Worker,
   tasks: Iterable<TaskView>,
   governor?: Governor,
 ): Candidate | undefined {
-  return tasksFor(worker, tasks, governor)[0];
+  const order = orderFor(worker, governor);
+  let best: Candidate | undefined;
+  for (const found of candidates(worker, tasks, governor))
+    if (best === undefined || order(found, best) < 0) best = found;
+  return best;
+}
+
+function* candidates(
+  worker: Worker,
+  tasks: Iterable<TaskView>,
+  governor: Governor | undefined,
+): Generator<Candidate> {
+  const able = new Set(worker.capabilities);
+  for (const task of tasks) {
+    if (!isFree(task, worker) || worker.declined?.has(task.id) === true) continue;
+    if (task.governed) {
+      const verdict = verdictOf(task, worker.id, governor);
+      if (verdict?.factors != null && verdict.refusals.length === 0)
+        yield { task, match: verdict.factors.match, verdict };
+      continue;
+    }
+    const match = matchOf(task.requires, able);
+    if (match >= MATCH_MIN_DEFAULT || task.owner === worker.id) yield { task, match };
+  }
+}
+
+function orderFor(worker: Worker, governor: Governor | undefined): (a: Candidate, b: Candidate) => number {
+  const now = governor?.now ?? 0;
+  return (a, b) => rank(a, worker) - rank(b, worker) || compare(a, b, now);
 }
 
 /** Undefined where the governor knows nothing of it. */

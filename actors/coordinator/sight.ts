@@ -61,9 +61,13 @@ export class Sight implements AsyncDisposable {
     const { id, capabilities } = view;
     const index = await this.#whole();
     if (index === undefined) return view.id === this.#own ? await this.#offers() : [];
-    const { tasks, workers, rules } = index;
+    const { available, workers, rules } = index;
     const governor = { index: workers, rules, now: systemClock.now() };
-    return tasksFor({ id, capabilities, fillersOnly: await this.#isBlocked(view) }, tasks.values(), governor);
+    return tasksFor(
+      { id, capabilities, fillersOnly: await this.#isBlocked(view) },
+      available.values(),
+      governor,
+    );
   }
 
   /** A session hears of a block from its task a moment later: who blocked it itself asks the task. */

@@ -23,6 +23,8 @@ const AGAIN_MS = 500;
 
 export class TaskIndex implements AsyncDisposable {
   readonly tasks = new Map<string, TaskView>();
+  /** Of the tasks, those that can be claimed: who looks for work need not pass all that was ever done. */
+  readonly available = new Map<string, TaskView>();
   readonly sessions = new Map<string, SessionView>();
   /** The governor's registry; empty where there is none. */
   readonly workers = new WorkerIndex();
@@ -71,7 +73,7 @@ export class TaskIndex implements AsyncDisposable {
     const body = m.json<Record<'task' | 'session' | 'worker' | 'rules', unknown>>();
     // Others' machines may emit what they like.
     if (isView<TaskView>(body.task)) {
-      if (!keep(this.tasks, body.task)) return;
+      if (!this.#keepTask(body.task)) return;
       this.#changed(body.task);
     } else if (isView<SessionView>(body.session)) keep(this.sessions, body.session);
     else if (isView<WorkerView>(body.worker)) {
@@ -80,6 +82,13 @@ export class TaskIndex implements AsyncDisposable {
       const rules = assignmentRulesSchema.safeParse(body.rules);
       if (rules.success) this.rules = rules.data;
     }
+  }
+
+  #keepTask(task: TaskView): boolean {
+    if (!keep(this.tasks, task)) return false;
+    if (task.status === 'available') this.available.set(task.id, task);
+    else this.available.delete(task.id);
+    return true;
   }
 
   /** Work may be for it now that was not before. */
@@ -99,7 +108,7 @@ export class TaskIndex implements AsyncDisposable {
       try {
         const shards = await shardsOf(this.#nc, this.#subjects);
         const source = { nc: this.#nc, subjects: this.#subjects, shards };
-        for (const task of await listTasks(source)) keep(this.tasks, task);
+        for (const task of await listTasks(source)) this.#keepTask(task);
         for (const session of await listSessions(source)) keep(this.sessions, session);
         for (const worker of await listWorkers(source)) this.workers.set(worker);
         this.rules = (await rulesOf(source)) ?? this.rules;

@@ -33,6 +33,7 @@ interface Waiting {
 }
 
 export class WaitingRoom {
+  /** What can be claimed; others among them are passed over. */
   readonly #tasks: ReadonlyMap<string, TaskView>;
   readonly #clock: Clock;
   readonly #registry: { readonly workers: WorkerIndex; readonly rules: AssignmentRules } | undefined;
@@ -97,7 +98,8 @@ export class WaitingRoom {
     for (const name of declined) {
       if (this.#offered.get(name)?.worker !== id) continue;
       this.#offered.delete(name);
-      this.changed(this.#tasks.get(name));
+      const task = this.#tasks.get(name);
+      if (task !== undefined) this.changed(task);
     }
   }
 
@@ -107,7 +109,7 @@ export class WaitingRoom {
 
   #serve(waiting: Waiting): void {
     const { worker } = waiting;
-    const free = [...this.#tasks.values()].filter((task) => this.#mayHave(task, worker));
+    const free = this.#tasks.values().filter((task) => this.#mayHave(task, worker));
     const best = bestTask(worker, free, this.#governor());
     if (best !== undefined) this.#offer(waiting, best);
   }

@@ -2,10 +2,15 @@
 
 /** |required ∩ has| / |required|; who asks for nothing is served by everyone. */
 export function matchOf(requires: readonly string[], has: readonly string[] | ReadonlySet<string>): number {
-  const wanted = new Set(requires);
-  if (wanted.size === 0) return 1;
+  if (requires.length === 0) return 1;
   const able = has instanceof Set ? has : new Set(has);
-  let met = 0;
-  for (const capability of wanted) if (able.has(capability)) met += 1;
-  return met / wanted.size;
+  let [wanted, met] = [0, 0];
+  for (let n = 0; n < requires.length; n += 1) {
+    const capability = requires[n] as string;
+    // Named twice it counts once. The lists are short: a set of each would cost more than all else here.
+    if (requires.indexOf(capability) < n) continue;
+    wanted += 1;
+    if (able.has(capability)) met += 1;
+  }
+  return met / wanted;
 }

@@ -1,6 +1,7 @@
 import test from 'ava';
+import fc from 'fast-check';
 import { digestOf } from '#actors/coordinator/digest-driver';
-import { sessionsFor, tasksFor } from '#actors/coordinator/matching';
+import { bestTask, sessionsFor, tasksFor } from '#actors/coordinator/matching';
 import { WaitingRoom } from '#actors/coordinator/waiting';
 import { matchOf } from '#machines/registry/match';
 import { isLateBloomer, nextWeight, remembered } from '#machines/session/weight';
@@ -142,6 +143,7 @@ test('a round goes to the highest confidence × weight × match, and its manifes
 
 test('matching: seven tenths at least, own work first, fillers last, idle helpers before busy ones', (t) => {
   t.is(matchOf([], ['x']), 1);
+  t.is(matchOf(['x', 'x', 'y'], ['x']), 0.5, 'named twice it counts once');
   t.is(matchOf(['x', 'y', 'z'], ['x', 'y']), 2 / 3);
   const tasks = [
     taskOf({ id: 'fill', filler: true, priority: 9 }),
@@ -163,6 +165,26 @@ test('matching: seven tenths at least, own work first, fillers last, idle helper
     sessionOf({ id: 'self' }),
   ];
   t.deepEqual(sessionsFor([], sessions, new Set(['session/self'])), ['session/idle', 'session/busy']);
+});
+
+test('the best task is the first of all in their order', (t) => {
+  const short = fc.subarray(['x', 'y', 'z']);
+  const one = fc.record({
+    status: fc.constantFrom('available' as const, 'available' as const, 'claimed' as const),
+    owner: fc.constantFrom(null, null, 'a', 'b'),
+    requires: short,
+    filler: fc.boolean(),
+    priority: fc.nat(2),
+  });
+  fc.assert(
+    fc.property(fc.array(one, { maxLength: 12 }), short, fc.boolean(), (given, capabilities, fillersOnly) => {
+      const tasks = given.map((task, n) => taskOf({ id: `t${(n * 7) % 12}`, ...task }));
+      const worker = { id: 'a', capabilities, fillersOnly, declined: new Set(['t3']) };
+      const [first] = tasksFor(worker, tasks);
+      t.deepEqual(bestTask(worker, tasks), first);
+    }),
+    { numRuns: 300 },
+  );
 });
 
 test('a task is offered to one who waits at a time, and to the next when it was not taken', async (t) => {
