@@ -8,13 +8,10 @@ import { archiveErrors } from '#runtime/archive/errors';
 import { readManifest, throughOf } from '#runtime/archive/manifest';
 import { Marks } from '#runtime/archive/mark';
 import { archiveParts, realmTile } from '#runtime/archive/open';
-import { readSegment } from '#runtime/archive/segment';
-import { type ArchiveStore, openStore } from '#runtime/archive/store';
+import { openStore } from '#runtime/archive/store';
+import { type ArchiveVerdict, verifyArchive } from '#runtime/archive/verify';
 import { readCommitHead } from '#runtime/witness/commit-head';
 import type { LogReader } from '#runtime/witness/log-reader';
-import { nodePrimitives } from '#runtime/witness/node-crypto';
-import type { ChainHead } from '#runtime/witness/verify/chain';
-import { verifyBundle } from '#runtime/witness/verify/offline';
 import { FabricError } from '#schemas/fabric-error';
 import { type Distribution, machineNames } from '../builtins.ts';
 import { declare, handle, moment, type Shell, wholeNumber } from '../command.ts';
@@ -23,6 +20,7 @@ import type { Io, Out } from '../io.ts';
 import { findConfig } from '../locate.ts';
 import { type Realm, withRealm } from '../realm.ts';
 import { count, plural } from '../render/format.ts';
+import type { Palette } from '../render/palette.ts';
 
 /** Newest commits that stay when nobody says how many. */
 const KEEP_DEFAULT = 100_000;
@@ -33,6 +31,11 @@ interface Options {
   readonly until?: { readonly at: number } | { readonly seq: number };
   readonly keep?: number;
   readonly dryRun?: boolean;
+}
+
+interface VerifyOptions {
+  readonly key?: readonly string[];
+  readonly chainOnly?: boolean;
 }
 
 export function archiveCommand(shell: Shell): Command {
@@ -154,54 +157,40 @@ function verifyCommand(shell: Shell): Command {
   const command = new Command('verify')
     .description('check every segment of an archive: whole, signed, and one chain; needs no realm')
     .argument('<place>', 'folder or s3://bucket/prefix')
-    .option('--key <vkey>', 'verifier key that must have signed; the one in the segments when absent');
-  return handle<[string], { readonly key?: string }>(shell, command, async ({ io, out, options }, place) => {
+    .option(
+      '--key <vkey>',
+      'verifier key that must have signed, once for each key that the realm had; the one in the segments when absent',
+      (key: string, before: readonly string[] = []) => [...before, key],
+    )
+    .option('--chain-only', 'check the links between commits, without signatures');
+  return handle<[string], VerifyOptions>(shell, command, async ({ io, out, options }, place) => {
+    const { key: keys = [], chainOnly = false } = options;
     const store = openStore(place, io.cwd, io.env);
-    const checked = await verifyArchive(store, options.key ?? '', io.signal);
+    const checked = await verifyArchive(store, { keys, chainOnly, signal: io.signal });
     out.data(checked);
-    const { good, bad } = out.palette;
-    out.lines(
-      checked.ok
-        ? [
-            `${good('✓')} ${plural(checked.commits, 'commit')} in ${plural(checked.segments, 'segment')} of ${store.place} are what they were`,
-          ]
-        : [bad(`✗ ${checked.problem}`)],
-    );
+    out.lines(verdictLines(checked, store.place, options, out.palette));
     return checked.ok ? EXIT.ok : EXIT.failure;
   });
 }
 
-async function verifyArchive(store: ArchiveStore, key: string, signal: AbortSignal) {
-  const manifest = await readManifest(store);
-  if (manifest === undefined) {
-    throw new FabricError(archiveErrors.archive_missing, `There is no archive in ${store.place}`);
+function verdictLines(
+  { ok, commits, segments, problem }: ArchiveVerdict,
+  place: string,
+  { key, chainOnly }: VerifyOptions,
+  { good, bad, faint, warn }: Palette,
+): string[] {
+  if (!ok) return [bad(`✗ ${problem}`)];
+  const what = `${plural(commits, 'commit')} in ${plural(segments, 'segment')} of ${place} are what they were`;
+  const lines = [`${good('✓')} ${what}`];
+  if (chainOnly === true) lines.push(warn('  No signature was checked: anyone can write a chain.'));
+  else if (key === undefined) {
+    lines.push(
+      faint(
+        '  with the keys in the segments themselves, which only shows that they agree with themselves; bring yours with --key',
+      ),
+    );
   }
-  let heads = new Map<number, ChainHead>();
-  let commits = 0;
-  for (const segment of manifest.segments) {
-    signal.throwIfAborted();
-    const bundle = await readSegment(store, segment);
-    const report = await verifyBundle(nodePrimitives, bundle, key, {
-      heads: segment.from === 1 ? undefined : heads,
-    });
-    const problem =
-      typeof report === 'string'
-        ? report
-        : report.breaks[0] && `${report.breaks[0].kind}: ${report.breaks[0].what}`;
-    if (problem !== undefined) {
-      return {
-        ok: false,
-        commits,
-        segments: manifest.segments.length,
-        problem: `${segment.name}: ${problem}`,
-      };
-    }
-    if (typeof report !== 'string') {
-      heads = new Map([...heads, ...report.heads]);
-      commits += report.commits;
-    }
-  }
-  return { ok: true, commits, segments: manifest.segments.length, problem: undefined };
+  return lines;
 }
 
 /** Where the archive of a realm is: as said, as the config says, or where the last run put it. Throws `archive_missing`. */
