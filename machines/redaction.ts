@@ -1,6 +1,7 @@
 /**
  * The redaction of one subject: the order is an entry, the key is destroyed after its commit, and tried again until it
- * is. `redact` again is answered with how far it has come.
+ * is. `redact` again is answered with how far it has come. An order to redact during a readmission is carried out when
+ * that has ended, however it ended: the two must not reach the key at the same time.
  */
 import { assign, setup } from 'xstate';
 import { errorKinds, FabricError } from '#schemas/fabric-error';
@@ -15,6 +16,10 @@ import {
 
 export const redactionErrors = errorKinds({
   not_an_operator: { retryable: false, help: 'Give the order with `infrafabric redact`.' },
+  redaction_under_way: {
+    retryable: true,
+    help: 'Give the order again once `infrafabric show` says that the redaction is done.',
+  },
 });
 
 /** Orders kept: a subject is readmitted rarely; the log has all. */
@@ -38,9 +43,17 @@ const kit = setup({
       const order = { type, reason, by, at };
       return { subject, failures: 0, orders: [...context.orders, order].slice(-ORDERS_KEPT_MAX) };
     }),
+    refuseReadmission: assign(({ context }) => {
+      const message = `The data of ${context.subject} is being redacted; until that is done it is not readmitted`;
+      throw new FabricError(redactionErrors.redaction_under_way, message);
+    }),
     countFailure: assign({ failures: ({ context }) => context.failures + 1 }),
     keepDestroyed: assign({ destroyedAt: ({ system }) => moment(system).at }),
     keepReadmitted: assign({ destroyedAt: null }),
+  },
+  guards: {
+    /** The newest order is one to redact: a readmission that is under way was overtaken. */
+    isToBeRedacted: ({ context }) => context.orders.at(-1)?.type === 'redact',
   },
   actors: { [PRIVACY_DRIVER]: invocation<{ at?: number; erased?: number }, RedactionOrder>() },
 });
@@ -71,11 +84,14 @@ const machine = kit.createMachine({
         onDone: { target: 'redacted', actions: 'keepDestroyed' },
         onError: { target: 'waiting', actions: 'countFailure' },
       },
-      on: { redact: { actions: under } },
+      on: { redact: { actions: under }, readmit: { actions: 'refuseReadmission' } },
     },
     waiting: {
       after: { [PAUSE_MS]: 'destroying' },
-      on: { redact: { target: 'destroying', actions: under } },
+      on: {
+        redact: { target: 'destroying', actions: under },
+        readmit: { actions: 'refuseReadmission' },
+      },
     },
     redacted: {
       on: {
@@ -92,10 +108,20 @@ const machine = kit.createMachine({
       invoke: {
         src: PRIVACY_DRIVER,
         input: order('readmit'),
-        onDone: { target: 'open', actions: 'keepReadmitted' },
-        onError: { target: 'redacted', actions: 'countFailure' },
+        onDone: [
+          { guard: 'isToBeRedacted', target: 'destroying', actions: 'keepReadmitted' },
+          { target: 'open', actions: 'keepReadmitted' },
+        ],
+        onError: [
+          // It may have come about all the same.
+          { guard: 'isToBeRedacted', target: 'destroying' },
+          { target: 'redacted', actions: 'countFailure' },
+        ],
       },
-      on: { readmit: { actions: under } },
+      on: {
+        redact: [{ guard: 'isToBeRedacted', actions: under }, { actions: ['keepOrder', under] }],
+        readmit: [{ guard: 'isToBeRedacted', actions: 'refuseReadmission' }, { actions: under }],
+      },
     },
   },
 });

@@ -13,7 +13,11 @@ import { DataKeys } from '#runtime/privacy/data-keys';
 import { natsKeyRows } from '#runtime/privacy/nats-data-keys';
 import { readPrivacyKey } from '#runtime/privacy/privacy-key';
 import { redactionAddress } from '#runtime/privacy/redact';
+import { testRealm } from '#runtime/testing/testing';
+import { FabricError } from '#schemas/fabric-error';
+import type { RedactionContext } from '#schemas/privacy';
 import { isSealed, SEALED, type Sealed, sealedIn } from '#schemas/sealed';
+import { redaction } from '../../machines/redaction.ts';
 import { CliFolder } from '../rig/cli.ts';
 import { TestRealm } from '../rig/realm.ts';
 import { isEveryday } from '../rig/tier.ts';
@@ -69,6 +73,58 @@ test('what a schema marks is sealed before anything stores it: asks, sends, answ
   await client.close();
   await watching;
 });
+
+for (const [how, end] of [
+  ['done', async () => ({})],
+  [
+    'failed for good',
+    async () => {
+      throw new FabricError({ code: 'bucket_gone', retryable: false, help: '' }, 'it is gone');
+    },
+  ],
+] as const) {
+  test(`an order to redact while a readmission is under way is carried out when that is ${how}`, async (t) => {
+    const ended = Promise.withResolvers<void>();
+    const ops: unknown[] = [];
+    const kinds = { redaction: { machine: 'redaction', version: 1, door: 'open' as const } };
+    await using realm = await testRealm({
+      machines: [redaction],
+      kinds,
+      drivers: {
+        privacy: async ({ input }) => {
+          const { op } = input as { op: string };
+          ops.push(op);
+          if (op !== 'readmit') return {};
+          await ended.promise;
+          return await end();
+        },
+      },
+    });
+    const give = async (type: 'redact' | 'readmit'): Promise<unknown> => {
+      const { reply } = await realm.ask('redaction/a', { type, subject: 'p/1', reason: type, by: 'test' });
+      await realm.idle();
+      return reply;
+    };
+    const state = async (): Promise<unknown> => (await realm.actor('redaction/a')).state;
+    await give('redact');
+    t.is(await state(), 'redacted');
+    await give('readmit');
+    t.is(await state(), 'readmitting');
+    t.deepEqual(await give('readmit'), { state: 'under way' });
+    t.deepEqual(await give('redact'), { state: 'under way' });
+    t.deepEqual(await give('redact'), { state: 'under way' });
+    await t.throwsAsync(give('readmit'), { code: 'redaction_under_way' });
+    t.is(await state(), 'readmitting', 'the two never reach the key at the same time');
+    ended.resolve();
+    await until(async () => (await state()) === 'redacted', 'it is carried out');
+    t.deepEqual(ops, ['destroy', 'readmit', 'destroy']);
+    const { orders } = (await realm.actor('redaction/a')).context as RedactionContext;
+    t.deepEqual(
+      orders.map(({ type }) => type),
+      ['redact', 'readmit', 'redact'],
+    );
+  });
+}
 
 const subjects = new Subjects('if', 1);
 
