@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 import test, { type ExecutionContext } from 'ava';
 import { decode, decodeCommit, encode } from '#runtime/bus/codec';
 import { restoreShard } from '#runtime/shard/restore';
-import { type Manifest, manifestsOf } from '#runtime/shard/snapshot-format';
+import { damagedName, type Manifest, manifestsOf } from '#runtime/shard/snapshot-format';
 import { emptyState } from '#runtime/shard/state';
 import { type TestRealm, testRealm } from '#runtime/testing/testing';
 import type { LogMessage } from '#runtime/witness/log-reader';
@@ -109,7 +109,7 @@ test('each single bit of manifest, tables, indexes and pages that flips is found
 test('each object of a snapshot that is gone or swapped for another is found (S1)', async (t) => {
   await using realm = await withSnapshot();
   const blobs = [...realm.bus.blobs];
-  for (const [name, bytes] of blobs.filter(([name]) => name !== manifestOf(realm))) {
+  for (const [name, bytes] of blobs) {
     realm.bus.blobs.delete(name);
     t.is((await verified(realm)).breaks[0]?.kind, 'snapshot', `${name} is gone`);
     for (const [other, otherBytes] of blobs) {
@@ -119,6 +119,41 @@ test('each object of a snapshot that is gone or swapped for another is found (S1
     }
     realm.bus.blobs.set(name, bytes);
   }
+});
+
+test('a snapshot that the log states last is missed where it is gone, all at once or for an older one (S3)', async (t) => {
+  await using realm = await withSnapshot();
+  const statement = realm.bus.commits(0).findLast(({ bytes }) => decodeCommit(bytes).snapshot !== undefined);
+  const before = new Map(realm.bus.blobs);
+  const newest = manifestOf(realm);
+  const missed = async (why: string): Promise<void> => {
+    const { breaks } = await verified(realm);
+    t.deepEqual(
+      breaks.map(({ kind, seq, shard }) => [kind, seq, shard]),
+      [['snapshot', statement?.seq, 0]],
+      why,
+    );
+    t.true(breaks[0]?.what.includes(newest), why);
+  };
+  realm.bus.blobs.delete(newest);
+  await missed('the manifest');
+  realm.bus.blobs.clear();
+  await missed('everything');
+  for (const [name, bytes] of before) realm.bus.blobs.set(name, bytes);
+  realm.bus.blobs.set(damagedName(newest), new Uint8Array());
+  await missed('distrusted');
+  realm.bus.blobs.delete(damagedName(newest));
+  // What a backup of the objects has: whole, stated, and not the last.
+  for (let n = 0; n < 40; n += 1) await realm.ask('worker/w4', { type: 'note', n });
+  await realm.idle();
+  t.not(manifestOf(realm), newest);
+  t.deepEqual((await verified(realm)).breaks, [], 'what came before the newest is tidied away');
+  const later = manifestOf(realm);
+  realm.bus.blobs.clear();
+  for (const [name, bytes] of before) realm.bus.blobs.set(name, bytes);
+  const { snapshots, breaks } = await verified(realm);
+  t.deepEqual([snapshots, breaks.length], [1, 1]);
+  t.true(breaks[0]?.what.startsWith(`it states ${later}, `));
 });
 
 test('whatever of a snapshot is damaged, a recovery passes it over and folds the log: the states are the same (L2)', async (t) => {

@@ -118,7 +118,6 @@ test('verify reads the snapshots too, and names an object that is not what the l
 
   const page = (await stored()).find((name) => /\/\d+$/.test(name)) ?? '';
   await objects.putBlob({ name: page }, Buffer.from('another state'));
-  await connection.close();
   const { breaks } = JSON.parse((await run(1, 'verify', '--json')).out) as Verdict;
   t.deepEqual(
     breaks.map(({ kind }) => kind),
@@ -127,6 +126,12 @@ test('verify reads the snapshots too, and names an object that is not what the l
   t.regex(
     (await run(1, 'verify')).out,
     new RegExp(`snapshot +shard \\d, commit \\d+: ${page} is not what it was`),
+  );
+  for (const name of await stored()) if (name.startsWith('snapshot/')) await objects.delete(name);
+  await connection.close();
+  t.regex(
+    (await run(1, 'verify')).out,
+    /snapshot +shard \d, commit \d+, sequence \d+: it states snapshot\S+, which is gone/,
   );
   await run(0, 'down');
 });

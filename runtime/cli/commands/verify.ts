@@ -16,6 +16,7 @@ import { verifyErrors } from '#runtime/witness/verify/errors';
 import { trustOf, verifyBundle } from '#runtime/witness/verify/offline';
 import type { FindTile } from '#runtime/witness/verify/signed-tree';
 import { type SnapshotFindings, verifySnapshots } from '#runtime/witness/verify/snapshots';
+import { StatedSnapshots } from '#runtime/witness/verify/stated-snapshots';
 import {
   type Evidence,
   judgeCheckpoint,
@@ -99,9 +100,10 @@ async function verifyRealm(realm: Realm, options: Options, io: Io, out: Out): Pr
   const given = options.chainOnly === true ? NOTHING : await evidenceOf(realm, { options, io, out, last });
   const startedAt = performance.now();
   const ticker = tick(io, out, last);
+  const stated = new StatedSnapshots();
   const report = await verifyLog({
     primitives: nodePrimitives,
-    log,
+    log: isWhole(options) ? stated.over(log) : log,
     ...(given.evidence !== undefined && { evidence: given.evidence }),
     ...rangeOf(options),
     ...(given.wantsAllSigned && { signedThrough: last }),
@@ -109,7 +111,7 @@ async function verifyRealm(realm: Realm, options: Options, io: Io, out: Out): Pr
     progress: ticker.progress,
   });
   ticker.stop();
-  const snapshots = isWhole(options) ? await snapshotsOf(realm, log, io) : undefined;
+  const snapshots = isWhole(options) ? await snapshotsOf(realm, log, stated, io) : undefined;
   const tookMs = performance.now() - startedAt;
   if (options.export !== undefined) {
     const file = resolve(io.cwd, options.export);
@@ -137,10 +139,15 @@ function isWhole({ from, to, chainOnly, checkpoint }: Options): boolean {
   return from === undefined && to === undefined && checkpoint === undefined && chainOnly !== true;
 }
 
-async function snapshotsOf(realm: Realm, log: LogReader, io: Io): Promise<SnapshotFindings> {
+async function snapshotsOf(
+  realm: Realm,
+  log: LogReader,
+  { newest: stated }: StatedSnapshots,
+  io: Io,
+): Promise<SnapshotFindings> {
   const { connection, subjects } = realm;
   const blobs = await natsBlobs(connection, subjects);
-  return await verifySnapshots({ blobs, log, signal: io.signal });
+  return await verifySnapshots({ blobs, log, stated, signal: io.signal });
 }
 
 async function verifyFile(file: string, options: Options, io: Io, out: Out): Promise<ExitCode> {

@@ -4,6 +4,7 @@
  * S1  A snapshot is right where a commit states the hash of its manifest, everything that the manifest names has the
  *     hash that it says, and its tables follow the commit that they say. Nothing else is looked at to believe it.
  * S2  One that no commit states is counted and not judged: no recovery begins with it.
+ * S3  The newest that a commit states is there: only what comes before it is tidied away.
  */
 import { decodeCommit, sha256 } from '#runtime/bus/codec';
 import { equalBytes } from '#runtime/shard/commit';
@@ -27,6 +28,7 @@ import { isDamage } from '#runtime/shard/snapshot-load';
 import type { Commit } from '#schemas/commit';
 import type { LogReader } from '../log-reader.ts';
 import { BREAKS_MAX, type Break } from './break.ts';
+import { type StatedSnapshot, StatedSnapshots } from './stated-snapshots.ts';
 
 /** A snapshot may be replaced while it is read: then the newer one is. */
 const LOOKS_MAX = 5;
@@ -34,6 +36,8 @@ const LOOKS_MAX = 5;
 export interface SnapshotSources {
   readonly blobs: Pick<BlobStore, 'get' | 'list'>;
   readonly log: Pick<LogReader, 'range' | 'read' | 'get'>;
+  /** The newest that the log states of each shard; read from the log where absent. */
+  readonly stated?: ReadonlyMap<number, StatedSnapshot>;
   readonly signal?: AbortSignal;
 }
 
@@ -53,9 +57,11 @@ export interface SnapshotFindings {
 export async function verifySnapshots(sources: SnapshotSources): Promise<SnapshotFindings> {
   const found = { snapshots: 0, blobs: 0, bytes: 0, unstated: 0 };
   const breaks: Break[] = [];
-  for (const shard of shardsOf(await sources.blobs.list(SNAPSHOTS))) {
+  const stated = sources.stated ?? (await statedIn(sources));
+  const shards = new Set([...shardsOf(await sources.blobs.list(SNAPSHOTS)), ...stated.keys()]);
+  for (const shard of [...shards].sort((a, b) => a - b)) {
     sources.signal?.throwIfAborted();
-    const of = await verifyShard(sources, shard);
+    const of = await verifyShard(sources, shard, stated.get(shard));
     found.snapshots += of.snapshots;
     found.blobs += of.blobs;
     found.bytes += of.bytes;
@@ -65,14 +71,25 @@ export async function verifySnapshots(sources: SnapshotSources): Promise<Snapsho
   return { ...found, breaks };
 }
 
-async function verifyShard(sources: SnapshotSources, shard: number): Promise<SnapshotFindings> {
+async function verifyShard(
+  sources: SnapshotSources,
+  shard: number,
+  stated: StatedSnapshot | undefined,
+): Promise<SnapshotFindings> {
   for (let look = 1; ; look += 1) {
     const names = await namesOfManifests(sources, shard);
-    const found = await new ShardCheck(sources, shard).check(names);
+    const found = await new ShardCheck(sources, shard).check(names, stated);
     if (found.breaks.length === 0 || look === LOOKS_MAX) return found;
-    const [newest] = await namesOfManifests(sources, shard);
-    if (newest === names[0]) return found;
+    const now = await namesOfManifests(sources, shard);
+    if (now.join() === names.join()) return found;
   }
+}
+
+async function statedIn({ log, signal }: SnapshotSources): Promise<ReadonlyMap<number, StatedSnapshot>> {
+  const stated = new StatedSnapshots();
+  const { first, last } = await log.range();
+  for await (const batch of log.read(first, last, signal)) stated.take(batch);
+  return stated.newest;
 }
 
 async function namesOfManifests({ blobs }: SnapshotSources, shard: number): Promise<string[]> {
@@ -100,14 +117,22 @@ class ShardCheck {
     };
   }
 
-  /** Judges the newest of these manifests that is stated. */
-  async check(names: readonly string[]): Promise<SnapshotFindings> {
+  /** Judges the newest of these manifests that is stated, and whether that is the newest of which the log knows. */
+  async check(names: readonly string[], stated: StatedSnapshot | undefined): Promise<SnapshotFindings> {
     for (const name of names) {
       const breaks = await this.#manifest(name);
-      if (breaks === undefined) this.#unstated += 1;
-      else return this.#findings(1, breaks);
+      if (breaks !== undefined) return this.#findings(1, [...this.#gone(name, stated), ...breaks]);
+      this.#unstated += 1;
     }
-    return this.#findings(0, []);
+    return this.#findings(0, this.#gone('', stated));
+  }
+
+  /** S3. Names sort as what they name; a later one than `stated` was stated since the log was read. */
+  #gone(newest: string, stated: StatedSnapshot | undefined): Break[] {
+    if (stated === undefined || newest >= stated.manifest) return [];
+    const { manifest, seq, index } = stated;
+    const what = `it states ${manifest}, which is gone or was found damaged`;
+    return [{ kind: 'snapshot', shard: this.#shard, index, seq, what }];
   }
 
   #findings(snapshots: number, breaks: readonly Break[]): SnapshotFindings {
