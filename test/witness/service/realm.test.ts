@@ -1,16 +1,21 @@
 /** The witness inside a running realm: what it serves, how it alarms, how it moves, and the commands. */
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import test from 'ava';
 import { decodeCommit, sha256 } from '#runtime/bus/codec';
 import { natsLogReader } from '#runtime/bus/nats-log-reader';
 import { Subjects } from '#runtime/bus/subjects';
 import type { Client } from '#runtime/client/node';
+import { signedFile } from '#runtime/keys/key-store';
 import { apiRequest } from '#runtime/node/api';
 import { parseCheckpoint } from '#runtime/witness/checkpoint';
 import { decodeLeaf } from '#runtime/witness/leaf';
 import { merkle, nodePrimitives } from '#runtime/witness/node-crypto';
 import { parseNote, parseVerifierKey, verifyNote } from '#runtime/witness/note';
 import type { WitnessStatus } from '#runtime/witness/service/metrics';
+import { signedRecordFile } from '#runtime/witness/service/signed-record';
 import { decodeBundle, tilePath, tileReader, tileWidth } from '#runtime/witness/tiles';
 import { parseTlogProof } from '#runtime/witness/tlog-proof';
 import { CliFolder } from '../../rig/cli.ts';
@@ -165,8 +170,47 @@ test('a forged commit is told of within a second, is one HIGH entry, and stays o
   t.is((await status(client)).breaks, 1);
   t.is(await alarms(), 1);
   t.is(events.length, 1, 'told of once');
-  t.is((await signedAll(client)).halted, undefined, 'and it goes on signing what is there');
+  const { halted, size } = await signedAll(client);
+  t.is(halted, undefined, 'and it goes on signing what is there');
+  await until(async () => (await recordedIn(realm.dataDir)) >= size, 'the record that lies with the key');
 });
+
+/** Commits in the last tree that a node knows to be signed. */
+async function recordedIn(dataDir: string): Promise<number> {
+  return (await signedRecordFile(signedFile(dataDir)).last('infrafabric/test'))?.size ?? 0;
+}
+
+test.skipIf(isEveryday)(
+  'a node that has the key of its realm follows what another one signs; one that has it not keeps no record',
+  async (t) => {
+    const config = {
+      shards: SHARDS,
+      kinds: COUNTERS,
+      witness: { interval: '200ms' },
+      limits: { leaseTtl: '1s' },
+    };
+    await using first = await TestRealm.start({ config });
+    const { url, token } = first;
+    const client = await first.client();
+    await work(client, 30);
+    await signedAll(client);
+    const folder = mkdtempSync(join(tmpdir(), 'if-realm-'));
+    mkdirSync(join(folder, 'data/keys'), { recursive: true, mode: 0o700 });
+    try {
+      cpSync(join(first.dataDir, 'keys/realm.seed'), join(folder, 'data/keys/realm.seed'));
+      await using second = await TestRealm.start({ config, server: { url, token }, folder });
+      await using third = await TestRealm.start({ config, server: { url, token } });
+      await work(client, 30);
+      const { size } = await signedAll(client);
+      for (const { dataDir } of [first, second]) {
+        await until(async () => (await recordedIn(dataDir)) >= size, `${size} commits`);
+      }
+      t.is(await recordedIn(third.dataDir), 0);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+);
 
 test.skipIf(isEveryday)(
   'when the node that signs is killed another of its realm takes up, under the same key and over the same tree',
