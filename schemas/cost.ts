@@ -107,6 +107,25 @@ export interface CostReport {
   readonly total: Share;
 }
 
+const shareSchema = z.object({
+  records: z.int(),
+  tokens: z.int(),
+  amounts: z.record(z.string(), z.number()),
+});
+const sharesSchema = z.record(z.string(), shareSchema);
+
+/** A report as others get it. */
+export const costReportSchema: z.ZodType<CostReport> = z.object({
+  book: z.string(),
+  from: z.number(),
+  until: z.number(),
+  spent: shareSchema,
+  unpriced: z.int(),
+  bySession: sharesSchema,
+  byModel: sharesSchema,
+  total: shareSchema,
+});
+
 export const COSTS_STATUSES = ['quiet', 'reporting'] as const;
 
 export interface BookView {

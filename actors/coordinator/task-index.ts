@@ -5,8 +5,9 @@
  * I2  News and pages overlap: of two views of one task or session the later counts.
  * I3  Where the key may not read everything, nothing is read: whoever waits for it is told so.
  */
-import type { Msg, NatsConnection, Subscription } from '@nats-io/nats-core';
+import type { NatsConnection, Subscription } from '@nats-io/nats-core';
 import { WorkerIndex } from '#actors/governor/registry/worker-index';
+import { type EventBody, listenToEvents } from '#runtime/bus/live-event';
 import type { Subjects } from '#runtime/bus/subjects';
 import { nodeErrors } from '#runtime/node/errors';
 import type { Logger } from '#runtime/shard/ports';
@@ -16,6 +17,7 @@ import { SESSION_TYPE, type SessionView } from '#schemas/session';
 import { TASK_TYPE } from '#schemas/task';
 import type { TaskView } from '#schemas/task-view';
 import { REGISTRY_TYPE, WORKER_TYPE, type WorkerView } from '#schemas/worker';
+import { isSessionView, isTaskView, isWorkerView } from './is-view.ts';
 import { listSessions, listTasks, listWorkers, rulesOf, shardsOf } from './views.ts';
 
 /** A read that failed is tried again after this. */
@@ -49,11 +51,12 @@ export class TaskIndex implements AsyncDisposable {
     this.#logger = logger;
     this.#changed = changed;
     const follow = (type: string): Subscription =>
-      nc.subscribe(subjects.eventsOf(type, '*'), {
-        callback: (error, m) => {
-          if (error === null) this.#hear(m);
-        },
-      });
+      listenToEvents(
+        nc,
+        subjects.eventsOf(type, '*'),
+        (body) => this.#hear(body),
+        (thrown) => logger.error({ type, error: (thrown as Error).message }, 'coordinator.event_failed'),
+      );
     this.#subscriptions = [TASK_TYPE, SESSION_TYPE, WORKER_TYPE, REGISTRY_TYPE].map(follow);
     this.#reading = this.#newReading();
     void this.#followConnection();
@@ -69,17 +72,15 @@ export class TaskIndex implements AsyncDisposable {
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
   }
 
-  #hear(m: Msg): void {
-    const body = m.json<Record<'task' | 'session' | 'worker' | 'rules', unknown>>();
-    // Others' machines may emit what they like.
-    if (isView<TaskView>(body.task)) {
-      if (!this.#keepTask(body.task)) return;
-      this.#changed(body.task);
-    } else if (isView<SessionView>(body.session)) keep(this.sessions, body.session);
-    else if (isView<WorkerView>(body.worker)) {
-      if (this.workers.set(body.worker) && this.#roomOf(body.worker)) this.#changed(undefined);
-    } else if (body.rules !== undefined) {
-      const rules = assignmentRulesSchema.safeParse(body.rules);
+  #hear({ task, session, worker, rules: found }: EventBody): void {
+    if (isTaskView(task)) {
+      if (!this.#keepTask(task)) return;
+      this.#changed(task);
+    } else if (isSessionView(session)) keep(this.sessions, session);
+    else if (isWorkerView(worker)) {
+      if (this.workers.set(worker) && this.#roomOf(worker)) this.#changed(undefined);
+    } else if (found !== undefined) {
+      const rules = assignmentRulesSchema.safeParse(found);
       if (rules.success) this.rules = rules.data;
     }
   }
@@ -142,8 +143,4 @@ function keep<T extends { readonly id: string; readonly changedAt: number | null
   if (known !== undefined && (known.changedAt ?? 0) > (view.changedAt ?? 0)) return false;
   views.set(view.id, view);
   return true;
-}
-
-function isView<T extends { readonly id: string }>(value: unknown): value is T {
-  return typeof value === 'object' && value !== null && 'id' in value && 'status' in value;
 }

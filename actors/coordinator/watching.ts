@@ -1,31 +1,38 @@
 /** Live events of tasks, sessions and rounds, as the client tells them. */
+import { type EventBody, listenToEvents } from '#runtime/bus/live-event';
 import type { Client } from '#runtime/client/client';
 import { clientSubjects } from '#runtime/client/subjects';
-import { SESSION_TYPE, type SessionEventName, type SessionView } from '#schemas/session';
+import { SESSION_TYPE, type SessionEventName } from '#schemas/session';
 import { TASK_TYPE } from '#schemas/task';
-import type { TaskEventName, TaskView } from '#schemas/task-view';
+import type { TaskEventName } from '#schemas/task-view';
+import { isSessionView, isTaskView } from './is-view.ts';
 import type { SessionNews, TaskNews, WatchFilter } from './types.ts';
 
 /** What an event says. */
-interface Told {
+interface Told extends EventBody {
   readonly type: string;
-  readonly [field: string]: unknown;
 }
 
-/** Calls for each event from now on, until the function that is given back is called. Throws `bad_pattern`. */
+/**
+ * Calls for each event from now on, until the function that is given back is called. What `heard` throws is an uncaught
+ * error, as a listener's of an EventTarget is. Throws `bad_pattern`.
+ */
 export function watch(
   client: Client,
   { task, session, events }: WatchFilter,
   heard: (news: TaskNews | SessionNews) => void,
 ): () => void {
   const tasks = task === undefined && session === undefined ? '*' : task;
+  const hear = (news: TaskNews | SessionNews | undefined): void => {
+    if (news !== undefined) heard(news);
+  };
   const closers = [
     ...(tasks === undefined
       ? []
-      : [follow(client, TASK_TYPE, tasks, (told) => heard(taskNews(told)), events)]),
+      : [follow(client, TASK_TYPE, tasks, (told) => hear(taskNews(told)), events)]),
     ...(session === undefined
       ? []
-      : [follow(client, SESSION_TYPE, session, (told) => heard(sessionNews(told)), events)]),
+      : [follow(client, SESSION_TYPE, session, (told) => hear(sessionNews(told)), events)]),
   ];
   return () => {
     for (const close of closers) close();
@@ -44,12 +51,8 @@ export function follow(
   const own = names && [...new Set(names)].filter((name) => name.startsWith(`${type}.`));
   const subjects = own?.map((name) => events(`${type}/${id}`, name)) ?? [events(`${type}/${id}`)];
   const subscriptions = subjects.map((subject) =>
-    connection.subscribe(subject, {
-      callback: (error, message) => {
-        if (error !== null) return;
-        const told = message.json<Partial<Told>>();
-        if (typeof told.type === 'string' && told.type.startsWith(`${type}.`)) heard(told as Told);
-      },
+    listenToEvents(connection, subject, (told) => {
+      if (isTold(told) && told.type.startsWith(`${type}.`)) heard(told);
     }),
   );
   return () => {
@@ -57,10 +60,18 @@ export function follow(
   };
 }
 
-function taskNews({ type, task }: Told): TaskNews {
-  return { kind: 'task', event: type as TaskEventName, task: task as TaskView };
+function isTold(body: EventBody): body is Told {
+  return typeof body['type'] === 'string';
 }
 
-function sessionNews({ type, session, ...details }: Told): SessionNews {
-  return { kind: 'session', event: type as SessionEventName, session: session as SessionView, details };
+/** Undefined for what others' machines say of tasks. */
+function taskNews({ type, task }: Told): TaskNews | undefined {
+  return isTaskView(task) ? { kind: 'task', event: type as TaskEventName, task } : undefined;
+}
+
+/** Undefined likewise. */
+function sessionNews({ type, session, ...details }: Told): SessionNews | undefined {
+  return isSessionView(session)
+    ? { kind: 'session', event: type as SessionEventName, session, details }
+    : undefined;
 }

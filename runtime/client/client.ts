@@ -4,7 +4,7 @@
  */
 import { type Msg, type NatsConnection, nuid } from '@nats-io/nats-core';
 import type { AnyActorLogic } from 'xstate';
-import { isLiveEvent } from '#runtime/bus/live-event';
+import { readLiveEvent } from '#runtime/bus/live-event';
 import { stampMessage } from '#runtime/edge/stamp';
 import { apiRequest, fromWireError, type NodeStatus } from '#runtime/node/api';
 import { FabricError, type WireError } from '#schemas/fabric-error';
@@ -29,7 +29,6 @@ import type {
 import { watchSubject } from './watch.ts';
 import {
   batchHeaders,
-  decodeBody,
   type EncodedBody,
   type Encoding,
   encodeBody,
@@ -196,9 +195,9 @@ export class Client {
    */
   watch(pattern: string, options: WatchOptions = {}): AsyncGenerator<LiveEvent, void, undefined> {
     const read = (message: Msg): Omit<LiveEvent, 'missed'> | undefined => {
-      if (!isLiveEvent(message)) return undefined;
-      const source = this.#subjects.parseEvent(message.subject);
-      return source === undefined ? undefined : { ...source, body: decodeBody(message.data) };
+      const body = readLiveEvent(message);
+      const source = body === undefined ? undefined : this.#subjects.parseEvent(message.subject);
+      return source === undefined ? undefined : { ...source, body };
     };
     return watchSubject(this.connection, this.#subjects.events(pattern), read, options);
   }

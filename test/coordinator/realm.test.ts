@@ -6,6 +6,7 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import test from 'ava';
 import { openCoordinator } from '#actors/coordinator/client';
 import type { CoordinatorClient, CoordinatorOptions, SessionNews, TaskNews } from '#actors/coordinator/types';
+import { eventHeaders } from '#runtime/bus/live-event';
 import { Subjects } from '#runtime/bus/subjects';
 import { askedLeases } from '#runtime/claims/asked-leases';
 import type { Client } from '#runtime/client/client';
@@ -225,6 +226,43 @@ test.serial('who watches hears of what it named alone, of all tasks or one', asy
   ]);
   t.throws(() => operator.watch({ task: 'no id' }, hear('nobody')), { code: 'bad_pattern' });
   await worker[Symbol.asyncDispose]();
+});
+
+test.serial('what is no event at the subject of one deafens neither node nor watcher', async (t) => {
+  const watcher = await clientOf('session/watcher');
+  await using coordinator = openCoordinator(watcher, { leaseMs: LEASE_MS });
+  const heard: string[] = [];
+  const stop = coordinator.watch({ task: '*', session: '*' }, ({ event }) => void heard.push(event));
+  const all = watcher.watch('*/*');
+  const first = all.next();
+  await watcher.connection.flush();
+  const { connection: nc } = await clientOf('operator/careless');
+  const view = { id: 'junk', status: 'available', changedAt: 1 };
+  for (const type of ['task', 'session', 'worker', 'registry']) {
+    const subject = `if.ev.${type}.junk.${type}.junk`;
+    nc.publish(subject, 'hello');
+    for (const text of [
+      'hello',
+      'null',
+      '"a"',
+      '[]',
+      '{}',
+      JSON.stringify({ type: `${type}.junk`, [type]: view }),
+    ])
+      nc.publish(subject, text, { headers: eventHeaders() });
+  }
+  await nc.flush();
+  t.is((await first).value?.body, null);
+  await operator.addTasks([{ id: 'after-junk', requires: ['junk:none'] }]);
+  t.is((await coordinator.task('after-junk'))?.status, 'available');
+  // The node still finds work: what it heard is no task.
+  t.deepEqual(await coordinator.registerSession({ capabilities: ['junk:none'] }), []);
+  await until(async () => (await coordinator.session('watcher'))?.offered?.task === 'after-junk');
+  await until(async () => heard.includes('session.offered'));
+  t.false(heard.some((name) => name.endsWith('.junk')));
+  stop();
+  await all.return();
+  await coordinator.closeSession();
 });
 
 test.serial('who may not write to buckets has a node write its leases, in its own name only', async (t) => {

@@ -1,16 +1,30 @@
 /** `cost watch`: every session as it spends, and the reports that books give by themselves. */
 import type { Command } from 'commander';
 import { createLogUpdate } from 'log-update';
+import { z } from 'zod';
+import { readLiveEvent } from '#runtime/bus/live-event';
 import { declare, handle, type Run, type Shell } from '#runtime/cli/command';
 import { EXIT, type ExitCode } from '#runtime/cli/exit-codes';
 import { indexedLog } from '#runtime/cli/indexed-log';
 import { type Realm, withRealm } from '#runtime/cli/realm';
 import { clock, count, cut } from '#runtime/cli/render/format';
 import { type Column, table } from '#runtime/cli/render/table';
-import { COSTS_TYPE, type CostRecord, type CostReport, costRecordSchema } from '#schemas/cost';
+import {
+  COSTS_TYPE,
+  type CostRecord,
+  type CostReport,
+  costRecordSchema,
+  costReportSchema,
+} from '#schemas/cost';
 import { money, moneyOf } from '../money.ts';
 import { Records } from '../report/records.ts';
 import { sumsOf } from '../report/sums.ts';
+
+/** What books tell; others' machines may emit what they like. */
+const newsSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('costs.recorded'), record: costRecordSchema }),
+  z.object({ type: z.literal('costs.report'), report: costReportSchema }),
+]);
 
 const NAME_WIDTH = 40;
 /** No sooner than this after the last picture, however much happens. */
@@ -41,20 +55,15 @@ async function follow(realm: Realm, run: Run<object>): Promise<ExitCode> {
   if (picture === undefined) out.note('Follows what is spent, until Ctrl-C.');
   try {
     for await (const message of news) {
-      const body = message.json<{
-        readonly type?: string;
-        readonly record?: unknown;
-        readonly report?: CostReport;
-      }>();
-      if (body.type === 'costs.recorded') {
-        const { success, data } = costRecordSchema.safeParse(body.record);
-        if (!success) continue;
-        out.data({ record: data });
-        if (picture === undefined) out.lines([recordLine(data, realm.now())]);
-        else picture.add(data);
-      } else if (body.type === 'costs.report' && body.report !== undefined) {
-        out.data({ report: body.report });
-        if (picture === undefined) out.lines([reportLine(body.report, realm.now())]);
+      const { success, data } = newsSchema.safeParse(readLiveEvent(message));
+      if (!success) continue;
+      if (data.type === 'costs.recorded') {
+        out.data({ record: data.record });
+        if (picture === undefined) out.lines([recordLine(data.record, realm.now())]);
+        else picture.add(data.record);
+      } else {
+        out.data({ report: data.report });
+        if (picture === undefined) out.lines([reportLine(data.report, realm.now())]);
       }
     }
   } finally {

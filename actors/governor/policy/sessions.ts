@@ -1,8 +1,10 @@
 /** What a node knows of sessions, for rules that ask: read once, and kept current by their live events. */
-import type { Msg, NatsConnection, Subscription } from '@nats-io/nats-core';
+import type { NatsConnection, Subscription } from '@nats-io/nats-core';
+import { listenToEvents } from '#runtime/bus/live-event';
 import type { Subjects } from '#runtime/bus/subjects';
 import type { Logger } from '#runtime/shard/ports';
 import { SESSION_TYPE, type SessionView } from '#schemas/session';
+import { isSessionView } from '../../coordinator/is-view.ts';
 import { listSessions, shardsOf } from '../../coordinator/views.ts';
 import type { SessionFacts } from './request.ts';
 
@@ -22,11 +24,14 @@ export class SessionBook implements AsyncDisposable {
     this.#nc = nc;
     this.#subjects = subjects;
     this.#logger = logger;
-    this.#subscription = nc.subscribe(subjects.eventsOf(SESSION_TYPE, '*'), {
-      callback: (error, m) => {
-        if (error === null) this.#hear(m);
+    this.#subscription = listenToEvents(
+      nc,
+      subjects.eventsOf(SESSION_TYPE, '*'),
+      ({ session }) => {
+        if (isSessionView(session)) this.#keep(session);
       },
-    });
+      (thrown) => logger.error({ error: (thrown as Error).message }, 'policy.event_failed'),
+    );
     void this.#read();
     void this.#followConnection();
   }
@@ -39,13 +44,6 @@ export class SessionBook implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     this.#subscription.unsubscribe();
-  }
-
-  #hear(m: Msg): void {
-    const { session } = m.json<{ readonly session?: SessionView }>();
-    // Others' machines may emit what they like.
-    if (typeof session === 'object' && session !== null && Array.isArray(session.capabilities))
-      this.#keep(session);
   }
 
   /** News and pages overlap: of two views the later counts. */
