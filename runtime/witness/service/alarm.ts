@@ -6,6 +6,8 @@
  *     between telling and storing tells it once more; the HIGH entry is still one, for the actor knows its ids.)
  * A3  Every break becomes a HIGH entry, as soon as the shard of `witness/realm` takes one: raising is tried again until
  *     then. The shard may be the very one that the break has stopped.
+ * A4  A wiped log has millions: past {@link BREAKS_KEPT_MAX} a break is told of as an event and counted, once for each
+ *     owner of the tree, and neither stored nor entered; past {@link BREAKS_TOLD_MAX} nothing is.
  */
 import type { Logger } from '#runtime/shard/ports';
 import { FabricError, toWireError } from '#schemas/fabric-error';
@@ -13,8 +15,9 @@ import type { LogBreak } from '#schemas/log-break';
 import { witnessServiceErrors } from './errors.ts';
 import type { KnownBreak, WitnessStore } from './state-store.ts';
 
-/** Past this, breaks are counted and told of, and neither stored nor entered: a wiped log has millions. */
+/** A4 */
 export const BREAKS_KEPT_MAX = 200;
+export const BREAKS_TOLD_MAX = 10_000;
 const SWAP_ATTEMPTS_MAX = 5;
 
 export interface AlarmOptions {
@@ -30,7 +33,8 @@ export interface AlarmOptions {
 export class Alarm {
   readonly #options: AlarmOptions;
   readonly #known = new Map<string, KnownBreak>();
-  #overflow = 0;
+  /** Ids of what was told of past {@link BREAKS_KEPT_MAX}: each pass of a scrubber finds them again. */
+  readonly #overflow = new Set<string>();
   /** Raises that failed since the last that did not. */
   #failures = 0;
   #stored = true;
@@ -52,17 +56,16 @@ export class Alarm {
     return [...this.#known.values()];
   }
 
-  /** Breaks found in all, those past {@link BREAKS_KEPT_MAX} as well. */
+  /** Breaks found in all, as far as {@link BREAKS_TOLD_MAX}. */
   get count(): number {
-    return this.#known.size + this.#overflow;
+    return this.#known.size + this.#overflow.size;
   }
 
   /** A1, A2. Storing and raising go on behind; {@link flush} waits for them. */
   tell(found: LogBreak): void {
-    if (this.#known.has(found.id)) return;
+    if (this.#known.has(found.id) || this.#overflow.has(found.id)) return;
     if (this.#known.size >= BREAKS_KEPT_MAX) {
-      this.#overflow += 1;
-      if (this.#overflow === 1) this.#options.logger.error({ kept: BREAKS_KEPT_MAX }, 'log_breaks_too_many');
+      this.#tellOnly(found);
       return;
     }
     this.#known.set(found.id, { ...found, foundAt: this.#options.now(), raised: false });
@@ -70,6 +73,15 @@ export class Alarm {
     this.#options.logger.error({ ...found }, 'log_break');
     this.#options.publish(found);
     void this.flush();
+  }
+
+  /** A4 */
+  #tellOnly(found: LogBreak): void {
+    const { logger, publish } = this.#options;
+    if (this.count >= BREAKS_TOLD_MAX) return;
+    if (this.#overflow.size === 0) logger.error({ kept: BREAKS_KEPT_MAX }, 'log_breaks_too_many');
+    this.#overflow.add(found.id);
+    publish(found);
   }
 
   /** Stores what is not stored and raises what is not raised (A3). Never rejects: what fails is tried with the next flush. */

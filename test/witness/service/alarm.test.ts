@@ -1,6 +1,6 @@
-/** A3 of runtime/witness/service/alarm.ts: raising goes on until somebody takes it, and does not fill the log with it. */
+/** A3, A4 of runtime/witness/service/alarm.ts: raising goes on until somebody takes it, and nothing of it is without bound. */
 import test from 'ava';
-import { Alarm } from '#runtime/witness/service/alarm';
+import { Alarm, BREAKS_KEPT_MAX, BREAKS_TOLD_MAX } from '#runtime/witness/service/alarm';
 import type { KnownBreak } from '#runtime/witness/service/state-store';
 
 test('a break that nobody takes is raised again and again, told of ever more rarely, and raised in the end', async (t) => {
@@ -36,4 +36,36 @@ test('a break that nobody takes is raised again and again, told of ever more rar
   isHalted = false;
   await alarm.flush();
   t.true(stored[0]?.raised);
+});
+
+test('past what is kept each break is told of once however often it is found, and counted as far as there is room (A4)', async (t) => {
+  let stored: readonly KnownBreak[] = [];
+  const [published, errors]: [string[], string[]] = [[], []];
+  const alarm = await Alarm.open({
+    store: {
+      breaks: async () => ({ value: stored, revision: 1 }),
+      swapBreaks: async (breaks: readonly KnownBreak[]) => {
+        stored = breaks;
+        return 2;
+      },
+    } as never,
+    publish: ({ id }) => void published.push(id),
+    raise: async () => undefined,
+    now: () => 1,
+    logger: { debug() {}, info() {}, warn() {}, error: (_fields, event) => void errors.push(event) },
+  });
+  const pass = (count: number): void => {
+    for (let n = 0; n < count; n += 1)
+      alarm.tell({ id: `altered@${n}`, kind: 'altered', what: 'x' } as never);
+  };
+  for (let n = 0; n < 3; n += 1) pass(BREAKS_KEPT_MAX + 50);
+  t.is(alarm.count, BREAKS_KEPT_MAX + 50);
+  t.is(published.length, BREAKS_KEPT_MAX + 50);
+  t.is(new Set(published).size, published.length);
+  t.is(errors.filter((event) => event === 'log_breaks_too_many').length, 1);
+  await alarm.flush();
+  t.is(stored.length, BREAKS_KEPT_MAX);
+  pass(BREAKS_TOLD_MAX + 50);
+  t.is(alarm.count, BREAKS_TOLD_MAX);
+  t.is(published.length, BREAKS_TOLD_MAX);
 });
