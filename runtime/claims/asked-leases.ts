@@ -7,6 +7,8 @@ import type { LeaseRequest } from './lease-door.ts';
 import type { LeaseKeys, LeaseRow } from './lease-store.ts';
 
 const REQUEST_TIMEOUT_MS = 2_000;
+/** The node asks the task whose it is, and waits for a shard that moves. */
+const BEGIN_TIMEOUT_MS = 10_000;
 
 type Reply = { readonly revision?: number; readonly row?: LeaseRow } & (
   | { readonly ok: true }
@@ -22,7 +24,8 @@ export function askedLeases(
   async function ask(key: string, request: LeaseRequest): Promise<Reply> {
     const hdrs = headers();
     hdrs.set('If-From', from);
-    const options = { timeout: REQUEST_TIMEOUT_MS, headers: hdrs };
+    const timeout = request.op === 'create' ? BEGIN_TIMEOUT_MS : REQUEST_TIMEOUT_MS;
+    const options = { timeout, headers: hdrs };
     const reply = (await nc.request(subjectOf(key), JSON.stringify(request), options)).json<Reply>();
     if (!reply.ok) throw fromWireError(reply.error);
     return reply;

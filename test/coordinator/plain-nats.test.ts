@@ -19,7 +19,6 @@ const REQUEST = /^nats request -H (\S+?):(\S+) (\S+) '(.*)'$/;
 
 interface Reply {
   readonly ok: boolean;
-  readonly revision?: number;
   readonly reply?: { readonly accepted?: boolean; readonly token?: number };
 }
 
@@ -33,19 +32,16 @@ test('the commands of the page do a task, sent by a NATS client that knows nothi
     .flatMap(({ text }) => text.trim().split('\n'));
   const commands = lines.map((line) => REQUEST.exec(line)).filter((match) => match !== null);
   t.is(commands.length, 6);
-  // What the page says stands for numbers that an earlier answer gave.
-  let revision = 1;
+  // What the page says stands for a number that an earlier answer gave.
   let token = 1;
   for (const [line, name = '', value = '', subject = '', body = ''] of commands) {
     const sent = headers();
     sent.set(name, value);
     const event = JSON.parse(body) as Record<string, unknown>;
-    if ('revision' in event) event['revision'] = revision;
     if ('token' in event) event['token'] = token;
     const options = { timeout: 60_000, headers: sent };
     const answer = (await client.connection.request(subject, JSON.stringify(event), options)).json<Reply>();
     t.true(answer.ok && answer.reply?.accepted !== false, `${line}\n${JSON.stringify(answer)}`);
-    revision = answer.revision ?? revision;
     token = answer.reply?.token ?? token;
   }
   t.like(await board.task('B1'), { status: 'completed', worker: 'session/ann', milestone: 100 });

@@ -286,3 +286,43 @@ test.serial('who may not write to buckets has a node write its leases, in its ow
   t.is(await thief.get('task/asked'), undefined);
   await worker[Symbol.asyncDispose]();
 });
+
+test.serial('a key that an earlier holder left behind, or that another put there, bars nobody', async (t) => {
+  await operator.addTasks([{ id: 'hung' }, { id: 'free' }, { id: 'plain' }]);
+  const leaseMs = 600_000;
+  const subjects = new Subjects('if', 1);
+  const keysOf = async (holder: string) =>
+    askedLeases((await clientOf(holder)).connection, (address) => subjects.lease(address), holder);
+  const hung = await as('session/hung', { leases: 'node', leaseMs });
+  await won(hung, 'hung');
+  // Its key is written by then; nothing renews it any more.
+  t.true(await hung.renew('hung'));
+  await hung[Symbol.asyncDispose]();
+  t.true((await operator.release('hung', 'it hangs')).accepted);
+
+  const keys = await keysOf('session/squatter');
+  const value = JSON.stringify({ holder: 'session/squatter', nonce: 'n' });
+  const notYours = { code: 'lease_not_yours' };
+  for (const actor of ['task/free', 'task/hung', 'task/nobody-added-it', 'session/next'])
+    await t.throwsAsync(keys.create(actor, value, leaseMs), notYours, actor);
+
+  const next = await as('session/next', { leases: 'node', leaseMs });
+  await next.registerSession();
+  t.true(await next.heartbeat());
+  for (const id of ['hung', 'free']) {
+    await won(next, id);
+    t.true(await next.renew(id), 'it has the key');
+    await t.throwsAsync(keys.create(`task/${id}`, value, leaseMs), notYours);
+    t.like(await next.progress(id, 10), { accepted: true });
+  }
+  // A worker that knows only requests writes over what stands by the one with which it begins.
+  const jsm = await jetstreamManager((await clientOf('operator/o')).connection);
+  await jsm.jetstream().publish(`$KV.if_leases.${subjects.leaseKey('task/plain')}`, value);
+  const plain = await clientOf('session/plain');
+  await plain.ask('task/plain', { type: 'task.claim', lease: 'p', leaseMs });
+  const own = JSON.stringify({ holder: 'session/plain', nonce: 'p' });
+  const plainKeys = await keysOf('session/plain');
+  t.truthy(await plainKeys.create('task/plain', own, leaseMs));
+  t.is((await plainKeys.get('task/plain'))?.value, own);
+  await next[Symbol.asyncDispose]();
+});
