@@ -14,6 +14,12 @@ export function checkedOf(task: TaskView | undefined, by: string): Checked | und
   if (check?.worker !== by)
     return { accepted: false, code: 'already_claimed', reason: `${worker ?? 'another'} has it` };
   if (check.permitted === false) return { accepted: false, code: 'not_eligible', reason: reasonOf(check) };
+  if (check.permitted === true)
+    return {
+      accepted: false,
+      code: 'not_yours',
+      reason: 'the governor permitted it, and it has ended again',
+    };
   if (status === 'available') return undefined;
   return { accepted: false, code: 'not_available', reason: `it is ${status}` };
 }

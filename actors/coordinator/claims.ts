@@ -10,9 +10,11 @@ import { LEASE_MS_DEFAULT, TASK_TYPE, type TaskActionInput, type TaskReply } fro
 import type { TaskView } from '#schemas/task-view';
 import { type Asking, taskAddress } from './asking.ts';
 import { type Checked, checkedOf } from './checked.ts';
+import { isTaskView } from './is-view.ts';
 import { Leases } from './leases.ts';
+import { outcomeOf } from './outcome.ts';
 import type { Claim, ClaimResult, CoordinatorOptions } from './types.ts';
-import { follow, watch } from './watching.ts';
+import { watch } from './watching.ts';
 
 interface Held extends Claim {
   readonly end: (why: string) => void;
@@ -83,7 +85,7 @@ export class Claims implements AsyncDisposable {
   }
 
   async renew(id: string): Promise<boolean> {
-    return (await (await this.leases.held(taskAddress(id)))?.renew()) === true;
+    return await this.leases.renew(taskAddress(id));
   }
 
   async transfer(id: string, to: string): Promise<TaskReply> {
@@ -144,18 +146,13 @@ export class Claims implements AsyncDisposable {
 
   /** What the governor says of our claim. */
   async #checked(id: string): Promise<Checked> {
-    const settled = Promise.withResolvers<Checked>();
-    const look = (task: TaskView | undefined): void => {
-      const checked = checkedOf(task, this.#client.from);
-      if (checked !== undefined) settled.resolve(checked);
-    };
-    const unwatch = follow(this.#client, TASK_TYPE, id, ({ task }) => look(task as TaskView));
-    try {
-      look(await this.#asking.taskView(id));
-      return await settled.promise;
-    } finally {
-      unwatch();
-    }
+    return await outcomeOf(this.#client, {
+      type: TASK_TYPE,
+      id,
+      look: async () => ({ task: await this.#asking.taskView(id) }),
+      shown: ({ task }) => (isTaskView(task) ? { task } : undefined),
+      outcomeOf: ({ task }) => checkedOf(task, this.#client.from),
+    });
   }
 
   #hold(id: string, token: number, lost: Promise<string>): Claim {

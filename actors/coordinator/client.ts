@@ -12,6 +12,8 @@ import type { TaskView } from '#schemas/task-view';
 import { Asking, optional } from './asking.ts';
 import { Claims } from './claims.ts';
 import { coordinatorErrors } from './errors.ts';
+import { isRoundView } from './is-view.ts';
+import { outcomeOf } from './outcome.ts';
 import { Sight } from './sight.ts';
 import type {
   Candidate,
@@ -25,7 +27,7 @@ import type {
   WatchFilter,
   Why,
 } from './types.ts';
-import { follow, watch } from './watching.ts';
+import { watch } from './watching.ts';
 
 /**
  * Throws `no_address_of_own` where the client was opened without the address of who acts. Closing it leaves the client
@@ -183,7 +185,7 @@ class Coordinator implements CoordinatorClient {
   }
 
   async heartbeat(): Promise<boolean> {
-    return (await (await this.#claims.leases.held(this.as))?.renew()) === true;
+    return await this.#claims.leases.renew(this.as);
   }
 
   async closeSession(): Promise<void> {
@@ -219,15 +221,14 @@ class Coordinator implements CoordinatorClient {
   }
 
   async decideRound(id: string): Promise<RoundView> {
-    const decided = Promise.withResolvers<RoundView>();
-    const unwatch = follow(this.#client, ROUND_TYPE, id, ({ round }) => decided.resolve(round as RoundView));
-    try {
-      await this.#asking.round(id, { action: 'decide' });
-      const now = await this.#asking.roundView(id);
-      return now.status === 'decided' ? now : await decided.promise;
-    } finally {
-      unwatch();
-    }
+    await this.#asking.round(id, { action: 'decide' });
+    return await outcomeOf(this.#client, {
+      type: ROUND_TYPE,
+      id,
+      look: () => this.#asking.roundView(id),
+      shown: ({ round }) => (isRoundView(round) ? round : undefined),
+      outcomeOf: (round) => (round.status === 'decided' ? round : undefined),
+    });
   }
 
   async formSwarm(template: SwarmTemplate): Promise<SwarmView> {

@@ -43,6 +43,10 @@ export const coordinatorErrors = errorKinds({
     retryable: false,
     help: 'Open the client with `from`, the address of who acts: `session/ndi`, `operator/you`.',
   },
+  no_outcome: {
+    retryable: true,
+    help: 'Its shard may be on its way to another node; look at the actor again: what it decides counts.',
+  },
   unexpected_reply: { retryable: false, help: 'The kind runs another machine than the coordinator’s.' },
   too_many_processes: {
     retryable: false,

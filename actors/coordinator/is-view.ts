@@ -1,4 +1,5 @@
 /** Which bodies of live events are views: others' machines may emit what they like. Only what is read without asking is looked at. */
+import type { RoundView } from '#schemas/round';
 import type { SessionView } from '#schemas/session';
 import type { TaskView } from '#schemas/task-view';
 import type { WorkerView } from '#schemas/worker';
@@ -15,6 +16,10 @@ export function isWorkerView(value: unknown): value is WorkerView {
   if (!isView(value) || !Array.isArray(value['tasks'])) return false;
   const { profile } = value;
   return profile === null || (isRecord(profile) && isTexts(profile['capabilities']));
+}
+
+export function isRoundView(value: unknown): value is RoundView {
+  return isView(value) && 'manifest' in value;
 }
 
 function isView(value: unknown): value is Readonly<Record<string, unknown>> {

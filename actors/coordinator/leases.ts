@@ -6,11 +6,12 @@
  * C2  A key that went is put back only where the task still knows the claim: a worker that slept past its lease must not
  *     keep others from the task.
  * C3  What is known to be over (by the task's own events, too) is let go at once.
+ * C4  A lease holds on while the store is away, so that it is held says nothing of a renewal: what was stored is counted.
  */
 
 import { systemClock, systemRandom } from '#runtime/bus/system';
 import { acquireLease, adoptLease, type Lease, type LeaseOptions, readClaim } from '#runtime/claims/lease';
-import type { LeaseKeys } from '#runtime/claims/lease-store';
+import type { LeaseKeys, LeaseRow } from '#runtime/claims/lease-store';
 import type { Logger } from '#runtime/shard/ports';
 
 const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} };
@@ -27,6 +28,7 @@ export interface ClaimsOptions {
 export class Leases implements AsyncDisposable {
   readonly #options: ClaimsOptions;
   readonly #held = new Map<string, Lease>();
+  readonly #keys = new WeakMap<Lease, CountedKeys>();
   /** Keys that are being written; what is done with a lease meanwhile waits for it. */
   readonly #beginning = new Map<string, Promise<unknown>>();
 
@@ -39,9 +41,19 @@ export class Leases implements AsyncDisposable {
     return this.#held.get(actor);
   }
 
+  /** Renews at once; true where it is known to be renewed (C4). */
+  async renew(actor: string): Promise<boolean> {
+    const lease = await this.held(actor);
+    const keys = lease && this.#keys.get(lease);
+    if (keys === undefined) return false;
+    const before = keys.stored;
+    return (await lease?.renew()) === true && keys.stored > before;
+  }
+
   /** Takes the lease on an actor; undefined where another has it. `isStillOurs` is C2. */
   async take(actor: string, isStillOurs: () => Promise<boolean>): Promise<Lease | undefined> {
-    return this.#keep(actor, await acquireLease(this.#lease(actor, isStillOurs)));
+    const options = this.#lease(actor, isStillOurs);
+    return this.#keep(actor, options, await acquireLease(options));
   }
 
   /**
@@ -66,7 +78,7 @@ export class Leases implements AsyncDisposable {
     if (row === undefined) return undefined;
     const { holder, nonce } = readClaim(row);
     if (holder !== this.#options.holder) return undefined;
-    return this.#keep(actor, await adoptLease(options, row, nonce));
+    return this.#keep(actor, options, await adoptLease(options, row, nonce));
   }
 
   async release(actor: string): Promise<void> {
@@ -96,18 +108,18 @@ export class Leases implements AsyncDisposable {
     const options = this.#lease(actor, isStillOurs);
     for (;;) {
       const lease = await acquireLease(options, nonce);
-      if (lease !== undefined) return this.#keep(actor, lease);
+      if (lease !== undefined) return this.#keep(actor, options, lease);
       if (!(await isStillOurs())) return undefined;
       const row = await options.store.get(options.key);
       const adopted = row === undefined ? undefined : await adoptLease(options, row, nonce);
-      if (adopted !== undefined) return this.#keep(actor, adopted);
+      if (adopted !== undefined) return this.#keep(actor, options, adopted);
     }
   }
 
-  #lease(actor: string, isStillOurs: () => Promise<boolean>): LeaseOptions {
+  #lease(actor: string, isStillOurs: () => Promise<boolean>): CountedOptions {
     const { store, keyOf, holder, leaseMs } = this.#options;
     return {
-      store,
+      store: new CountedKeys(store),
       key: keyOf(actor),
       holder,
       ttlMs: leaseMs,
@@ -118,13 +130,49 @@ export class Leases implements AsyncDisposable {
     };
   }
 
-  #keep(actor: string, lease: Lease | undefined): Lease | undefined {
+  #keep(actor: string, { store }: CountedOptions, lease: Lease | undefined): Lease | undefined {
     if (lease === undefined) return undefined;
+    this.#keys.set(lease, store);
     this.#held.get(actor)?.leave();
     this.#held.set(actor, lease);
     void lease.lost.then(() => {
       if (this.#held.get(actor) === lease) this.#held.delete(actor);
     });
     return lease;
+  }
+}
+
+interface CountedOptions extends LeaseOptions {
+  readonly store: CountedKeys;
+}
+
+/** The keys of one lease, and how often it is known that they were written (C4). */
+class CountedKeys implements LeaseKeys {
+  readonly #keys: LeaseKeys;
+  stored = 0;
+
+  constructor(keys: LeaseKeys) {
+    this.#keys = keys;
+  }
+
+  async create(key: string, value: string, ttlMs: number): Promise<number | undefined> {
+    return this.#counted(await this.#keys.create(key, value, ttlMs));
+  }
+
+  async update(key: string, value: string, revision: number, ttlMs: number): Promise<number | undefined> {
+    return this.#counted(await this.#keys.update(key, value, revision, ttlMs));
+  }
+
+  remove(key: string, revision: number): Promise<void> {
+    return this.#keys.remove(key, revision);
+  }
+
+  get(key: string): Promise<LeaseRow | undefined> {
+    return this.#keys.get(key);
+  }
+
+  #counted(revision: number | undefined): number | undefined {
+    if (revision !== undefined) this.stored += 1;
+    return revision;
   }
 }

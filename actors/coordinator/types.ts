@@ -98,7 +98,10 @@ export interface CoordinatorClient extends AsyncDisposable {
   task(id: string): Promise<TaskView | undefined>;
   /** Takes a free task; exactly one of all who try gets it. */
   claim(id: string): Promise<ClaimResult>;
-  /** Renews now; claims renew by themselves. False where the lease is lost. */
+  /**
+   * Renews now; claims renew by themselves. False where the lease is lost (`lost` of the claim says why), or where it is not
+   * known that it was renewed: nobody answered.
+   */
   renew(id: string): Promise<boolean>;
   release(id: string, reason?: string): Promise<TaskReply>;
   transfer(id: string, to: string): Promise<TaskReply>;
@@ -129,7 +132,7 @@ export interface CoordinatorClient extends AsyncDisposable {
    * before a crash and still holds is adopted: the ids.
    */
   registerSession(session?: Partial<Omit<SessionInput, 'id'>>): Promise<readonly string[]>;
-  /** Renews presence now; it renews by itself. False where it was lost. */
+  /** Renews presence now; it renews by itself. False where it was lost, or is not known to be renewed. */
   heartbeat(): Promise<boolean>;
   closeSession(): Promise<void>;
   sessions(): Promise<readonly SessionView[]>;

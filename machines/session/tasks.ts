@@ -19,6 +19,8 @@ const taskMailSchema = z.object({
   task: z.string().max(200),
   token: z.number().default(0),
   filler: z.boolean().default(false),
+  /** It was passed on as it stood. */
+  blocked: z.boolean().default(false),
   confidence: z.number().min(0).max(1).optional(),
   costMicros: z.number().min(0).optional(),
 });
@@ -43,11 +45,11 @@ export function heardTask(
 ): Outcome<SessionContext> {
   const parsed = taskMailSchema.safeParse(event);
   if (!parsed.success) return {};
-  const { task, token, filler, confidence, costMicros } = parsed.data;
+  const { task, token, filler, blocked, confidence, costMicros } = parsed.data;
   const others = context.tasks.filter(({ id }) => id !== task);
   switch (event.type) {
     case 'task.claimed': {
-      const tasks = [...others, { id: task, token, filler, blocked: false }].slice(-TASKS_MAX);
+      const tasks = [...others, { id: task, token, filler, blocked }].slice(-TASKS_MAX);
       const offered = context.offered?.task === task ? null : context.offered;
       return settled(context, { tasks, offered, status: busyness(tasks) }, at);
     }

@@ -80,7 +80,10 @@ export function transfer(context: TaskContext, action: Of<'transfer'>, who: Who)
     patch,
     mail: [
       ...toWorker(context.worker, 'task.released', context),
-      ...toWorker(action.to, 'task.claimed', next, { filler: context.filler }),
+      ...toWorker(action.to, 'task.claimed', next, {
+        filler: context.filler,
+        blocked: context.status === 'blocked',
+      }),
     ],
     tell: ['task.transferred'],
     ...watched(next),

@@ -13,6 +13,21 @@ import { NOW, World } from './world.ts';
 
 const A = 'session/a';
 
+test('a blocked task is blocked for whom it is passed on to, too: fillers are looked for', async (t) => {
+  await using world = await World.open();
+  await world.add({ id: 'work' }, { id: 'dep' });
+  for (const id of ['a', 'b']) await world.register(id);
+  await world.say(A, 'work', 'claim');
+  await world.say(A, 'work', 'block', { on: 'dep' });
+  await world.say(A, 'work', 'transfer', { to: 'session/b' });
+  t.like(await world.session('a'), { status: 'idle', tasks: [] });
+  t.like(await world.session('b'), { status: 'blocked', tasks: [{ id: 'work', blocked: true }] });
+  t.like(world.sought.at(-1), { want: 'task', session: 'b', fillersOnly: true });
+  await world.say('session/c', 'dep', 'claim');
+  await world.say('session/c', 'dep', 'complete');
+  t.like(await world.session('b'), { status: 'working', tasks: [{ id: 'work', blocked: false }] });
+});
+
 test('who waits is offered a filler, and is moved back when its blocker clears', async (t) => {
   await using world = await World.open();
   await world.add({ id: 'work' }, { id: 'dep' }, { id: 'fill', filler: true });

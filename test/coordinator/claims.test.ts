@@ -1,0 +1,63 @@
+/** What a client makes of its claims: what came of one that is checked, and whether a lease was renewed. */
+import test from 'ava';
+import { checkedOf } from '#actors/coordinator/checked';
+import { Leases } from '#actors/coordinator/leases';
+import { outcomeOf } from '#actors/coordinator/outcome';
+import type { LeaseKeys } from '#runtime/claims/lease-store';
+import type { Client } from '#runtime/client/client';
+import { memoryLeases } from '#runtime/testing/memory-leases';
+import { VirtualClock } from '#runtime/testing/virtual-clock';
+import { taskView } from './views.ts';
+
+const A = 'session/a';
+
+test('a claim that the governor permitted is over where it is nobody’s any more', (t) => {
+  const check = (permitted: boolean | null) => ({ worker: A, permitted, verdict: null });
+  const free = { status: 'available', worker: null, token: 5 } as const;
+  t.is(checkedOf(taskView('x', { ...free, check: check(null) }), A), undefined, 'the governor is asked');
+  t.like(checkedOf(taskView('x', { ...free, check: check(false) }), A), { code: 'not_eligible' });
+  t.like(checkedOf(taskView('x', { ...free, check: check(true) }), A), { code: 'not_yours' });
+  t.deepEqual(checkedOf(taskView('x', { ...free, status: 'claimed', worker: A, check: check(true) }), A), {
+    accepted: true,
+    token: 5,
+  });
+});
+
+test('what is decided is found by who hears no events, too', async (t) => {
+  // As where the server lets it listen to nothing: subscribed, and never called.
+  const connection = { subscribe: () => ({ unsubscribe: () => undefined }) };
+  let looks = 0;
+  const found = await outcomeOf({ connection, prefix: 'if' } as unknown as Client, {
+    type: 'task',
+    id: 'x',
+    look: async () => (looks += 1),
+    shown: () => undefined,
+    outcomeOf: (n) => (n === 3 ? 'decided' : undefined),
+  });
+  t.is(found, 'decided');
+});
+
+test('a lease that is held is not renewed where nobody stored it', async (t) => {
+  const clock = new VirtualClock();
+  const store = memoryLeases(clock);
+  let isAway = false;
+  const unclear: LeaseKeys = {
+    ...store,
+    update: async (...given) => {
+      if (isAway) throw new Error('TIMEOUT');
+      return await store.update(...given);
+    },
+  };
+  const leases = new Leases({ store: unclear, keyOf: (actor) => actor, holder: A, leaseMs: 60_000 });
+  t.teardown(() => leases[Symbol.asyncDispose]());
+  t.false(await leases.renew(A), 'there is none');
+  t.truthy(await leases.take(A, async () => true));
+  t.true(await leases.renew(A));
+  isAway = true;
+  t.false(await leases.renew(A));
+  t.truthy(await leases.held(A), 'it holds on: the store may only be away');
+  isAway = false;
+  t.true(await leases.renew(A));
+  await leases.release(A);
+  t.false(await leases.renew(A));
+});
