@@ -21,7 +21,7 @@ export const session = {
       'session.*',
       'task.*',
       ...[REWATCH, RELOOK].map((timer) => `${TIMER_EVENT}${timer}`),
-      ...['lease', 'match'].flatMap((id) => [`xstate.done.actor.${id}`, `xstate.error.actor.${id}`]),
+      ...['lease', 'match', 'offer'].flatMap((id) => [`xstate.done.actor.${id}`, `xstate.error.actor.${id}`]),
     ],
     drivers: ['lease', 'match'],
     context: initialSession,

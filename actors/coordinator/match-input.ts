@@ -12,6 +12,11 @@ export const matchInputSchema = z.discriminatedUnion('want', [
     declined: names.default([]),
   }),
   z.object({
+    want: z.literal('taken'),
+    session: z.string().max(200),
+    task: z.string().max(200),
+  }),
+  z.object({
     want: z.literal('sessions'),
     task: z.string().max(200),
     requires: names,

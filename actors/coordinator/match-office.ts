@@ -1,8 +1,9 @@
-/** What driver `match` follows and asks: the tasks and sessions of the realm, and who waits for one. */
+/** What driver `match` follows and asks: the tasks and sessions of the realm, who waits for one, and who was offered one. */
 import type { DriverRealm } from '#runtime/effects/driver';
 import { gangOf } from './gang.ts';
 import type { MatchInput } from './match-input.ts';
 import { needOf, sessionsFor } from './matching.ts';
+import { Offered } from './offered.ts';
 import { TaskIndex } from './task-index.ts';
 import { WaitingRoom } from './waiting.ts';
 
@@ -10,11 +11,16 @@ export class MatchOffice implements AsyncDisposable {
   readonly #realm: DriverRealm;
   readonly #index: TaskIndex;
   readonly #room: WaitingRoom;
+  readonly #offered: Offered;
 
   constructor(realm: DriverRealm) {
     const { nc, subjects, logger, clock } = realm;
     this.#realm = realm;
-    this.#index = new TaskIndex(nc, subjects, logger, (task) => this.#room.changed(task));
+    this.#index = new TaskIndex(nc, subjects, logger, (task) => {
+      this.#room.changed(task);
+      this.#offered.changed(task);
+    });
+    this.#offered = new Offered(this.#index.tasks);
     this.#room = new WaitingRoom(this.#index.available, clock, this.#index);
   }
 
@@ -24,6 +30,10 @@ export class MatchOffice implements AsyncDisposable {
     if (wanted.want === 'task') {
       const { session: id, capabilities, fillersOnly, declined } = wanted;
       return await this.#room.wait({ id, capabilities, fillersOnly, declined: new Set(declined) }, signal);
+    }
+    if (wanted.want === 'taken') {
+      await this.#offered.taken(wanted.task, wanted.session, signal);
+      return {};
     }
     const { task, requires, except, max } = wanted;
     const view = index.tasks.get(task);

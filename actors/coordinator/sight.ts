@@ -110,23 +110,30 @@ export class Sight implements AsyncDisposable {
 
   /** What the realm finds for this session, whose eyes are the nodes': the one task that it is offered, if there is one. */
   async #offers(): Promise<readonly Candidate[]> {
-    const { from } = this.#client;
+    const standing = await this.#offer();
+    // An offer that another took is none.
+    if (standing !== undefined) return [standing];
     const heard = Promise.withResolvers<void>();
     const names = ['session.offered'];
     const unwatch = follow(this.#client, SESSION_TYPE, this.#own, () => heard.resolve(), names);
     const patience = setTimeout(heard.resolve, OFFER_MS);
     try {
-      if ((await this.#asking.sessionView(from))?.offered == null) {
-        await this.#asking.session(from, { action: 'next' });
-        await heard.promise;
-      }
-      const offered = (await this.#asking.sessionView(from))?.offered ?? undefined;
-      const task = offered === undefined ? undefined : await this.#asking.taskView(offered.task);
-      return offered === undefined || task?.status !== 'available' ? [] : [{ task, match: offered.match }];
+      await this.#asking.session(this.#client.from, { action: 'next' });
+      await heard.promise;
+      const offer = await this.#offer();
+      return offer === undefined ? [] : [offer];
     } finally {
       clearTimeout(patience);
       unwatch();
     }
+  }
+
+  /** The task that the session is offered, where it is still to be had. */
+  async #offer(): Promise<Candidate | undefined> {
+    const offered = (await this.#asking.sessionView(this.#client.from))?.offered ?? undefined;
+    if (offered === undefined) return undefined;
+    const task = await this.#asking.taskView(offered.task);
+    return task?.status === 'available' ? { task, match: offered.match } : undefined;
   }
 
   /** Undefined where the key may not see who is there. */

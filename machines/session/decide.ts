@@ -13,7 +13,7 @@ import { BID_EVENT } from '#schemas/round';
 import { type SessionAction, sessionActionSchema } from '#schemas/session';
 import { busyness, isHere, type Question, type SessionContext, sessionView } from './context.ts';
 import { sessionErrors } from './errors.ts';
-import { heardTask, look, MATCH, settled, TASK_MAIL } from './tasks.ts';
+import { followed, heardTask, lapsed, look, MATCH, OFFER, settled, TASK_MAIL } from './tasks.ts';
 import { firstWeight } from './weight.ts';
 
 /** Unanswered questions and hazards a session keeps: the newest; the log has all. */
@@ -41,9 +41,12 @@ export function decideSession(context: SessionContext, heard: Heard): Outcome<Se
       return { effects: watched(context) };
     case `xstate.done.actor.${MATCH}`:
       return offered(context, event['output'], at);
+    case `xstate.done.actor.${OFFER}`:
+      return lapsed(context, at);
     case `xstate.error.actor.${MATCH}`:
+    case `xstate.error.actor.${OFFER}`:
       return {
-        ended: [MATCH],
+        ended: [MATCH, OFFER],
         timers: [{ id: RELOOK, delayMs: AGAIN_MS }],
         log: { severity: 'WARN', message: { type: 'no_match', session: context.id } },
       };
@@ -107,7 +110,7 @@ function steered(
       if (!isHere(context)) return {};
       return {
         patch: { offered: null, declined: [] },
-        ended: [MATCH],
+        ended: [MATCH, OFFER],
         effects: [look({ ...context, declined: [] })],
       };
     case 'decline':
@@ -166,12 +169,12 @@ function unwatched({ id, lease }: SessionContext): Outcome<SessionContext> {
 
 /** S2. */
 function gone(context: SessionContext, at: number, reason: string): Outcome<SessionContext> {
-  if (context.status === 'gone' || context.status === 'absent') return { ended: [LEASE, MATCH] };
+  if (context.status === 'gone' || context.status === 'absent') return { ended: [LEASE, MATCH, OFFER] };
   const change = settled(context, { status: 'gone', lease: null, offered: null }, at, 'session.gone');
   const { swarm, id } = context;
   return {
     ...change,
-    ended: [LEASE, MATCH],
+    ended: [LEASE, MATCH, OFFER],
     cancelled: [REWATCH],
     mail:
       swarm === undefined
@@ -187,7 +190,8 @@ function declined(context: SessionContext, task: string, at: number): Outcome<Se
   return {
     patch: { ...patch, changedAt: at },
     tell: [{ type: 'session.changed', session: sessionView(next) }],
-    ...(isLooking(context) && { ended: [MATCH], effects: [look(next)] }),
+    ended: [...(isLooking(context) ? [MATCH] : []), ...(next.offered === null ? [OFFER] : [])],
+    ...(isLooking(context) && { effects: [look(next)] }),
   };
 }
 
@@ -208,7 +212,8 @@ function offered(context: SessionContext, output: unknown, at: number): Outcome<
   if (!parsed.success || !isHere(context)) return { ended: [MATCH] };
   const next = { ...context, offered: parsed.data, changedAt: at };
   return {
-    ended: [MATCH],
+    ended: [MATCH, OFFER],
+    effects: [followed(context.id, parsed.data.task)],
     patch: { offered: parsed.data, changedAt: at },
     tell: [{ type: 'session.offered', session: sessionView(next), ...parsed.data }],
   };

@@ -2,7 +2,8 @@
  * What tasks tell the session that has them.
  *
  * N1  Never idle: who has nothing to do, or only blocked tasks, looks for work (the driver `match` waits until there is
- *     some), and is offered the best match; while blocked only fillers.
+ *     some), and is offered the best match; while blocked only fillers. An offer that another took is followed by a look
+ *     for the next one.
  * N2  When a blocker clears, fillers are given back: the task itself goes on.
  */
 import type { AnyEventObject } from 'xstate';
@@ -12,6 +13,8 @@ import { busyness, type HeldTask, isHere, type SessionContext, sessionView } fro
 import { isLateBloomer, nextWeight, remembered } from './weight.ts';
 
 export const MATCH = 'match';
+/** Waits until the task that it was offered is another's, or nobody's to take. */
+export const OFFER = 'offer';
 /** Tasks a session holds at once. */
 const TASKS_MAX = 100;
 
@@ -101,7 +104,10 @@ export function settled(
   return {
     patch: { ...patch, changedAt: at },
     tell: [{ type: name, session: sessionView(next) }],
-    ...(!wasLooking && { ended: [MATCH] }),
+    ended: [
+      ...(wasLooking ? [] : [MATCH]),
+      ...(context.offered !== null && next.offered === null ? [OFFER] : []),
+    ],
     ...(isLooking && !wasLooking && { effects: [look(next)] }),
   };
 }
@@ -110,6 +116,23 @@ export function look({ id, capabilities, status, declined }: SessionContext) {
   const fillersOnly = status === 'blocked';
   const input = { want: 'task', session: id, capabilities, fillersOnly, declined };
   return { id: MATCH, driver: 'match', input };
+}
+
+/** Of the task that it is offered. */
+export function followed(session: string, task: string) {
+  return { id: OFFER, driver: 'match', input: { want: 'taken', session, task } };
+}
+
+/** N1: what it was offered is gone. */
+export function lapsed(context: SessionContext, at: number): Outcome<SessionContext> {
+  const next = { ...context, offered: null, changedAt: at };
+  const isLooking = context.status === 'idle' || context.status === 'blocked';
+  return {
+    patch: { offered: null, changedAt: at },
+    ended: [OFFER, ...(isLooking ? [MATCH] : [])],
+    tell: [{ type: 'session.changed', session: sessionView(next) }],
+    ...(isLooking && { effects: [look(next)] }),
+  };
 }
 
 /** N2. */

@@ -199,9 +199,32 @@ test.serial('idle sessions are offered work by the realm itself, and by push', a
   await worker[Symbol.asyncDispose]();
 });
 
+test.serial('who lost what it was offered to another is offered the next by push', async (t) => {
+  const loser = await as('session/loser');
+  const offers: ((task: unknown) => void)[] = [];
+  const next = (): Promise<unknown> => new Promise((resolve) => offers.push(resolve));
+  loser.watch({ session: 'loser', events: ['session.offered'] }, (news) => {
+    if (news.kind === 'session') offers.shift()?.(news.details['task']);
+  });
+  let offer = next();
+  await loser.registerSession({ capabilities: ['lost:skill'] });
+  await operator.addTasks([{ id: 'lost1', requires: ['lost:skill'] }]);
+  t.is(await offer, 'lost1');
+  const winner = await as('session/winner');
+  offer = next();
+  await won(winner, 'lost1');
+  await operator.addTasks([{ id: 'lost2', requires: ['lost:skill'] }]);
+  t.is(await offer, 'lost2');
+  await won(loser, 'lost2');
+  await loser[Symbol.asyncDispose]();
+  await winner[Symbol.asyncDispose]();
+});
+
 test.serial('who watches hears of what it named alone, of all tasks or one', async (t) => {
   const heard: string[] = [];
   const hear = (who: string) => (news: TaskNews | SessionNews) => {
+    // What other tests left behind may run out just now.
+    if (news.kind === 'task' && !['seen', 'other'].includes(news.task.id)) return;
     heard.push(`${who} ${news.event} ${news.kind === 'task' ? news.task.id : news.session.id}`);
   };
   const worker = await as('session/watched');

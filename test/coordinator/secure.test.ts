@@ -1,10 +1,13 @@
 /** Workers where keys sign on: an agent over MCP and the process of a swarm find, claim and do work with keys of their own. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import test from 'ava';
+import { openCoordinator } from '#actors/coordinator/client';
+import { connect } from '#runtime/client/node';
+import type { RunFile } from '#runtime/node/api';
 import { CliFolder } from '../rig/cli.ts';
 import { secureBoard } from '../rig/secure-board.ts';
 
@@ -73,6 +76,27 @@ test('an agent and a swarm do work in a secure realm, each with its own key, and
   t.like(await waiting, { approval: { verdict: 'yes', answeredBy: 'operator/admin' } });
   await say('complete_task', { task: 'T1' });
   t.regex(await ok('why', 'T1'), /session\/ndi completed it/);
+
+  // What it was offered another took: it is told of the next one.
+  const data = join(folder.path, '.infrafabric/hello');
+  const run = JSON.parse(readFileSync(join(data, 'run.json'), 'utf8')) as RunFile;
+  const rival = await connect({
+    url: run.url,
+    prefix: run.prefix,
+    from: 'session/crew-1',
+    signOn: readFileSync(join(data, 'keys/session%crew-1.seed')),
+    ca: readFileSync(run.secure?.ca ?? '', 'utf8'),
+  });
+  t.teardown(() => rival.close());
+  const board = openCoordinator(rival);
+  await ok('task', 'add', 'T3', 'Lost', '--requires', 'code:typescript');
+  const nextOf = async () => ((await say('next_task'))['candidates'] as { id: string }[]).map(({ id }) => id);
+  t.deepEqual(await nextOf(), ['T3']);
+  t.true((await board.claim('T3')).won);
+  await ok('task', 'add', 'T4', 'The next', '--requires', 'code:typescript');
+  t.deepEqual(await nextOf(), ['T4']);
+  t.true((await board.complete('T3')).accepted);
+  await board[Symbol.asyncDispose]();
 
   // A swarm's process has the key of its session, and no other.
   const template = {

@@ -2,6 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { digestOf } from '#actors/coordinator/digest-driver';
 import { bestTask, sessionsFor, tasksFor } from '#actors/coordinator/matching';
+import { Offered } from '#actors/coordinator/offered';
 import { WaitingRoom } from '#actors/coordinator/waiting';
 import { matchOf } from '#machines/registry/match';
 import { isLateBloomer, nextWeight, remembered } from '#machines/session/weight';
@@ -54,6 +55,63 @@ test('who waits is offered a filler, and is moved back when its blocker clears',
     tasks.map(({ id, blocked }) => [id, blocked]),
     [['work', false]],
   );
+});
+
+test('who waits looks again when another took what it was offered, and not for what it took itself', async (t) => {
+  await using world = await World.open();
+  await world.add({ id: 'one' }, { id: 'two' });
+  const free = ['one', 'two'];
+  world.matched = () => {
+    const [task] = free.splice(0, 1);
+    return task === undefined ? undefined : { task, match: 1, filler: false };
+  };
+  await world.register('a');
+  t.like(await world.session('a'), { status: 'idle', offered: { task: 'one' } });
+  await world.say('session/b', 'one', 'claim');
+  world.takeAway.get('a one')?.();
+  await world.realm.idle();
+  t.like(await world.session('a'), { status: 'idle', offered: { task: 'two' } });
+  t.is(world.told(A).filter((name) => name === 'session.offered').length, 2);
+  const looks = world.sought.length;
+  await world.say(A, 'two', 'claim');
+  world.takeAway.get('a two')?.();
+  await world.realm.idle();
+  t.like(await world.session('a'), { status: 'working', offered: null });
+  t.is(world.sought.length, looks);
+});
+
+test('what was offered is gone when another has it, or nobody can have it', async (t) => {
+  const tasks = new Map<string, TaskView>();
+  const offered = new Offered(tasks);
+  const change = (of: Partial<TaskView> & { readonly id: string }): void => {
+    const task = taskOf(of);
+    tasks.set(of.id, task);
+    offered.changed(task);
+  };
+  change({ id: 'one' });
+  change({ id: 'two' });
+  const gone: string[] = [];
+  const leaving = new AbortController();
+  const follow = (task: string, session: string, { signal } = new AbortController()) =>
+    offered.taken(task, session, signal).then(
+      () => void gone.push(`${session} ${task}`),
+      () => undefined,
+    );
+  void follow('one', 'a');
+  void follow('one', 'b');
+  void follow('two', 'c');
+  const left = follow('two', 'd', leaving);
+  change({ id: 'one', status: 'claimed', worker: 'session/b' });
+  leaving.abort();
+  await left;
+  t.deepEqual(gone, ['a one']);
+  tasks.set('two', taskOf({ id: 'two', status: 'cancelled', worker: null }));
+  offered.changed(undefined);
+  await follow('one', 'late');
+  t.deepEqual(gone, ['a one', 'c two', 'late one']);
+  change({ id: 'one', status: 'completed', worker: 'session/b' });
+  t.is(offered.size, 1, 'its own task tells who took it');
+  t.deepEqual(await Promise.all([follow('nowhere', 'a')]), [undefined]);
 });
 
 test('a session is present for as long as its lease, and comes back to its tasks', async (t) => {

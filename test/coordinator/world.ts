@@ -22,6 +22,8 @@ export class World implements AsyncDisposable {
   /** What the driver `match` finds; undefined: it goes on waiting. */
   matched: Matched = () => undefined;
   readonly sought: Readonly<Record<string, unknown>>[] = [];
+  /** The driver `match` says of what was offered that it is gone. */
+  readonly takeAway = new Map<string, () => void>();
 
   private constructor(realm: TestRealm, ends: LeaseEnds) {
     this.realm = realm;
@@ -50,6 +52,12 @@ export class World implements AsyncDisposable {
           waits: true,
           run: async ({ input, signal }) => {
             const wanted = input as Readonly<Record<string, unknown>>;
+            if (wanted['want'] === 'taken') {
+              return await new Promise((resolve, reject) => {
+                here().takeAway.set(`${wanted['session']} ${wanted['task']}`, () => resolve({}));
+                signal.addEventListener('abort', () => reject(signal.reason));
+              });
+            }
             here().sought.push(wanted);
             const found = here().matched(wanted);
             if (found !== undefined) return found;
