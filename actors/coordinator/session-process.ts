@@ -4,7 +4,7 @@
  * P1  Only programs that the config lists, without a shell, with no variable of the node but those granted; it ends with
  *     the node and with the actor that wants it, whatever it started itself (X1 to X4 of runtime/effects/process.ts).
  * P2  Credentials are put in at the last moment: neither log nor template holds them. In a secure realm a session gets the
- *     key of its own address and no other.
+ *     key of its own address and no other. What is kept of its output holds none of them either.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,6 +18,7 @@ import { FabricError } from '#schemas/fabric-error';
 import { SESSION_TYPE } from '#schemas/session';
 import { type RunnerInput, runnerInputSchema } from '#schemas/swarm';
 import { coordinatorErrors } from './errors.ts';
+import { hidden, SECRET_BYTES_MAX, type Secrets } from './hidden.ts';
 
 /** Of stdout and stderr each, kept in the log when the process has ended: what an operator looks at first. */
 const OUTPUT_BYTES_MAX = 4_096;
@@ -29,7 +30,11 @@ export interface SessionProcessOptions extends Pick<ProcessDriverOptions, 'allow
 }
 
 export function sessionProcessDriver(options: SessionProcessOptions = {}): Driver {
-  const processes = processDriver({ ...options, driver: DRIVER, outputBytesMax: OUTPUT_BYTES_MAX });
+  const processes = processDriver({
+    ...options,
+    driver: DRIVER,
+    outputBytesMax: OUTPUT_BYTES_MAX + SECRET_BYTES_MAX,
+  });
   const max = options.processesMax ?? PROCESSES_MAX_DEFAULT;
   let realm: DriverRealm | undefined;
   let running = 0;
@@ -57,7 +62,8 @@ export function sessionProcessDriver(options: SessionProcessOptions = {}): Drive
         const { command, args, cwd } = input;
         const env = { ...input.env, ...surroundings(input, realm.dataDir) };
         const started = { command, args, env, ...(cwd !== undefined && { cwd }) };
-        return (await processes.run({ ...call, input: started })) as ProcessOutput;
+        const secrets = secretsOf(input, options.allowEnv ?? [], realm.dataDir);
+        return told((await processes.run({ ...call, input: started })) as ProcessOutput, secrets);
       } finally {
         running -= 1;
       }
@@ -79,6 +85,24 @@ function surroundings(input: RunnerInput, dataDir: string): Record<string, strin
     ...(secure === undefined ? { INFRAFABRIC_DATA: dataDir } : keyOf(session, dataDir)),
     ...(secure?.ca !== undefined && { INFRAFABRIC_CA: secure.ca }),
   };
+}
+
+/** P2: what the process knows and the log must not. */
+function secretsOf(input: RunnerInput, granted: readonly string[], dataDir: string): Secrets {
+  const { token } = runOf(dataDir);
+  const asked = Object.values(input.env).join('\n');
+  const references = granted.map((name) => [`\${env:${name}}`, process.env[name] ?? ''] as const);
+  return new Map([
+    ...references.filter(([reference]) => asked.includes(reference)),
+    ...(token === undefined ? [] : [['[token]', token] as const]),
+  ]);
+}
+
+function told(output: ProcessOutput, secrets: Secrets): ProcessOutput {
+  const stdout = hidden(output.stdout, secrets, OUTPUT_BYTES_MAX);
+  const stderr = hidden(output.stderr, secrets, OUTPUT_BYTES_MAX);
+  const isCut = [output.stdout, output.stderr].some((text) => Buffer.byteLength(text) > OUTPUT_BYTES_MAX);
+  return { ...output, stdout, stderr, ...(isCut && { truncated: true }) };
 }
 
 function keyOf(session: string, dataDir: string): Record<string, string> {

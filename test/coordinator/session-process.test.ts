@@ -1,0 +1,60 @@
+/** What is kept of the output of a session's process. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { hidden } from '#actors/coordinator/hidden';
+import { sessionProcessDriver } from '#actors/coordinator/session-process';
+import type { DriverRealm } from '#runtime/effects/driver';
+import type { ProcessOutput } from '#runtime/effects/process';
+
+const TOKEN = 'a+secret/of the=realm';
+const API_KEY = 'sk-0123456789';
+const KEPT = 4_096;
+
+test('what a process prints of its credentials is not kept, wherever its output is cut', async (t) => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'if-process-'));
+  t.teardown(() => rmSync(dataDir, { recursive: true }));
+  const run = { pid: process.pid, url: 'nats://127.0.0.1:4222', token: TOKEN, prefix: 'if', realm: 'r' };
+  writeFileSync(join(dataDir, 'run.json'), JSON.stringify(run));
+  process.env['TEST_SESSION_KEY'] = API_KEY;
+  t.teardown(() => delete process.env['TEST_SESSION_KEY']);
+  const driver = sessionProcessDriver({ allow: [process.execPath], allowEnv: ['TEST_SESSION_KEY'] });
+  await using _ = await driver.open?.({ dataDir } as DriverRealm);
+  const script = `
+    const { NATS_URL, KEY } = process.env;
+    console.error('cannot connect to ' + NATS_URL + ' with ' + KEY);
+    process.stdout.write('x'.repeat(${KEPT - 12}) + NATS_URL + 'y'.repeat(10_000));
+    process.exitCode = 1;`;
+  const output = (await driver.run({
+    key: 'k',
+    actor: 'runner/crew-1',
+    attempt: 1,
+    signal: new AbortController().signal,
+    input: {
+      session: 'crew-1',
+      swarm: 'crew',
+      capabilities: [],
+      command: process.execPath,
+      args: ['-e', script],
+      env: { KEY: `\${env:TEST_SESSION_KEY}` },
+    },
+  })) as ProcessOutput;
+  t.is(output.code, 1);
+  t.is(output.stderr, `cannot connect to nats://[token]@127.0.0.1:4222 with \${env:TEST_SESSION_KEY}\n`);
+  t.is(output.stdout.length, KEPT);
+  t.true(output.stdout.endsWith('xnats://[toke'));
+  t.true(output.truncated);
+  t.false(JSON.stringify(output).includes(TOKEN.slice(0, 8)));
+});
+
+test('a secret is found as it is, in a URL and in JSON, the longest first; short words are none', (t) => {
+  const secrets = new Map([
+    ['A', 'ab"cd/ef'],
+    ['B', 'ab"cd/efgh'],
+    ['C', 'no'],
+  ]);
+  const text = `ab"cd/ef no ${encodeURIComponent('ab"cd/efgh')} ${JSON.stringify({ ab: 'ab"cd/ef' })}`;
+  t.is(hidden(text, secrets, 1_000), 'A no B {"ab":"A"}');
+  t.is(hidden('ab"cd/efé', secrets, 2), 'A', 'no character is cut in two');
+});
