@@ -3,7 +3,7 @@
  *
  * H1  It listens on loopback only, and answers nobody without its token, compared in constant time.
  * H2  A page in a browser reaches nothing: the Host must be a name of loopback (DNS rebinding), and so must an Origin.
- * H3  Everything is bounded: sessions of clients, the size of a request.
+ * H3  Everything is bounded: sessions of clients, the size of a request. What opens no session leaves nothing behind.
  */
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
@@ -119,14 +119,23 @@ class OlderClients {
       return await known.handleRequest(request);
     }
     if (id !== null) return new Response('this session is over\n', { status: 404 });
+    let isKept = false;
     const transport = new WebStandardStreamableHTTPServerTransport({
       sessionIdGenerator: () => randomUUID(),
       maxRequestBodySize: BODY_BYTES_MAX,
-      onsessioninitialized: (session) => this.#keep(session, transport),
+      onsessioninitialized: (session) => {
+        isKept = true;
+        return this.#keep(session, transport);
+      },
       onsessionclosed: (session) => void this.#sessions.delete(session),
     });
     await makeServer(this.#served, 'connection').connect(transport);
-    return await transport.handleRequest(request);
+    try {
+      return await transport.handleRequest(request);
+    } finally {
+      // H3.
+      if (!isKept) await transport.close();
+    }
   }
 
   async close(): Promise<void> {
