@@ -11,6 +11,7 @@ import type { TaskSpecInput } from '#schemas/task';
 import type { TaskView } from '#schemas/task-view';
 import type { StateFact, TaskFact } from './facts.ts';
 import type { Wanted } from './read.ts';
+import { specOf } from './spec.ts';
 
 /** An event for one actor, in the name of another. */
 export interface Step {
@@ -245,25 +246,6 @@ function inOrder(states: readonly StateFact[], depsOf: (id: string) => readonly 
     }
   }
   return order;
-}
-
-function specOf(fact: TaskFact): TaskSpecInput {
-  const { id, title, owner, deps, requires, deliverables, model, kind, priority, filler, hours, cost } = fact;
-  return {
-    id,
-    ...(title !== undefined && { title }),
-    ...(owner !== undefined && { owner }),
-    ...(deps !== undefined && { deps: [...deps] }),
-    ...(requires !== undefined && { requires: [...requires] }),
-    ...(deliverables !== undefined && { deliverables: [...deliverables] }),
-    ...(model !== undefined && { model }),
-    ...(kind !== undefined && { kind }),
-    ...(priority !== undefined && { priority }),
-    ...(filler !== undefined && { filler }),
-    ...((hours !== undefined || cost !== undefined) && {
-      estimate: { ...(hours !== undefined && { hours }), ...(cost !== undefined && { cost }) },
-    }),
-  };
 }
 
 function described({ title = '', owner, deps = [], filler }: TaskFact): string {

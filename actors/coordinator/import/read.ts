@@ -14,6 +14,7 @@ import { isBoardFile, readBoardFile } from './board-file.ts';
 import type { Facts, Remark, SessionFact, StateFact, TaskFact } from './facts.ts';
 import { readBoard } from './markdown.ts';
 import { isProgressFile, readProgressFile } from './progress-file.ts';
+import { specOf } from './spec.ts';
 import { isStatusFile, readStatusFile } from './status-file.ts';
 
 export interface SourceFile {
@@ -93,9 +94,9 @@ function mergedTasks(facts: readonly TaskFact[], problems: Problems): Map<string
     else merged.set(fact.id, agreed(before, fact, problems));
   }
   for (const fact of merged.values()) {
-    const parsed = taskSpecSchema.safeParse({ id: fact.id, title: fact.title, deps: fact.deps });
-    for (const issue of parsed.error?.issues ?? [])
-      problems.add(fact.place, `${fact.id}: ${String(issue.path[0] ?? '')}: ${issue.message}`);
+    // I1: a board refuses a batch by one of them, when those before it are added already.
+    for (const { path, message } of taskSpecSchema.safeParse(specOf(fact)).error?.issues ?? [])
+      problems.add(fact.place, [fact.id, ...(path.length > 0 ? [path.join('.')] : []), message].join(': '));
   }
   return merged;
 }

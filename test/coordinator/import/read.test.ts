@@ -217,3 +217,16 @@ test('a circle is refused with its tasks, also one that only the board closes', 
     message: 'a.yaml:1:15: these wait for one another: A → B → A',
   });
 });
+
+test('I1: what a board would refuse is told before anything is added, whichever field it is', (t) => {
+  const tasks = Array.from({ length: 150 }, (_, n) => `  - { id: T${n}, title: t${n} }`);
+  tasks[120] = `  - { id: T120, estimate: { hours: 2000000 } }`;
+  tasks[130] = `  - { id: T130, model: ${'m'.repeat(101)} }`;
+  tasks[140] = `  - { id: T140, deliverables: [${'d'.repeat(2_001)}] }`;
+  const error = t.throws(() => readFiles([{ file: 'b.yaml', text: `tasks:\n${tasks.join('\n')}\n` }]), {
+    code: 'bad_import',
+  });
+  t.regex(error?.message ?? '', /b\.yaml:122:\d+.*T120: estimate\.hours: /);
+  t.regex(error?.message ?? '', /b\.yaml:132:\d+.*T130: model: /);
+  t.regex(error?.message ?? '', /b\.yaml:142:\d+.*T140: deliverables\.0: /);
+});
