@@ -1,5 +1,6 @@
 /** The door at which nodes hear whether a node is there: a core NATS subject that it alone listens on. */
 import { type NatsConnection, RequestError } from '@nats-io/nats-core';
+import { isAnswerable } from '#runtime/bus/reply-guard';
 import type { Subjects } from '#runtime/bus/subjects';
 import type { Knock } from './vigil.ts';
 
@@ -10,7 +11,7 @@ const ANSWER_TIMEOUT_MS = 250;
 export function openDoor(nc: NatsConnection, subjects: Subjects, nodeId: string): void {
   nc.subscribe(doorOf(subjects, nodeId), {
     callback: (error, m) => {
-      if (error === null) m.respond();
+      if (error === null && isAnswerable(m.reply ?? '', subjects.prefix)) m.respond();
     },
   });
 }

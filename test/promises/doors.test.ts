@@ -225,7 +225,11 @@ test('no answer of a node is a commit, a key or an order to the server', async (
       .filter(({ config }) => config.name.startsWith('IF_') || config.name === 'KV_if_keys')
       .map(({ config, state }) => [config.name, state.last_seq]);
   const before = await stored();
-  const doors = ['if.api.status', 'if.api.config.get', 'if.api.shard.0.list', '$SRV.PING', '$SRV.INFO'];
+  const { nodeId } = (await nc.request('if.api.status', '{}', { timeout: 30_000 })).json<{
+    nodeId: string;
+  }>();
+  const ping = `if.api.node.${nodeId}.ping`;
+  const doors = [ping, 'if.api.status', 'if.api.config.get', 'if.api.shard.0.list', '$SRV.PING', '$SRV.INFO'];
   for (const reply of ['if.log.0', 'if.dead.a.b', '$KV.if_keys.poison', 'if.in.counter.k2']) {
     for (const subject of [...doors, 'if.ask.counter.k1', 'if.ask.0.counter.k1', 'if.ask.nonsense'])
       nc.publish(subject, '{"type":"inc"}', { reply });
