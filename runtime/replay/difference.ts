@@ -1,4 +1,4 @@
-/** Outcomes of steps, and where two differ. */
+/** Outcomes of steps, and what differs between two values. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Entry } from '#schemas/commit';
 
@@ -7,15 +7,6 @@ const OUTCOME = ['op', 'machine', 'after', 'reply', 'error', 'log', 'failed'] as
 
 export function outcomeOf(entry: Entry): Readonly<Record<string, unknown>> {
   return Object.fromEntries(OUTCOME.flatMap((key) => (entry[key] === undefined ? [] : [[key, entry[key]]])));
-}
-
-/** Number of the first entry whose outcome differs; undefined where all recorded outcomes agree. */
-export function firstDifference(recorded: readonly Entry[], replayed: readonly Entry[]): number | undefined {
-  for (const [n, entry] of recorded.entries()) {
-    const now = replayed[n];
-    if (now === undefined || !isDeepStrictEqual(plain(outcomeOf(entry)), plain(outcomeOf(now)))) return n;
-  }
-  return undefined;
 }
 
 /** One thing that differs, by its path. */
@@ -40,13 +31,4 @@ export function changesOf(was: unknown, is: unknown, path = ''): Change[] {
 
 function isHolder(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !(value instanceof Uint8Array);
-}
-
-/** As the log gives it back: absent and undefined are one, buffers are bytes. */
-function plain(value: unknown): unknown {
-  if (!isHolder(value)) return value instanceof Uint8Array ? [...value] : value;
-  if (Array.isArray(value)) return value.map(plain);
-  return Object.fromEntries(
-    Object.entries(value).flatMap(([key, field]) => (field === undefined ? [] : [[key, plain(field)]])),
-  );
 }

@@ -3,20 +3,22 @@
  * compared. Pure but for the bodies that lie in the blob store.
  *
  * R1  Every commit from the first, or from the shard's snapshot where that is asked for, is folded; none is believed
- *     without its digest.
+ *     without its digest, nor without its outcomes, mail, effects and timers (compare.ts).
  * R2  Nothing is carried out: mail, effects and timers are looked at and dropped.
  * R3  What shards of another numbering took over is what this replay made of the shards before (import-check.ts).
  */
 import type { MachineRegistry } from '#runtime/machine/types';
-import type { Draft } from '#runtime/shard/draft';
+import { Draft } from '#runtime/shard/draft';
+import { Needs } from '#runtime/shard/needs';
 import type { BlobStore, EdgeGate } from '#runtime/shard/ports';
 import { applyTables, type FoldWatch, foldCommit, type Sources } from '#runtime/shard/recover';
 import { loadSnapshot } from '#runtime/shard/snapshot-load';
 import { emptyState, type ShardState } from '#runtime/shard/state';
 import type { LogMessage } from '#runtime/witness/log-reader';
-import type { Commit, Entry } from '#schemas/commit';
+import type { Commit, EffectRecord, Entry, Mail, TimerRecord } from '#schemas/commit';
 import { FabricError } from '#schemas/fabric-error';
-import { firstDifference, outcomeOf } from './difference.ts';
+import { type Difference, firstDifference } from './compare.ts';
+import { outcomeOf } from './difference.ts';
 import { replayErrors } from './errors.ts';
 import { Founds } from './founds.ts';
 import { ImportCheck } from './import-check.ts';
@@ -65,8 +67,8 @@ export class Replayer {
     this.#isPartial = true;
     const { get, list } = this.#options.blobs;
     const blobs: BlobStore = { get, list, put: refuse, delete: refuse };
-    const { registry, shardOf } = this.#options;
-    const empty = (): ShardState => emptyState({ shard, registry, shardOf, ...NO_IDS });
+    const folded = new Folded();
+    const empty = (): ShardState => this.#empty(shard, folded);
     const { state, hydrator, base } = await loadSnapshot({
       shard,
       blobs,
@@ -75,7 +77,7 @@ export class Replayer {
         if (damage !== undefined) throw damage;
       },
     });
-    this.#shards.set(shard, { state, hydrator });
+    this.#shards.set(shard, { state, folded, hydrator });
     if (base === undefined) return 0;
     applyTables(state, base.tables);
     return base.tables.seq;
@@ -86,16 +88,18 @@ export class Replayer {
    * is passed over. Throws `replay_broken`.
    */
   async take({ seq, shard, bytes }: LogMessage): Promise<Divergence | undefined> {
-    const { state, hydrator } = this.#shard(shard, NOTHING_COLD);
+    const { state, folded, hydrator } = this.#shard(shard);
     if (seq <= state.seq) return undefined;
     const options = this.#options;
     const place = { seq, shard };
     let divergence: Divergence | undefined;
+    let made: Draft | undefined;
     const founds = new Founds(state.actors);
     const looks = options.watch === undefined ? undefined : new Looks(state.actors, place);
     const watch: FoldWatch = {
       before: (entry, draft) => {
-        founds.add(entry);
+        made = draft;
+        founds.add(entry, draft);
         looks?.before(entry, draft);
       },
       ...(looks !== undefined && { after: (entry, draft) => looks.after(entry, draft) }),
@@ -103,7 +107,8 @@ export class Replayer {
         if (options.goOn !== true && !this.#isPartial) this.#imports.take(shard, taken, cells);
       },
       diverged: (commit, draft) => {
-        if (options.goOn !== true) divergence = divergenceOf(place, commit, draft, founds);
+        if (options.goOn !== true)
+          divergence = divergenceOf(place, commit, draft, founds, firstDifference(commit, draft));
         return true;
       },
     };
@@ -125,48 +130,85 @@ export class Replayer {
         cause: thrown,
       });
     }
-    for (const { at, entry, made, before } of looks?.steps ?? []) options.watch?.(at, entry, made, before);
+    const commit = folded.take();
+    if (options.goOn !== true) divergence ??= partingOf(place, commit, made, founds);
+    for (const look of looks?.steps ?? []) options.watch?.(look.at, look.entry, look.made, look.before);
     this.commits += 1;
     this.entries += founds.size;
     if (divergence === undefined) this.digests += 1;
     return divergence;
   }
 
-  #shard(shard: number, hydrator: Sources['hydrator']): Shard {
+  #shard(shard: number): Shard {
     let found = this.#shards.get(shard);
     if (found === undefined) {
-      const { registry, shardOf } = this.#options;
-      found = { state: emptyState({ shard, registry, shardOf, ...NO_IDS }), hydrator };
+      const folded = new Folded();
+      found = { state: this.#empty(shard, folded), folded, hydrator: NOTHING_COLD };
       this.#shards.set(shard, found);
     }
     return found;
+  }
+
+  #empty(shard: number, folded: Folded): ShardState {
+    const { registry, shardOf } = this.#options;
+    return { ...emptyState({ shard, registry, shardOf, ...NO_IDS }), needs: folded };
   }
 }
 
 interface Shard {
   readonly state: ShardState;
+  readonly folded: Folded;
   readonly hydrator: Sources['hydrator'];
+}
+
+/** In place of the versions that a recovery needs, which nobody asks of a replay: the commit that was folded last. */
+class Folded extends Needs {
+  #commit: Commit | undefined;
+
+  override saw(commit: Commit): void {
+    this.#commit = commit;
+  }
+
+  /** Once: kept for longer, it would be copied by the collector while the next is folded. */
+  take(): Commit | undefined {
+    const commit = this.#commit;
+    this.#commit = undefined;
+    return commit;
+  }
 }
 
 async function refuse(): Promise<never> {
   throw new TypeError('A replay writes nothing');
 }
 
-/** A digest covers a commit: the entry is the first whose recorded outcome differs, or else the first that could be it. */
+/** Where the digest agrees, and what the commit recorded beside it does not. */
+function partingOf(
+  place: Pick<EntryPlace, 'seq' | 'shard'>,
+  commit: Commit | undefined,
+  made: Draft | undefined,
+  founds: Founds,
+): Divergence | undefined {
+  if (commit === undefined) return undefined;
+  // A commit without entries: a fold makes nothing of it.
+  const draft = made ?? new Draft(commit.index, commit.at);
+  const difference = firstDifference(commit, draft);
+  return difference && divergenceOf(place, commit, draft, founds, difference);
+}
+
+/**
+ * A digest covers a commit: the entry is the first whose recorded outcome differs, or that asked for something else, or
+ * else the first that could be it.
+ */
 function divergenceOf(
   place: Pick<EntryPlace, 'seq' | 'shard'>,
   commit: Commit,
   draft: Draft,
   founds: Founds,
+  difference: Difference | undefined,
 ): Divergence {
-  const found = firstDifference(commit.entries, draft.entries);
   const suspects = [...draft.touched].map(({ address }) => address);
-  const n =
-    found ??
-    Math.max(
-      0,
-      commit.entries.findIndex(({ actor }) => suspects.includes(actor)),
-    );
+  const first = commit.entries.findIndex(({ actor }) => suspects.includes(actor));
+  const n = difference === undefined ? Math.max(0, first) : entryOf(difference, founds);
   const entry = commit.entries[n];
   const replayed = draft.entries[n];
   const before = founds.before(n);
@@ -180,10 +222,30 @@ function divergenceOf(
     machine: entry?.machine,
     event: entry?.event,
     ...(before !== undefined && { before }),
-    recorded: entry === undefined ? {} : outcomeOf(entry),
-    replayed: replayed === undefined ? {} : outcomeOf(replayed),
+    recorded: { ...(entry && outcomeOf(entry)), ...itemOf(difference, 'recorded') },
+    replayed: { ...(replayed && outcomeOf(replayed)), ...itemOf(difference, 'replayed') },
     ...(after !== undefined && { after }),
-    isExact: found !== undefined,
+    isExact: difference !== undefined,
     suspects,
   };
+}
+
+function entryOf(difference: Difference, founds: Founds): number {
+  if (difference.in === 'entries') return difference.n;
+  const { at, recorded, replayed } = difference;
+  return founds.makerOf(difference.in, at, askerOf(recorded) ?? askerOf(replayed));
+}
+
+/** Mail, effect or timer that only one of the two has, or has otherwise. */
+function itemOf(difference: Difference | undefined, side: 'recorded' | 'replayed'): object {
+  if (difference === undefined || difference.in === 'entries') return {};
+  const item = difference[side];
+  return item === undefined ? {} : { [difference.in]: item };
+}
+
+/** Who asked for it; unknown of an effect that is cancelled. */
+function askerOf(item: Mail | EffectRecord | TimerRecord | undefined): string | undefined {
+  if (item === undefined) return undefined;
+  if ('from' in item) return item.from;
+  return 'actor' in item ? item.actor : undefined;
 }

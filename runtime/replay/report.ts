@@ -48,12 +48,15 @@ export interface Divergence extends EntryPlace {
   readonly event: unknown;
   /** The state before the entry; absent where no actor lived there. */
   readonly before?: ActorView;
-  /** What the commit recorded of its outcome: value, reply, error, log lines. The context is in no commit, only its digest. */
+  /**
+   * What the commit recorded of its outcome: value, reply, error, log lines, and the mail, effect or timer that differs.
+   * The context is in no commit, only its digest.
+   */
   readonly recorded: Readonly<Record<string, unknown>>;
   readonly replayed: Readonly<Record<string, unknown>>;
   /** The whole state that the machine of now makes in this entry. */
   readonly after?: ActorView;
-  /** False where all recorded outcomes agree and only the digest differs: the context is another, of one of the suspects. */
+  /** False where all that is recorded of it agrees and only the digest differs: the context is another, of one of the suspects. */
   readonly isExact: boolean;
   readonly suspects: readonly string[];
 }
@@ -80,7 +83,7 @@ export interface ReplaySummary {
   readonly commits: number;
   readonly entries: number;
   readonly actors: number;
-  /** Commits whose state digest was made again and agreed. */
+  /** Commits whose state digest was made again and agreed, with all else that they record. */
   readonly digests: number;
   readonly divergence?: Divergence;
   readonly partings: readonly Parting[];

@@ -2,8 +2,10 @@
 import { Readable, Writable } from 'node:stream';
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
+import { decodeCommit } from '#runtime/bus/codec';
 import { palette } from '#runtime/cli/render/palette';
 import { showSteps } from '#runtime/cli/step-view';
+import type { Machine, MachineAction } from '#runtime/machine/types';
 import { type BlobReader, Replayer } from '#runtime/replay/replayer';
 import type { Divergence, ReplayStep } from '#runtime/replay/report';
 import { type TestRealm, testRealm } from '#runtime/testing/testing';
@@ -76,11 +78,26 @@ async function isWhole(t: ExecutionContext, realm: TestRealm, isFromSnapshot: bo
 
 const order = fc.record({
   to: fc.nat(5),
-  what: fc.constantFrom('note', 'post', 'later', 'spawn', 'toKid', 'unspawn', 'call', 'throw', 'big', 'move'),
+  what: fc.constantFrom(
+    ...([
+      'note',
+      'post',
+      'later',
+      'spawn',
+      'toKid',
+      'unspawn',
+      'call',
+      'throw',
+      'big',
+      'move',
+      'due',
+    ] as const),
+    ...(['effect', 'cancel', 'start', 'stillborn', 'halt', 'announce', 'finish', 'fail'] as const),
+  ),
   n: fc.nat(9),
 });
 
-test('children, timers, effects, mail, throws, big bodies, migrations, crashes: all digests are made again (R1)', async (t) => {
+test('children, timers, effects, mail, throws, big bodies, migrations, crashes: all is made again (R1)', async (t) => {
   const orders = fc.array(order, { minLength: 20, maxLength: 60 });
   const snapshots = fc.constantFrom(4, 25, 1_000_000);
   await fc.assert(
@@ -100,9 +117,19 @@ test('children, timers, effects, mail, throws, big bodies, migrations, crashes: 
           throw: { type: 'throw' },
           big: { type: 'keep', value: String(n).repeat(BYTES_MAX) },
           move: { type: 'move', child: { to: other, machine: 'worker@2' } },
+          due: { type: 'post', to: other, event: { type: 'note', n }, delay: 20 * n, id: `d${n % 2}` },
+          effect: { type: 'effect', n },
+          cancel: { type: 'cancel', id: `d${n % 2}` },
+          start: { type: 'start', child: { to: other, childId: `c${to}`, machine: 'worker@1' } },
+          stillborn: { type: 'start', child: { to: `worker/no${at}`, childId: 'no', machine: 'nobody@1' } },
+          halt: { type: 'halt', child: { to: other } },
+          announce: { type: 'announce' },
+          finish: { type: 'finish' },
+          fail: { type: 'fail' },
         }[what];
         realm.send(address, event);
-        await realm.idle();
+        // What waits together is committed together.
+        if (n % 2 === 0) await realm.idle();
         if (n === 0) {
           realm.crash();
           await realm.restart();
@@ -158,16 +185,139 @@ test('a divergence is told with the states right before and after its entry, wha
   }
 });
 
+const MAIL = { to: 'worker/c', event: { type: 'keep', n: 1 } };
+
+/** Orders, and how the same machine carries them out after it was edited: what a digest of states does not show. */
+const EDITS: Readonly<
+  Record<string, { readonly order: { readonly type: string }; readonly edit: Edit; readonly parts: object }>
+> = {
+  'another reply': {
+    order: { type: 'note' },
+    edit: (action) => (action.kind === 'reply' ? [{ ...action, body: { count: -1 } }] : [action]),
+    parts: { recorded: { reply: { count: 1 } }, replayed: { reply: { count: -1 } } },
+  },
+  'no reply': {
+    order: { type: 'note' },
+    edit: (action) => (action.kind === 'reply' ? [] : [action]),
+    parts: { recorded: { reply: { count: 1 } }, replayed: { reply: undefined } },
+  },
+  'mail to another': {
+    order: { type: 'post', ...MAIL },
+    edit: (action) => (action.kind === 'send' ? [{ ...action, to: 'worker/mallory' }] : [action]),
+    parts: { recorded: { mail: { to: 'worker/c' } }, replayed: { mail: { to: 'worker/mallory' } } },
+  },
+  'another mail': {
+    order: { type: 'post', ...MAIL },
+    edit: (action) => (action.kind === 'send' ? [{ ...action, event: { ...action.event, n: 2 } }] : [action]),
+    parts: { recorded: { mail: { event: { n: 1 } } }, replayed: { mail: { event: { n: 2 } } } },
+  },
+  'more mail': {
+    order: { type: 'post', ...MAIL },
+    edit: (action) => (action.kind === 'send' ? [action, { ...action, to: 'worker/mallory' }] : [action]),
+    parts: { recorded: { mail: { to: 'worker/d' } }, replayed: { mail: { to: 'worker/mallory' } } },
+  },
+  'no mail': {
+    order: { type: 'post', ...MAIL },
+    edit: (action) => (action.kind === 'send' ? [] : [action]),
+    parts: { recorded: { mail: { to: 'worker/c' } }, replayed: { mail: { to: 'worker/d' } } },
+  },
+  'another effect': {
+    order: { type: 'effect', ...{ n: 1 } },
+    edit: (action) => (action.kind === 'effect' ? [{ ...action, input: { n: 1_000_000 } }] : [action]),
+    parts: { recorded: { effects: { input: { n: 1 } } }, replayed: { effects: { input: { n: 1_000_000 } } } },
+  },
+  'another time': {
+    order: { type: 'post', ...MAIL, ...{ delay: 50 } },
+    edit: (action) => (action.kind === 'send' ? [{ ...action, delayMs: 60 }] : [action]),
+    parts: { recorded: { timers: { to: 'worker/c' } }, replayed: { timers: { to: 'worker/c' } } },
+  },
+  'another line': {
+    order: { type: 'announce' },
+    edit: (action) => (action.kind === 'log' ? [{ ...action, message: 'said otherwise' }] : [action]),
+    parts: {
+      recorded: { log: [{ message: 'said so' }] },
+      replayed: { log: [{ message: 'said otherwise' }] },
+    },
+  },
+};
+
+for (const [what, { order: given, edit, parts }] of Object.entries(EDITS)) {
+  test(`a machine edited without a new version parts from the log at its entry: ${what}`, async (t) => {
+    await using realm = await realmOf({}, 1);
+    for (const id of ['a', 'b', 'c', 'd', 'mallory'])
+      await realm.ask(`worker/${id}`, { type: 'keep', value: 0 });
+    // What waits together is committed together.
+    realm.send('worker/b', { type: 'keep', value: 1 });
+    realm.send('worker/a', given);
+    realm.send('worker/b', { type: 'post', to: 'worker/d', event: { type: 'keep', value: 1 } });
+    await realm.idle();
+    t.is((await replayed(realm)).divergence, undefined);
+    const only: Edit = (action, self) => (self === 'worker/a' ? edit(action, self) : [action]);
+    const { divergence } = await replayed(realm, { registry: acting(realm, only) });
+    t.like(divergence, {
+      n: 1,
+      actor: 'worker/a',
+      machine: 'worker@1',
+      isExact: true,
+      event: given,
+      ...parts,
+    });
+    t.is((await replayed(realm, { registry: acting(realm, only), isFromSnapshot: true })).divergence?.n, 1);
+  });
+}
+
+test('mail that no machine asked for, and what comes after it in the commit, is no divergence', async (t) => {
+  await using realm = await realmOf({}, 1);
+  await realm.ask('worker/a', { type: 'note' });
+  realm.send('worker/a', { type: 'post', to: 'worker/b', event: { type: 'note', n: 7 }, delay: 20 });
+  await realm.idle();
+  await realm.advance(20);
+  // What waits together is committed together: the child of the second order then has the second place among the mail.
+  realm.send('worker/a', { type: 'start', child: { to: 'worker/c', childId: 'c', machine: 'nobody@1' } });
+  realm.send('worker/a', { type: 'post', to: 'worker/b', event: { type: 'spawn', id: 'kid' } });
+  await realm.idle();
+  const commits = messagesOf(realm).map(({ bytes }) => decodeCommit(bytes));
+  const of = (op: string): number[] =>
+    commits.flatMap(({ entries, mail }) =>
+      entries.some((entry) => entry.op === op) ? [mail?.length ?? 0] : [],
+    );
+  t.deepEqual([of('note'), of('dead')], [[1], [2]]);
+  await isWhole(t, realm, false);
+});
+
+type Edit = (action: MachineAction, self: string) => readonly MachineAction[];
+
+/** The registry, with a machine that asks the kernel for something else. */
+function acting({ registry }: TestRealm, edit: Edit): TestRealm['registry'] {
+  const machine = registry.byRef('worker@1');
+  return withMachine(registry, {
+    step: (state, event, context) => {
+      const step = machine.step(state, event, context);
+      return { ...step, actions: step.actions.flatMap((action) => edit(action, context.self)) };
+    },
+  });
+}
+
 /** The registry, with a machine that hears something else than to keep what it is told. */
 function edited(
   { registry }: TestRealm,
   instead: { readonly type: string; readonly value?: unknown } = { type: 'keep', value: 'edited' },
 ): TestRealm['registry'] {
   const machine = registry.byRef('worker@1');
-  const other: typeof machine = {
+  return withMachine(registry, {
+    step: (state, event, context) => machine.step(state, event.type === 'keep' ? instead : event, context),
+  });
+}
+
+function withMachine(
+  registry: TestRealm['registry'],
+  { step }: Pick<Machine, 'step'>,
+): TestRealm['registry'] {
+  const machine = registry.byRef('worker@1');
+  const other: Machine = {
     ...machine,
     initial: (input, context) => machine.initial(input, context),
-    step: (state, event, context) => machine.step(state, event.type === 'keep' ? instead : event, context),
+    step,
     persist: (state) => machine.persist(state),
     restore: (persisted) => machine.restore(persisted),
   };

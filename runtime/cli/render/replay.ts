@@ -54,7 +54,7 @@ export function divergenceLines(found: Divergence, { palette, now }: Place): str
   } else {
     const whose = suspects.length === 1 ? suspects[0] : `one of ${suspects.slice(0, 8).join(', ')}`;
     lines.push(
-      `    Value, reply and errors agree; the recorded digest says that the context of ${whose} was another.`,
+      `    Value, reply, errors, mail, effects and timers agree; the recorded digest says that the context of ${whose} was another.`,
     );
   }
   lines.push(
