@@ -47,10 +47,15 @@ export const taskViewSchema = z
     helpers: z.array(z.string()),
     /** A person has to look: nobody can do or help with it. */
     needsPerson: z.boolean(),
-    deliverables: z.array(z.string()),
+    deliverables: z.array(z.string()).describe('What is to be handed in.'),
+    handedIn: z
+      .strictObject({ deliverable: z.string().nullable(), testsPass: z.boolean().nullable() })
+      .nullable()
+      .describe('What was handed in last, taken or refused by the gate.'),
     artifacts: z.array(artifactSchema),
     checks: z.array(checkResultSchema).describe('What the completion gate said last.'),
     attempts: z.int(),
+    retries: z.int().describe('How often it is offered again after a failure.'),
     reason: z.string().nullable(),
     changedAt: at.nullable(),
     staleAt: at.nullable().describe('Since when its worker is silent.'),

@@ -54,12 +54,21 @@ function now(
         `${task.worker} has it and is blocked on ${task.blockedOn?.kind ?? ''} ${task.blockedOn?.on ?? ''}.`,
       ];
     case 'completed':
-      return [`${task.worker} completed it under token ${task.token}.`];
+      return [`${task.worker} completed it under token ${task.token}.`, ...handedIn(task)];
     case 'failed':
       return [`${task.worker} failed it.`];
     case 'cancelled':
       return ['It was cancelled.'];
   }
+}
+
+function handedIn({ handedIn: made }: TaskView): string[] {
+  if (made === null) return [];
+  const { deliverable, testsPass } = made;
+  return [
+    ...(deliverable === null ? [] : [`Handed in: ${deliverable}.`]),
+    ...(testsPass === null ? [] : [testsPass ? 'Its tests pass.' : 'Its tests do not pass.']),
+  ];
 }
 
 function free({ owner }: TaskView): string[] {

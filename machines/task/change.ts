@@ -4,7 +4,7 @@ import type { CheckResult } from '#schemas/completion';
 import type { TaskRefusal } from '#schemas/task';
 import type { TaskEventName } from '#schemas/task-view';
 import { WORKER_TYPE } from '#schemas/worker';
-import type { TaskContext } from './context.ts';
+import { isEnded, type TaskContext } from './context.ts';
 
 /** Who says something, and when. */
 export interface Who {
@@ -42,16 +42,25 @@ export function notHolder(
 ): Refused | undefined {
   const { worker, lease, status, blockedOn } = context;
   if (worker === null) return refuse('not_yours', 'nobody has claimed it');
-  if (worker !== by) return refuse('not_yours', `${worker} has it, not ${by}`);
+  if (worker !== by)
+    return refuse(
+      'not_yours',
+      isEnded(context) ? `${worker} had it, and it is ${status}` : `${worker} has it, not ${by}`,
+    );
   if (token === undefined && lease !== null)
     return refuse('stale_token', 'the token of the claim is missing');
   if (token !== undefined && token !== context.token)
     return refuse('stale_token', `token ${token} is not that of the claim, ${context.token}`);
   if (status === 'blocked' && blockedOn !== null && !WHILE_BLOCKED.has(action))
     return refuse('blocked', `it is blocked on ${blockedOn.on}`);
-  const meant =
-    status === 'blocked' || (status !== 'claimed' && status !== 'in_progress' ? false : action !== 'unblock');
-  return meant ? undefined : refuse('wrong_state', `"${action}" means nothing now`);
+  if (status === 'blocked') return undefined;
+  if (action === 'unblock') return notBlocked(context);
+  if (status === 'claimed' || status === 'in_progress') return undefined;
+  return refuse('wrong_state', `it is ${status}: "${action}" means nothing now`);
+}
+
+export function notBlocked({ status }: TaskContext): Refused {
+  return refuse('wrong_state', `it is not blocked: it is ${status}`);
 }
 
 /** What a worker may do with a blocked task. */

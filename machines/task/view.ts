@@ -5,7 +5,7 @@ import type { TaskContext } from './context.ts';
 const MICROS = 1e6;
 
 export function viewOf(context: TaskContext): TaskView {
-  const { estimate, deliverable, deliverables } = context;
+  const { estimate, deliverable, deliverables, refused, result } = context;
   return {
     id: context.id,
     title: context.title,
@@ -46,9 +46,14 @@ export function viewOf(context: TaskContext): TaskView {
     helpers: [...context.helpers],
     needsPerson: context.needsPerson,
     deliverables: deliverables ?? (deliverable === undefined ? [] : [deliverable]),
+    handedIn:
+      refused === null
+        ? result
+        : { deliverable: refused.deliverable ?? null, testsPass: refused.testsPass ?? null },
     artifacts: [...context.artifacts],
     checks: [...context.checks],
     attempts: context.attempts,
+    retries: context.retries,
     reason: context.reason,
     changedAt: context.changedAt,
     staleAt: context.staleAt,

@@ -3,6 +3,7 @@ import { type Gate, type Submission, submissionSchema } from '#schemas/completio
 import type { TaskAction } from '#schemas/task';
 import {
   type Change,
+  notBlocked,
   notHolder,
   type Refused,
   refuse,
@@ -65,9 +66,8 @@ export function block(context: TaskContext, action: Of<'block'>, who: Who): Verd
 }
 
 export function unblock(context: TaskContext, action: Of<'unblock'>, who: Who): Verdict {
-  const steered = steers(who.by) && context.status === 'blocked';
-  const refused = steered ? undefined : notHolder(context, who, action.token, 'unblock');
-  return refused ?? unblocked(context, who.at);
+  if (!steers(who.by)) return notHolder(context, who, action.token, 'unblock') ?? unblocked(context, who.at);
+  return context.status === 'blocked' ? unblocked(context, who.at) : notBlocked(context);
 }
 
 /** What it was blocked on is there. */

@@ -2,10 +2,15 @@ import test from 'ava';
 import type { LogItem } from '#runtime/cli/render/log';
 import { palette } from '#runtime/cli/render/palette';
 import type { Entry } from '#schemas/commit';
+import type { FabricError } from '#schemas/fabric-error';
 import { profileSchema, type SessionView } from '#schemas/session';
+import type { TaskView } from '#schemas/task-view';
+import { keptOf, wordOf } from '../../actors/coordinator/cli/kept.ts';
+import { refused } from '../../actors/coordinator/cli/refusal.ts';
 import { boardLines } from '../../actors/coordinator/pictures/board.ts';
 import { sessionLines, sessionTable, taskLines } from '../../actors/coordinator/pictures/one-task.ts';
 import { storyOf } from '../../actors/coordinator/story.ts';
+import { reasonsOf } from '../../actors/coordinator/why.ts';
 import { taskView } from './views.ts';
 
 const plain = palette(false);
@@ -113,6 +118,55 @@ test('what tasks and sessions say never reaches the terminal as control characte
   ]) {
     t.notRegex(line, /\p{Cc}/u);
   }
+});
+
+test('what was handed in is shown, with what the gate said and who overrode it', (t) => {
+  const task = taskView('A', {
+    status: 'completed',
+    worker: 'session/cli',
+    token: 3,
+    handedIn: { deliverable: 'p.go', testsPass: true },
+    checks: [
+      { check: 'ground', passed: true, missing: [] },
+      { check: 'cost', passed: false, missing: ['what it cost'] },
+    ],
+    reason: 'overridden by operator/ann: later',
+  });
+  const text = taskLines(task, now, place).join('\n');
+  t.regex(text, /handed in +p\.go\n +tests +pass\n +checks +ground passed\n/);
+  t.regex(text, /reason +overridden by operator\/ann: later[\s\S]*the gate refused:\n +✗ cost: what it cost/);
+  t.deepEqual(reasonsOf(task, [], []).slice(0, 3), [
+    'session/cli completed it under token 3.',
+    'Handed in: p.go.',
+    'Its tests pass.',
+  ]);
+});
+
+test('a refusal helps by who has the task, and nobody may', (t) => {
+  const help = (code: string, more: Partial<TaskView>, as = 'session/bob') =>
+    (refused(taskView('E1', more), { code, reason: 'no' }, as).error as FabricError).help;
+  t.is(
+    help('not_yours', {}),
+    'You act as session/bob, and nobody has it: take it first with `infrafabric task claim E1 --as SESSION`. An operator may cancel it as it is.',
+  );
+  t.regex(help('not_yours', { status: 'waiting' }), /nobody has it: `infrafabric why E1`/);
+  t.regex(help('not_yours', { status: 'claimed', worker: 'session/ann' }), /session\/ann has it/);
+  t.regex(help('not_yours', { status: 'completed', worker: 'session/ann' }), /^It is completed: /);
+  t.regex(
+    help('not_permitted', {}, 'operator/o'),
+    /nobody has it, so name who takes it with --as SESSION\.$/,
+  );
+  t.regex(help('meant_for_another', { owner: 'ann' }), /session\/ann \(--as ann\) may take it/);
+});
+
+test('a task that is added again keeps what it has, and says what was asked otherwise', (t) => {
+  const task = taskView('E1', { title: 'One', priority: 2, estimate: { hours: 4, costMicros: null } });
+  t.deepEqual(keptOf(task, { title: 'One', priority: 2, estimate: { hours: 4 } }), []);
+  const kept = keptOf(task, { title: 'Two', priority: 2, retries: 3, owner: 'ann', deliverables: ['a'] });
+  t.deepEqual(
+    kept.map(([name, value]) => `${name}: ${wordOf(value)}`),
+    ['title: One', 'owner: none', 'deliverable: none', 'retries: 0'],
+  );
 });
 
 test('the story of a task is who got it, who did not, and why', (t) => {

@@ -74,6 +74,8 @@ test('a task from its adding to its end, with every refusal said in words', asyn
   t.is(await ok(t, 'task', 'add', 'A1', 'Event bus', '--hours', '4', '--owner', 'cli'), '+ task/A1\n');
   t.is(await ok(t, 'task', 'add', 'A2', 'Claims', '--after', 'A1', '--priority', '2'), '+ task/A2\n');
   t.is(await ok(t, 'task', 'add', 'A2', 'Claims', '--after', 'A1'), 'task/A2 is there already\n');
+  const again = await run(t, 'task', 'add', 'A2', 'Others', '--after', 'A1', '--priority', '7');
+  t.regex(again.err, /It keeps its title: Claims\nIt keeps its priority: 2\n/);
   t.regex(await ok(t, 'task', 'add', 'A3', '--after', 'A2,Z9'), /waits for tasks nobody added yet: Z9/);
 
   const circle = await run(t, 'task', 'add', 'Z9', '--after', 'A3');
@@ -94,7 +96,11 @@ test('a task from its adding to its end, with every refusal said in words', asyn
       /error\[not_available\]: .*waits for A1[\s\S]*infrafabric why A2/,
     ],
     [['task', 'claim', 'A9', '--as', 'cli'], /error\[task_unknown\]: There is no task A9[\s\S]*task list/],
-    [['task', 'progress', 'A1', '50', '--as', 'cli'], /error\[not_yours\]: .*nobody has claimed it/],
+    [
+      ['task', 'progress', 'A1', '50', '--as', 'cli'],
+      /error\[not_yours\]: .*nobody has claimed it[\s\S]*nobody has it: take it first/,
+    ],
+    [['task', 'unblock', 'A1'], /error\[wrong_state\]: .*it is not blocked: it is available/],
   ];
   for (const [args, pattern] of cases) {
     const { code, err } = await run(t, ...args);
@@ -125,6 +131,8 @@ test('a task from its adding to its end, with every refusal said in words', asyn
     await ok(t, 'task', 'complete', 'A1', '--deliverable', 'bus.ts', '--as', 'cli'),
     'task/A1 completed\n',
   );
+
+  t.regex(await ok(t, 'task', 'show', 'A1'), /handed in +bus\.ts/);
 
   const story = await ok(t, 'why', 'A1');
   t.regex(story, /session\/cli completed it/);

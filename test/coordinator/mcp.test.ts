@@ -6,8 +6,10 @@ import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/cli
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import test, { type ExecutionContext } from 'ava';
 import { openCoordinator } from '#actors/coordinator/client';
+import { failed } from '#actors/coordinator/mcp/outcome';
 import { tools } from '#actors/coordinator/mcp/server';
 import { tokenIn } from '#runtime/cli/token-file';
+import { FabricError } from '#schemas/fabric-error';
 import { CliFolder, type Running } from '../rig/cli.ts';
 import { TestRealm } from '../rig/realm.ts';
 import { isEveryday } from '../rig/tier.ts';
@@ -105,7 +107,9 @@ async function refused(
   const said = await call(client, name, given);
   t.true(said.isError, `${name} ${JSON.stringify(said)}`);
   t.like(said.structuredContent, { ok: false, error: { code } }, `${name}: ${said.content[0]?.text}`);
-  t.regex(said.content[0]?.text ?? '', new RegExp(`^error\\[${code}\\]: .`));
+  const text = said.content[0]?.text ?? '';
+  t.regex(text, new RegExp(`^error\\[${code}\\]: .`));
+  return text;
 }
 
 test.skipIf(isEveryday)(
@@ -284,7 +288,10 @@ test.skipIf(isEveryday)(
     );
 
     // Wrong calls.
-    await refused(t, agent, 'get_task', { task: 'nope' }, 'mcp_no_task');
+    for (const name of ['get_task', 'claim_task', 'why_task']) {
+      const unknown = await refused(t, agent, name, { task: 'nope' }, 'unknown_task');
+      t.regex(unknown, /\nhelp: list_tasks names the tasks there are\./, 'no command of a shell');
+    }
     await refused(t, agent, 'no_such_tool', {}, 'mcp_unknown_tool');
     await refused(t, agent, 'send_message', { to: 'nowhere', content: 1 }, 'bad_address');
     await refused(t, agent, 'check_approval', { id: 'never' }, 'unknown_approval');
@@ -292,10 +299,32 @@ test.skipIf(isEveryday)(
       if (input.safeParse({ nonsense: 1 }).success) t.fail(`${name} takes nonsense`);
       await refused(t, agent, name, { nonsense: 1 }, 'mcp_bad_arguments');
     }
-    await t.throwsAsync(agent.readResource({ uri: 'infrafabric://nothing' }), { message: /nothing/ });
+    await unreadable(t, agent, 'infrafabric://nothing', 'mcp_unknown_resource');
     t.deepEqual([...used].sort(), tools.map(({ name }) => name).sort(), 'every tool was used');
   },
 );
+
+test('a realm without what a tool needs is answered with what its config lacks, and no command of a shell', (t) => {
+  const { content } = failed(
+    new FabricError({ code: 'unknown_kind', retryable: false, help: '' }, 'no actor type "prices"', {
+      details: { actor: 'prices/main' },
+    }),
+  );
+  const [{ text } = { text: '' }] = content as { text: string }[];
+  t.regex(
+    text,
+    /help: Whoever runs the realm adds `costs: \{ machine: costs, .*` and `prices: \{ .* under kinds:/,
+  );
+  const down = new FabricError({ code: 'x', retryable: true, help: '`infrafabric doctor` says it.' }, 'down');
+  t.like(failed(down).structuredContent, { error: { help: 'Tell whoever runs the realm.' } });
+});
+
+async function unreadable(t: ExecutionContext, client: Client, uri: string, code: string): Promise<void> {
+  const error = await t.throwsAsync<Error & { code: number; data: unknown }>(client.readResource({ uri }));
+  t.is(error?.code, -32_602);
+  t.regex(error?.message ?? '', new RegExp(`error\\[${code}\\]: .*\nhelp: .`));
+  t.like(error?.data, { error: { code } });
+}
 
 for (const modern of isEveryday ? [true] : [false, true]) {
   test(`HTTP on loopback serves who has the token, in the ${modern ? 'newer' : 'older'} protocol, and pushes changes`, async (t) => {
@@ -317,6 +346,10 @@ for (const modern of isEveryday ? [true] : [false, true]) {
     t.like(await ok(t, agent, 'claim_task', { task: 'T1' }), { accepted: true });
     t.is(await told.promise, 'infrafabric://task/T1');
     await refused(t, agent, 'claim_task', {}, 'mcp_bad_arguments');
+    const unknown = await refused(t, agent, 'claim_task', { task: 'nope' }, 'unknown_task');
+    t.regex(unknown, /\nhelp: list_tasks names the tasks there are\./, 'no command of a shell');
+    await unreadable(t, agent, 'infrafabric://nothing', 'mcp_unknown_resource');
+    await unreadable(t, agent, 'infrafabric://task/nope', 'unknown_task');
     await agent.close();
 
     const status = (headers: Record<string, string>): Promise<number> =>

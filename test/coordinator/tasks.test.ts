@@ -24,8 +24,20 @@ test('a task runs its life, and what depends on it becomes available', async (t)
   t.like(await world.say(B, 'one', 'claim'), { code: 'already_claimed', reason: 'session/a has it' });
   t.like(await world.say(B, 'two', 'claim'), { code: 'not_available', reason: 'it waits for one, late' });
   t.like(await world.say(A, 'one', 'progress', { token, milestone: 40, note: 'on it' }), { milestone: 40 });
+  for (const by of [A, 'operator/ann']) {
+    t.like(await world.say(by, 'one', 'unblock', { token }), {
+      code: 'wrong_state',
+      reason: 'it is not blocked: it is in_progress',
+    });
+  }
   t.like(await world.view('one'), { status: 'in_progress', worker: A, note: 'on it', attempts: 1 });
   t.like(await world.say(A, 'one', 'complete', { token, deliverable: 'one.ts' }), { status: 'completed' });
+  t.like(await world.view('one'), { handedIn: { deliverable: 'one.ts', testsPass: null } });
+  t.like(await world.say(A, 'one', 'complete', { token }), {
+    code: 'wrong_state',
+    reason: 'it is completed: "complete" means nothing now',
+  });
+  t.like(await world.say(B, 'one', 'release'), { reason: 'session/a had it, and it is completed' });
   t.deepEqual((await world.view('two')).waitingFor, ['late']);
   // A dependency that comes after what needs it, and one that was complete before.
   await world.add({ id: 'late' }, { id: 'three', deps: ['one'] });

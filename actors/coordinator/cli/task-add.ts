@@ -5,6 +5,7 @@ import { EXIT, Refused } from '#runtime/cli/exit-codes';
 import { FabricError } from '#schemas/fabric-error';
 import { taskSpecSchema } from '#schemas/task';
 import { coordinatorErrors } from '../errors.ts';
+import { keptOf, wordOf } from './kept.ts';
 import { type ActingOptions, withActing, withDesk } from './with-desk.ts';
 
 interface Options extends ActingOptions {
@@ -25,7 +26,7 @@ export function taskAddCommand(shell: Shell): Command {
     name: 'add',
     summary: 'add a task to the board',
     description:
-      'Adds a task. What it comes after may be added later; a circle is refused with its tasks named. Added again with the same dependencies, nothing changes.',
+      'Adds a task. What it comes after may be added later; a circle is refused with its tasks named. Added again with the same dependencies, nothing changes, and what it keeps is named.',
     group: 'Work',
     examples: [
       ['infrafabric task add P1.1 "Event bus"', 'a task anyone may claim'],
@@ -53,8 +54,7 @@ export function taskAddCommand(shell: Shell): Command {
   return handle<[string, string?], Options>(shell, withActing(command), async (run, id, title) => {
     const { options, out } = run;
     const { after, requires, deliverable, owner, hours, priority, deadline, retries, kind, filler } = options;
-    const spec = taskSpecSchema.safeParse({
-      id,
+    const given = {
       ...(title !== undefined && { title }),
       ...(after !== undefined && { deps: after }),
       ...(requires !== undefined && { requires }),
@@ -66,7 +66,8 @@ export function taskAddCommand(shell: Shell): Command {
       ...(retries !== undefined && { retries }),
       ...(kind !== undefined && { kind }),
       ...(filler === true && { filler }),
-    });
+    };
+    const spec = taskSpecSchema.safeParse({ id, ...given });
     if (!spec.success) {
       const [issue] = spec.error.issues;
       throw new FabricError(
@@ -78,11 +79,17 @@ export function taskAddCommand(shell: Shell): Command {
       const reply = await desk.addTasks([spec.data]);
       if (!reply.accepted) throw new Refused(new FabricError(coordinatorErrors.tasks_refused, reply.reason));
       const isNew = reply.added.includes(id);
-      out.data({ ok: true, task: id, added: isNew, missing: reply.missing });
+      const known = isNew ? undefined : await desk.task(id);
+      const kept = known === undefined ? [] : keptOf(known, given);
+      out.data({
+        ok: true,
+        task: id,
+        added: isNew,
+        missing: reply.missing,
+        ...(kept.length > 0 && { kept: Object.fromEntries(kept) }),
+      });
       out.lines([isNew ? `${out.palette.good('+')} task/${id}` : `task/${id} is there already`]);
-      const known = isNew || title === undefined ? undefined : await desk.task(id);
-      if (known !== undefined && known.title !== title)
-        out.note(out.palette.warn(`It keeps its title: ${known.title === '' ? 'none' : known.title}`));
+      for (const [name, value] of kept) out.note(out.palette.warn(`It keeps its ${name}: ${wordOf(value)}`));
       if (reply.missing.length > 0)
         out.lines([out.palette.warn(`It waits for tasks nobody added yet: ${reply.missing.join(', ')}`)]);
       return EXIT.ok;

@@ -19,6 +19,7 @@ import { openCoordinator } from '../client.ts';
 import type { Desk, Saying } from '../desk.ts';
 import { coordinatorErrors } from '../errors.ts';
 import { actorOf, isBound } from './acting.ts';
+import { refused } from './refusal.ts';
 
 const LOOK_EVERY_MS = 50;
 /** Code with which a signed door refuses a plain event. */
@@ -170,7 +171,7 @@ export async function sayToTask(
   const task = await knownTask(desk, id);
   const token = task.worker === desk.as ? { token: task.token } : {};
   const reply = await desk.say(`task/${id}`, { ...token, ...event });
-  if (!reply.accepted) throw refused(id, reply, desk.as);
+  if (!reply.accepted) throw refused(task, reply, desk.as);
   return reply.checking === true ? await checked(desk, id) : reply;
 }
 
@@ -180,7 +181,7 @@ async function checked(desk: Desk, id: string): Promise<TaskReply & { readonly a
     const task = await knownTask(desk, id);
     const outcome = checkedOf(task, desk.as);
     if (outcome?.accepted === true) return { ...outcome, status: task.status, milestone: task.milestone };
-    if (outcome !== undefined) throw refused(id, outcome, desk.as);
+    if (outcome !== undefined) throw refused(task, outcome, desk.as);
     await pause(LOOK_EVERY_MS);
   }
 }
@@ -190,38 +191,4 @@ export async function knownTask(desk: Desk, id: string): Promise<TaskView> {
   const task = await desk.task(id);
   if (task !== undefined) return task;
   throw new Refused(new FabricError(coordinatorErrors.task_unknown, `There is no task ${id}`));
-}
-
-function refused(
-  id: string,
-  { code, reason }: { readonly code: string; readonly reason: string },
-  as: string,
-): Refused {
-  return new Refused(
-    new FabricError(
-      { code, retryable: code === 'not_available', help: helpOf(code, id, as) },
-      `task/${id}: ${reason}`,
-      { details: { task: id, as } },
-    ),
-  );
-}
-
-function helpOf(code: string, id: string, as: string): string {
-  switch (code) {
-    case 'not_permitted':
-    case 'not_yours':
-    case 'meant_for_another':
-      return `You act as ${as}: name who has it with --as SESSION. \`infrafabric task show ${id}\` says who that is.`;
-    case 'not_available':
-    case 'blocked':
-      return `\`infrafabric why ${id}\` says what it waits for.`;
-    case 'not_eligible':
-      return `\`infrafabric governor match ${id} --explain\` shows who may have it, and why not the others.`;
-    case 'approval_required':
-      return 'After a yes it goes on by itself: `infrafabric approve list` shows what is asked, `infrafabric approve yes ID` answers.';
-    case 'gate_failed':
-      return 'Hand in what is missing; an operator can accept it as it is with `infrafabric task override`.';
-    default:
-      return `\`infrafabric why ${id}\` says how it stands.`;
-  }
 }

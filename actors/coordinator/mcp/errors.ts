@@ -11,7 +11,6 @@ export const mcpErrors = errorKinds({
     retryable: false,
     help: 'Read infrafabric://board, infrafabric://task/ID or infrafabric://session/ID.',
   },
-  mcp_no_task: { retryable: false, help: 'list_tasks names the tasks there are.' },
   mcp_outside_root: {
     retryable: false,
     help: 'Artifacts lie below the folder that the server was started with (--root); give a path relative to it.',

@@ -1,5 +1,5 @@
 /** Results of tools: data, or an error with a code and what to do. */
-import type { CallToolResult } from '@modelcontextprotocol/server';
+import { type CallToolResult, ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server';
 import { toWireError, type WireError } from '#schemas/fabric-error';
 import type { TaskRefusal, TaskReply } from '#schemas/task';
 
@@ -20,6 +20,21 @@ const HELP: Readonly<Record<TaskRefusal, string>> = {
   helpers_full: 'Enough workers help already.',
 };
 
+/** Kinds that tools speak to, each with those it needs beside it. */
+const KINDS: Readonly<Record<string, readonly string[]>> = {
+  board: ['board', 'task', 'session'],
+  task: ['board', 'task', 'session'],
+  session: ['board', 'task', 'session'],
+  approval: ['approval'],
+  journal: ['journal'],
+  costs: ['costs', 'prices'],
+  prices: ['costs', 'prices'],
+};
+/** Nothing of this name is there. */
+const ABSENT = new Set(['mcp_unknown_resource', 'unknown_task']);
+/** Commands are for people: an agent may have nothing but this door. */
+const COMMAND = '`infrafabric ';
+
 export interface Answer {
   readonly accepted: boolean;
   readonly code?: string;
@@ -35,7 +50,14 @@ export function done(value: object): CallToolResult {
 }
 
 export function failed(thrown: unknown): CallToolResult {
-  return failure(toWireError(thrown));
+  return failure(forAgents(toWireError(thrown)));
+}
+
+/** What went wrong with a resource: there the protocol has no results that are errors. */
+export function unread(thrown: unknown): ProtocolError {
+  const error = forAgents(toWireError(thrown));
+  const code = ABSENT.has(error.code) ? ProtocolErrorCode.InvalidParams : ProtocolErrorCode.InternalError;
+  return new ProtocolError(code, textOf(error), { error });
 }
 
 function refused(answer: Answer): CallToolResult {
@@ -53,12 +75,34 @@ function refused(answer: Answer): CallToolResult {
 }
 
 function failure(error: WireError): CallToolResult {
-  const lines = [`error[${error.code}]: ${error.message}`];
-  if (error.help !== undefined) lines.push(`help: ${error.help}`);
-  if (error.details !== undefined) lines.push(`details: ${JSON.stringify(error.details)}`);
   return {
     isError: true,
-    content: [{ type: 'text', text: lines.join('\n') }],
+    content: [{ type: 'text', text: textOf(error) }],
     structuredContent: { ok: false, error: { ...error } },
   };
+}
+
+function textOf({ code, message, help, details }: WireError): string {
+  const lines = [`error[${code}]: ${message}`];
+  if (help !== undefined) lines.push(`help: ${help}`);
+  if (details !== undefined) lines.push(`details: ${JSON.stringify(details)}`);
+  return lines.join('\n');
+}
+
+/** The same error, with what an agent can do about it. */
+function forAgents(error: WireError): WireError {
+  const help = helpOf(error);
+  return help === undefined ? error : { ...error, help };
+}
+
+function helpOf({ code, details, help }: WireError): string | undefined {
+  const actor = code === 'unknown_kind' ? details?.['actor'] : undefined;
+  const kinds = typeof actor === 'string' ? KINDS[actor.slice(0, actor.indexOf('/'))] : undefined;
+  if (kinds !== undefined) {
+    const lines = kinds.map((kind) => `\`${kind}: { machine: ${kind}, door: open, spawnOnMessage: true }\``);
+    return `Whoever runs the realm adds ${lines.join(' and ')} under kinds: of its config.`;
+  }
+  const own = HELP[code as TaskRefusal];
+  if (own !== undefined) return own;
+  return help?.includes(COMMAND) === true ? 'Tell whoever runs the realm.' : help;
 }

@@ -40,7 +40,7 @@ export async function listResources({ coordinator }: Seat, cursor?: string) {
   };
 }
 
-/** Throws `mcp_unknown_resource`, `mcp_no_task`. */
+/** Throws `mcp_unknown_resource`, `unknown_task`. */
 export async function readResource(seat: Seat, uri: string) {
   return { contents: [{ uri, mimeType: MIME, text: JSON.stringify(await bodyOf(seat, uri), null, 1) }] };
 }

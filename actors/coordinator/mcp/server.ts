@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { FabricError } from '#schemas/fabric-error';
 import { mcpErrors } from './errors.ts';
 import type { News } from './news.ts';
-import { done, failed } from './outcome.ts';
+import { done, failed, unread } from './outcome.ts';
 import { listResources, readResource, templates } from './resources.ts';
 import type { Seat, Tool } from './tool.ts';
 import { costTools } from './tools/costs.ts';
@@ -48,9 +48,9 @@ export function makeServer({ seat, news, version }: Served, audience: Audience):
   );
   server.setRequestHandler('tools/list', () => ({ tools: tools.map(described) }));
   server.setRequestHandler('tools/call', ({ params }) => call(seat, params.name, params.arguments ?? {}));
-  server.setRequestHandler('resources/list', ({ params }) => listResources(seat, params?.cursor));
+  server.setRequestHandler('resources/list', ({ params }) => read(listResources(seat, params?.cursor)));
   server.setRequestHandler('resources/templates/list', () => ({ resourceTemplates: templates }));
-  server.setRequestHandler('resources/read', ({ params }) => readResource(seat, params.uri));
+  server.setRequestHandler('resources/read', ({ params }) => read(readResource(seat, params.uri)));
   if (audience !== 'nobody') attach(server, news, audience === 'streams');
   return server;
 }
@@ -71,6 +71,15 @@ async function call(seat: Seat, name: string, given: unknown) {
     return done(await tool.run(seat, data));
   } catch (thrown) {
     return failed(thrown);
+  }
+}
+
+/** Throws a `ProtocolError` with the code, and what to do. */
+async function read<T>(asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (thrown) {
+    throw unread(thrown);
   }
 }
 

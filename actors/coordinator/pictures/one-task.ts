@@ -16,7 +16,8 @@ const LABEL_WIDTH = 14;
 export function taskLines(task: TaskView, now: number, place: Place): string[] {
   const { palette, width } = place;
   const colour = statusColour(task.status, palette);
-  const { blockedOn, helpWanted, estimate } = task;
+  const { blockedOn, helpWanted, estimate, handedIn } = task;
+  const passed = task.checks.filter((one) => one.passed).map(({ check }) => `${check} passed`);
   const facts: readonly (readonly [label: string, text: string | null | undefined])[] = [
     ['worker', task.worker === null ? null : `${task.worker}, token ${task.token}`],
     ['meant for', task.owner],
@@ -39,6 +40,9 @@ export function taskLines(task: TaskView, now: number, place: Place): string[] {
     ['helpers', task.helpers.map(workerName).join(', ')],
     ['silent', task.staleAt === null ? null : `told ${relative(task.staleAt, now)}`],
     ['deliverables', task.deliverables.join(', ')],
+    ['handed in', handedIn?.deliverable],
+    ['tests', handedIn === null ? null : testsWord(handedIn)],
+    ['checks', passed.join(', ')],
     ['artifacts', task.artifacts.map(({ path }) => path).join(', ')],
     ['attempts', task.attempts > 1 ? String(task.attempts) : null],
     ['reason', task.reason],
@@ -57,6 +61,11 @@ export function taskLines(task: TaskView, now: number, place: Place): string[] {
       ),
     ...(checks.length === 0 ? [] : [palette.faint('  the gate refused:'), ...checks]),
   ];
+}
+
+/** What who handed it in says of its tests; null where that is nothing. */
+function testsWord({ testsPass }: NonNullable<TaskView['handedIn']>): string | null {
+  return testsPass === null ? null : testsPass ? 'pass' : 'do not pass';
 }
 
 const TASK_COLUMNS: readonly Column[] = [

@@ -1,12 +1,12 @@
 /** Tools around tasks: finding, claiming, reporting, ending. */
 import { z } from 'zod';
+import { taskErrors } from '#machines/task/errors';
 import { ARTIFACT_KINDS, groundedClaimSchema } from '#schemas/completion';
 import { FabricError } from '#schemas/fabric-error';
 import { relationshipSchema } from '#schemas/relationship';
 import { TASK_STATUSES } from '#schemas/task';
 import type { TaskView } from '#schemas/task-view';
 import { hashed } from '../artifacts.ts';
-import { mcpErrors } from '../errors.ts';
 import { type Seat, tool } from '../tool.ts';
 
 const LIST_MAX = 500;
@@ -198,7 +198,7 @@ export const taskTools = [
   }),
 ];
 
-/** Throws `mcp_no_task`. */
+/** Throws `unknown_task`. */
 export async function existing({ coordinator }: Pick<Seat, 'coordinator'>, id: string): Promise<TaskView> {
   const found = await coordinator.task(id);
   if (found === undefined) throw missing(id);
@@ -206,7 +206,7 @@ export async function existing({ coordinator }: Pick<Seat, 'coordinator'>, id: s
 }
 
 function missing(id: string): FabricError {
-  return new FabricError(mcpErrors.mcp_no_task, `There is no task ${id}`, { details: { task: id } });
+  return new FabricError(taskErrors.unknown_task, `There is no task ${id}`, { details: { task: id } });
 }
 
 /** What a list needs; the rest is in get_task. */
