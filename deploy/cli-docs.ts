@@ -90,9 +90,10 @@ function argument(given: Argument): string {
   return given.required ? `<${given.name()}>` : `[${given.name()}]`;
 }
 
+/** Without the `help` that commander makes by itself; a command of ours may have that name too. */
 function visible(command: Command): Command[] {
   return command
     .createHelp()
     .visibleCommands(command)
-    .filter((below) => below.name() !== 'help');
+    .filter((below) => command.commands.includes(below));
 }

@@ -7,6 +7,10 @@ export const cliErrors = errorKinds({
     help: 'Name the file of your key with --nkey or INFRAFABRIC_NKEY; `infrafabric keys new operator/NAME` makes one.',
   },
   usage: { retryable: false, help: 'Add --help to see the arguments, options and examples of a command.' },
+  empty_range: {
+    retryable: false,
+    help: 'Name sequences that are there; without --from and --to all of them are checked.',
+  },
   bad_event_text: {
     retryable: false,
     help: 'Give an event type and its fields as JSON, `add \'{"by":5}\'`, or one JSON object with a "type".',

@@ -27,6 +27,7 @@ const USAGE_CODES = new Set([
   'usage',
   'bad_address',
   'bad_event_text',
+  'empty_range',
   'ambiguous_realm',
   'bad_actor',
   'bad_task',

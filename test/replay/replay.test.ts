@@ -272,6 +272,7 @@ test.skipIf(isEveryday)('exports are read back by what they are for', async (t) 
   const read = async (format: string): Promise<string> => {
     const ended = await folder.run(['replay', '--export', `out.${format}`, '--format', format]);
     t.is(ended.code, 0, ended.err);
+    t.regex(ended.out, new RegExp(`\\d+ steps written to out\\.${format}\\n`));
     return readFileSync(join(folder.path, `out.${format}`), 'utf8');
   };
   const names = Object.keys(COLUMNS);

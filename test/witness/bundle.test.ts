@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { type Bundle, headLine, messageLine, parseBundle, tileLine } from '#runtime/witness/bundle';
 import { readBundleFile } from '#runtime/witness/bundle-file';
 import { nodePrimitives } from '#runtime/witness/node-crypto';
-import { formatVerifierKey } from '#runtime/witness/note';
+import { COSIGNATURE_V1, formatVerifierKey, verifierKey } from '#runtime/witness/note';
 import { parseTilePath } from '#runtime/witness/tiles';
 import { type OfflineReport, verifyBundle } from '#runtime/witness/verify/offline';
 import { Chromium, findChromium } from '../rig/chromium.ts';
@@ -96,8 +96,34 @@ test('a bundle verifies by itself, and what was changed in it is named', async (
   t.like(await verdict(whole), { ok: true, isOwnTrust: false, signed: (await evidence).messages.length });
   t.regex(
     String(await verifyBundle(nodePrimitives, parsed(whole), 'rubbish')),
-    /neither a verifier key nor a policy/,
+    /neither a verifier key nor a policy: a verifier key is one line/,
   );
+  t.regex(
+    String(await verifyBundle(nodePrimitives, parsed(whole), 'quorum x')),
+    /line 1: "x" is not defined/,
+  );
+  t.regex(String(await verifyBundle(nodePrimitives, parsed(whole), `${vkey}=`)), /a mistyped verifier key/);
+  const { sha256 } = nodePrimitives;
+  const cosigner = verifierKey(sha256, 'guard', signer.key.publicKey, COSIGNATURE_V1);
+  t.regex(
+    String(await verifyBundle(nodePrimitives, parsed(whole), formatVerifierKey(cosigner))),
+    /the key of guard is that of a cosigner/,
+  );
+  const stranger = await verdict(whole, formatVerifierKey(newSigner().key));
+  t.like(stranger, { ok: false, breakCount: 1 });
+  t.true(stranger.breaks[0]?.what.endsWith(`, but by ${vkey.slice(0, vkey.lastIndexOf('+'))}`));
+});
+
+test('a bundle of nothing vouches for nothing', async (t) => {
+  const whole = await evidence;
+  for (const [from, through] of [
+    [1, 0],
+    [41, 40],
+  ] as const) {
+    const report = await verdict(bundleText(whole, from, through));
+    t.like(report, { ok: false, commits: 0 });
+    t.is(report.breaks[0]?.what, 'the bundle holds no commit of this range');
+  }
 });
 
 test('a bundle that has no checkpoint, or names nobody, does not verify, unless only its chain is asked for', async (t) => {

@@ -5,7 +5,9 @@ import { DiscardPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { Objm } from '@nats-io/obj';
 import { connect } from '@nats-io/transport-node';
 import test from 'ava';
+import { formatVerifierKey } from '#runtime/witness/note';
 import { CliFolder, type Ended } from '../rig/cli.ts';
+import { newSigner } from './evidence.ts';
 
 const CONFIG = `realm: r
 shards: 2
@@ -43,7 +45,27 @@ test('verify passes a realm that runs and a bundle of it, and names what a stran
   t.like(await verdict(0, '--from', '2', '--to', '4'), { ok: true, commits: 3, signed: 3 });
   t.regex((await run(0, 'verify')).out, /✓ \d+ commits .* are what they were/);
 
+  for (const [args, problem] of [
+    [['--from', '5', '--to', '3'], /empty_range\]: --from 5 is past --to 3/],
+    [['--from', '99999'], new RegExp(`empty_range\\]: --from 99999 .* the log ends at ${size}`)],
+    [['--to', '0'], /empty_range\]: --to 0 .* the log begins at 1/],
+  ] as const)
+    t.regex((await run(2, 'verify', ...args)).err, problem);
+  t.regex((await run(1, 'witness', 'proof', '7/0')).err, /no_such_shard.*2 shards.*no shard 7/);
+
   const key = (await run(0, 'witness', 'key')).out.trim();
+  const [, , encoded = ''] = /^(.+)\+[0-9a-f]{8}\+(.+)$/.exec(key) ?? [];
+  t.regex(
+    (await run(1, 'verify', '--key', key.replace(encoded, `${encoded.slice(0, -3)}AA=`))).err,
+    /bad_evidence\]: --key: a mistyped verifier key.*`infrafabric witness key`/,
+  );
+  writeFileSync(join(folder.path, 'my.vkey'), `${key}\n`);
+  t.regex((await run(1, 'verify', '--key', 'my.vkey')).err, /my\.vkey is a file: --key "\$\(cat my\.vkey\)"/);
+  const other = formatVerifierKey(newSigner().key);
+  const refused = await run(1, 'verify', '--key', other, '--wait', '10ms');
+  t.regex(refused.out, /✗ \d+ commits .* are not vouched for/);
+  t.true(refused.out.includes(`, but by ${key.slice(0, key.lastIndexOf(`+${encoded}`))}`), refused.out);
+  t.notRegex(refused.out, /breaks? in/);
   t.like(await verdict(0, '--key', key), { trust: 'given', signed: size });
   await run(0, 'verify', '--export', 'log.ifbundle');
   const bundle = readFileSync(join(folder.path, 'log.ifbundle'), 'utf8');
@@ -74,6 +96,10 @@ test('verify passes a realm that runs and a bundle of it, and names what a stran
   await run(0, 'verify', '--from', '4', '--to', '5');
 
   await run(0, 'down');
+  t.regex(
+    (await run(2, 'verify', '--bundle', 'log.ifbundle', '--from', '99')).err,
+    new RegExp(`empty_range\\]: .* the bundle ends at ${size}`),
+  );
   t.like(await verdict(0, '--bundle', 'log.ifbundle', '--key', key), {
     ok: true,
     commits: size,

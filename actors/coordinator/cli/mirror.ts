@@ -1,10 +1,11 @@
 /** `mirror`: the board as files in a git repository, for those who still poll it. */
 import { resolve } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { declare, durationMs, handle, type Shell } from '#runtime/cli/command';
 import { EXIT } from '#runtime/cli/exit-codes';
 import { plural } from '#runtime/cli/render/format';
 import type { WireError } from '#schemas/fabric-error';
+import { formatDuration } from '#schemas/units';
 import { mirrorFiles } from '../mirror/files.ts';
 import { Git } from '../mirror/git.ts';
 import { keepMirrored } from '../mirror/keep.ts';
@@ -39,9 +40,15 @@ export function mirrorCommand(shell: Shell): Command {
   })
     .argument('<repository>', 'folder of a git repository')
     .option('--branch <name>', 'branch to write', BRANCH_DEFAULT)
-    .option('--folder <path>', 'folder in the repository; its root when absent', folderName, '')
+    .addOption(
+      new Option('--folder <path>', 'folder in the repository').argParser(folderName).default('', 'its root'),
+    )
     .option('--push <remote>', 'push the branch there')
-    .option('--every <time>', 'at most one commit in this time', durationMs, EVERY_MS_DEFAULT)
+    .addOption(
+      new Option('--every <time>', 'at most one commit in this time')
+        .argParser(durationMs)
+        .default(EVERY_MS_DEFAULT, formatDuration(EVERY_MS_DEFAULT)),
+    )
     .option('--once', 'look once and end');
   return handle<[string], Options>(shell, withActing(command), async (run, repository) => {
     const { options, io, out } = run;

@@ -26,6 +26,7 @@ import { findConfig, missingConfig } from '../locate.ts';
 import { logProgress } from '../log-progress.ts';
 import { openPrivacyView, revealOption } from '../privacy-view.ts';
 import { type Realm, withRealm } from '../realm.ts';
+import { plural } from '../render/format.ts';
 import { stepLines, summaryLines } from '../render/replay.ts';
 import { REPLAY_WORKER } from '../replay-worker.ts';
 import { showSteps } from '../step-view.ts';
@@ -141,6 +142,7 @@ async function replay(
     progress: bar.reach,
     signal: io.signal,
   }).finally(bar.stop);
+  await file?.close();
   const tookMs = performance.now() - startedAt;
   if (kept.length > 0) {
     if (options.step === true && out.live && io.stdin.isTTY === true) await showSteps(kept, io, place);
@@ -148,8 +150,14 @@ async function replay(
     if (kept.length === STEPS_MAX)
       out.note(`Only the first ${STEPS_MAX} steps are shown; --export writes all.`);
   } else if (wantsSteps && !out.json) out.lines(['No steps match.']);
-  out.data({ ...summary, ok: summary.divergence === undefined, tookMs: Math.round(tookMs) });
+  out.data({
+    ...summary,
+    ok: summary.divergence === undefined,
+    tookMs: Math.round(tookMs),
+    ...(file !== undefined && { exported: options.export, steps: file.steps }),
+  });
   out.lines(summaryLines(summary, { tookMs, isWhatIf: options.whatIf !== undefined }, place));
+  if (file !== undefined) out.lines([`  ${plural(file.steps, 'step')} written to ${options.export}`]);
   return summary.divergence === undefined ? EXIT.ok : EXIT.failure;
 }
 
@@ -204,6 +212,7 @@ class Export implements AsyncDisposable {
   readonly #output: WriteStream;
   /** Rejects with what writing failed with. */
   readonly #done: Promise<void>;
+  #steps = 0;
 
   /** Throws `file_unreadable` where the file cannot be written. */
   static async open(file: string, format: ExportFormat): Promise<Export> {
@@ -227,14 +236,25 @@ class Export implements AsyncDisposable {
     if (head !== undefined) this.#output.write(`${head}\n`);
   }
 
+  /** How many were written. */
+  get steps(): number {
+    return this.#steps;
+  }
+
   async write(step: ReplayStep): Promise<void> {
+    this.#steps += 1;
     for (const line of linesOf(this.#format, step)) {
       if (!this.#output.write(`${line}\n`)) await Promise.race([once(this.#output, 'drain'), this.#done]);
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#output.end();
+  /** Resolves once all is written. */
+  async close(): Promise<void> {
+    if (!this.#output.writableEnded) this.#output.end();
     await this.#done;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 }

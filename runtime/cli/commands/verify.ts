@@ -1,5 +1,5 @@
 /** `verify`: reads the log as anyone may, and says whether it is what it was. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
@@ -30,6 +30,7 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 import type { Io, Out } from '../io.ts';
 import { type Realm, withRealm } from '../realm.ts';
 import { reportJson, reportLines } from '../render/verify.ts';
+import { refuseEmptyRange } from '../verify-range.ts';
 import { readKeyring } from './keys/place.ts';
 import { witnessRead } from './witness/status.ts';
 
@@ -95,6 +96,7 @@ export function verifyCommand(shell: Shell): Command {
 }
 
 async function verifyRealm(realm: Realm, options: Options, io: Io, out: Out): Promise<ExitCode> {
+  refuseEmptyRange(options, { first: 1, last: Number.POSITIVE_INFINITY }, 'log');
   const log = await realm.openLog();
   const { last } = await log.range();
   const given = options.chainOnly === true ? NOTHING : await evidenceOf(realm, { options, io, out, last });
@@ -111,6 +113,8 @@ async function verifyRealm(realm: Realm, options: Options, io: Io, out: Out): Pr
     progress: ticker.progress,
   });
   ticker.stop();
+  // Only now is known how far the log went when it was signed: what was cut off since is a break, and no wrong range.
+  if (report.last > 0) refuseEmptyRange(options, { first: 1, last: report.last }, 'log');
   const snapshots = isWhole(options) ? await snapshotsOf(realm, log, stated, io) : undefined;
   const tookMs = performance.now() - startedAt;
   if (options.export !== undefined) {
@@ -151,7 +155,9 @@ async function snapshotsOf(
 }
 
 async function verifyFile(file: string, options: Options, io: Io, out: Out): Promise<ExitCode> {
+  statedTrust(options, io);
   const bundle = await readBundleFile(resolve(io.cwd, file));
+  refuseEmptyRange(options, { first: bundle.from, last: bundle.through }, 'bundle');
   const startedAt = performance.now();
   const { from, through } = rangeOf(options);
   const report = await verifyBundle(nodePrimitives, bundle, trustText(options, io) ?? '', {
@@ -261,7 +267,20 @@ function keyText(trust: Trust): string {
 function statedTrust(options: Options, io: Io): Trust | undefined {
   const text = trustText(options, io);
   if (text === undefined) return undefined;
+  if (options.policy === undefined && isFile(resolve(io.cwd, text))) {
+    const message = `--key wants the key itself, and ${text} is a file: --key "$(cat ${text})"`;
+    throw new FabricError(verifyErrors.bad_evidence, message, { details: { source: '--key' } });
+  }
   return parseTrust(text, options.policy ?? '--key');
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    // A key is no path: what cannot be looked at is no file that somebody meant.
+    return false;
+  }
 }
 
 function trustText({ key, policy }: Options, io: Io): string | undefined {

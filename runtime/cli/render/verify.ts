@@ -37,14 +37,21 @@ export function reportLines(
   const { commits, signed, checkpoint, breaks, breakCount } = report;
   if (commits === 0 && breakCount === 0) return ['The log is empty: there is nothing to check.'];
   const what = `${plural(commits, 'commit')} (sequence ${count(report.from)} to ${count(report.through)})`;
+  // Nothing is wrong with the log itself: it is a checkpoint that this trust does not take.
+  const isRefused = breakCount > 0 && breaks.every(({ kind }) => kind === 'checkpoint');
   const lines = report.ok
     ? [good('✓ ') + strong(`${what} are what they were`)]
-    : [bad('✗ ') + strong(`${plural(breakCount, 'break')} in ${what}`)];
+    : [
+        bad('✗ ') +
+          strong(isRefused ? `${what} are not vouched for` : `${plural(breakCount, 'break')} in ${what}`),
+      ];
   lines.push(faint(`  ${pace(commits, tookMs)}`));
   if (checkpoint === undefined) {
     lines.push(
       warn(
-        '  No checkpoint was checked: the chain alone cannot tell a log that was cut off or written anew.',
+        isRefused
+          ? '  Their chain is whole, but the checkpoint does not count: the chain alone cannot tell a log that was cut off or written anew.'
+          : '  No checkpoint was checked: the chain alone cannot tell a log that was cut off or written anew.',
       ),
     );
   } else {

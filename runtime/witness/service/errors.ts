@@ -27,6 +27,7 @@ export const witnessServiceErrors = errorKinds({
     retryable: false,
     help: '`infrafabric witness status` says how many commits the signed tree holds; the next checkpoint takes in more.',
   },
+  no_such_shard: { retryable: false, help: '`infrafabric shards` shows the shards of the realm.' },
   tile_missing: {
     retryable: true,
     help: 'The builder makes missing tiles anew from the log when it starts; restart its node.',

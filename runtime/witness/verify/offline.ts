@@ -6,7 +6,7 @@
 import { type Bundle, bundleLog, bundleTiles } from '../bundle.ts';
 import { utf8 } from '../bytes.ts';
 import type { Primitives } from '../hash.ts';
-import { parseVerifierKey } from '../note.ts';
+import { COSIGNATURE_V1, parseVerifierKey } from '../note.ts';
 import { isPolicy, parsePolicy } from '../policy.ts';
 import type { Break } from './break.ts';
 import { type Report, type Trust, type VerifyOptions, verifyLog } from './verify.ts';
@@ -50,8 +50,13 @@ export async function verifyBundle(
     ...(options.heads !== undefined && { heads: options.heads }),
     ...(options.signal !== undefined && { signal: options.signal }),
   });
-  return { ...(wantsSigned && trust === undefined ? withBreak(report, NOBODY) : report), isOwnTrust };
+  const isVouched = !wantsSigned || trust !== undefined;
+  const told = isVouched ? report : withBreak(report, NOBODY);
+  return { ...(told.ok && told.commits === 0 ? withBreak(told, EMPTY) : told), isOwnTrust };
 }
+
+/** Nobody exports a bundle of nothing. */
+const EMPTY: Break = { kind: 'removed', what: 'the bundle holds no commit of this range' };
 
 const NOBODY: Break = {
   kind: 'checkpoint',
@@ -62,10 +67,25 @@ function withBreak(report: Report, found: Break): Report {
   return { ...report, ok: false, breaks: [found, ...report.breaks], breakCount: report.breakCount + 1 };
 }
 
-/** A verifier key or a policy, or what is wrong with it. */
+/** A line that only a policy has. */
+const POLICY_LINE = /^[ \t]*(?:#|(?:log|witness|group|quorum)(?:[ \t]|$))/m;
+/** A key that was mistyped, or cut, still has its plus signs. */
+const KEY_LIKE = /^[^\s+]+\+[^+]*\+/;
+const KEY_FORM =
+  'a verifier key is one line, NAME+8 hex digits+base64, as `infrafabric witness key` prints it';
+
+/** The verifier key of a log or a policy, or what is wrong with it. */
 export function trustOf({ sha256 }: Primitives, text: string): Trust | string {
-  const key = parseVerifierKey(sha256, text.trim());
+  const trimmed = text.trim();
+  const key = parseVerifierKey(sha256, trimmed);
+  if (key?.type === COSIGNATURE_V1)
+    return `the key of ${key.name} is that of a cosigner, and no log signs with it: give the key of the log, which \`infrafabric witness key\` prints, or a policy that names both`;
   if (key !== undefined) return { key };
+  if (!POLICY_LINE.test(text)) {
+    if (KEY_LIKE.test(trimmed))
+      return `a mistyped verifier key: its parts do not fit each other; ${KEY_FORM}`;
+    return `neither a verifier key nor a policy: ${KEY_FORM}`;
+  }
   const policy = parsePolicy(sha256, text);
   if (isPolicy(policy)) return { policy };
   return `neither a verifier key nor a policy: line ${policy.line}: ${policy.problem}`;

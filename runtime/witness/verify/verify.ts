@@ -1,14 +1,17 @@
 /** The whole verification: the checkpoint is judged, its tree opened, and the log read against it. Runs in browsers too. */
+import { toHex } from '../bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../checkpoint.ts';
 import type { Primitives } from '../hash.ts';
 import type { LogReader } from '../log-reader.ts';
 import { merkleOver } from '../merkle.ts';
-import { parseNote, type VerifierKey, verifyNote } from '../note.ts';
+import { type Note, parseNote, type VerifierKey, verifyNote } from '../note.ts';
 import { judge, type Policy } from '../policy.ts';
 import type { Break } from './break.ts';
 import type { ChainHead } from './chain.ts';
 import { type FindTile, SignedTree } from './signed-tree.ts';
 import { LogVerifier } from './verifier.ts';
+
+const SIGNERS_SHOWN = 4;
 
 /** Who has to have signed: a policy, or one log's key. */
 export type Trust = { readonly policy: Policy } | { readonly key: VerifierKey };
@@ -56,6 +59,8 @@ export interface Report {
   readonly ok: boolean;
   readonly from: number;
   readonly through: number;
+  /** Where the log ends, as it is stored or as it was signed, whichever is further; 0 for an empty one. */
+  readonly last: number;
   readonly commits: number;
   readonly bytes: number;
   /** Commits compared with what was signed. */
@@ -108,6 +113,7 @@ export async function verifyLog(options: VerifyOptions): Promise<Report> {
     ok: breaks.length + found.breakCount === 0,
     from,
     through,
+    last,
     commits: found.commits,
     bytes: found.bytes,
     signed: found.signed,
@@ -148,9 +154,22 @@ export function judgeCheckpoint(
   const { key } = trust;
   const verdict = verifyNote(primitives, note, [key]);
   if (!verdict.ok) return `the signature of ${verdict.forged.name} on the checkpoint is false`;
-  if (verdict.verified.length === 0) return `${key.name} did not sign the checkpoint with this key`;
+  if (verdict.verified.length === 0)
+    return `the checkpoint is not signed by ${keyId(key.name, key.id)}, but by ${signersOf(note)}`;
   if (checkpoint.origin !== key.name) return `the checkpoint is of ${checkpoint.origin}, not of ${key.name}`;
   return signedBy(checkpoint, key.name, []);
+}
+
+/** As the note itself names them: nobody here has their keys. */
+function signersOf({ signatures }: Note): string {
+  const names = signatures.slice(0, SIGNERS_SHOWN).map(({ name, keyId: id }) => keyId(name, id));
+  const more = signatures.length - names.length;
+  return `${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+/** How a verifier key begins: enough to tell keys of one name apart. */
+function keyId(name: string, id: Uint8Array): string {
+  return `${name}+${toHex(id)}`;
 }
 
 function signedBy({ origin, size, root }: Checkpoint, log: string, cosigners: readonly string[]): SignedBy {

@@ -1,6 +1,6 @@
 /** `witness cosign`: a C2SP tlog-witness, for whoever wants to vouch for somebody else's log. It needs no realm. */
 import { join, resolve } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { lockDataFolder } from '#runtime/bus/lock';
 import { signingKey } from '#runtime/edge/sign';
 import { ensureSeedFile } from '#runtime/keys/key-file';
@@ -40,7 +40,11 @@ export function witnessCosignCommand(shell: Shell): Command {
       collectKey,
     )
     .option('--name <name>', 'name of this cosigner, best a URL without its scheme', NAME_DEFAULT)
-    .option('--listen <host:port>', 'address to listen on', address, address(LISTEN_DEFAULT))
+    .addOption(
+      new Option('--listen <host:port>', 'address to listen on')
+        .argParser(address)
+        .default(address(LISTEN_DEFAULT), LISTEN_DEFAULT),
+    )
     .option('--folder <dir>', 'its own folder, for its key and its state', FOLDER_DEFAULT);
   return handle<[], Options>(shell, command, async ({ io, out, options }) => {
     const folder = resolve(io.cwd, options.folder);

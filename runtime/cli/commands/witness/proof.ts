@@ -13,6 +13,7 @@ import { FabricError } from '#schemas/fabric-error';
 import { handle, type Shell } from '../../command.ts';
 import { EXIT } from '../../exit-codes.ts';
 import { type Realm, withRealm } from '../../realm.ts';
+import { plural } from '../../render/format.ts';
 import { witnessRead } from './status.ts';
 
 /** Commits read at once in the search for one. */
@@ -34,6 +35,7 @@ export function witnessProofCommand(shell: Shell): Command {
       const checkpoint = await witnessRead(realm, name);
       const size = parseCheckpoint(parseNote(checkpoint)?.text ?? '')?.size ?? 0;
       const seq = 'seq' in wanted ? wanted.seq : await find(await realm.openLog(), size, wanted);
+      if (seq === undefined && 'shard' in wanted) await refuseNoShard(realm, wanted.shard);
       if (seq === undefined || seq < 1 || seq > size) throw noLeaf(size);
       const { hashes, entry } = await prove(realm, seq - 1, size);
       const text = formatTlogProof({ index: seq - 1, hashes, checkpoint, extra: entry });
@@ -95,6 +97,14 @@ async function nextOf(
     }
   }
   return undefined;
+}
+
+/** Throws `no_such_shard`: no later checkpoint takes in what no shard writes. A shard that was there once has its commits. */
+async function refuseNoShard(realm: Realm, shard: number): Promise<void> {
+  const shards = await realm.shardCount();
+  if (shard < shards) return;
+  const message = `The realm has ${plural(shards, 'shard')}, counted from 0: there is no shard ${shard}`;
+  throw new FabricError(witnessServiceErrors.no_such_shard, message, { details: { shard, shards } });
 }
 
 function noLeaf(size: number): FabricError {
