@@ -9,7 +9,6 @@
 import { stringify } from 'yaml';
 import type { TaskStatus } from '#schemas/task';
 import type { TaskView } from '#schemas/task-view';
-import { sessionIdOf } from '../import/names.ts';
 import { workerName } from '../pictures/task.ts';
 
 export const PROGRESS_FILE = 'progress.yaml';
@@ -107,7 +106,7 @@ function sessionsBefore(tasks: readonly TaskView[], byId: ReadonlyMap<string, Ta
 
 /** Who has a task, or whom it is meant for. */
 function sessionOf(task: TaskView | undefined): string | undefined {
-  if (task?.worker?.startsWith('session/') === true) return sessionIdOf(workerName(task.worker));
+  if (task?.worker?.startsWith('session/') === true) return workerName(task.worker);
   return task?.owner ?? undefined;
 }
 

@@ -55,6 +55,7 @@ const HEADINGS: readonly (readonly [RegExp, Column])[] = [
 /** `P0.1.1: Title`, `**P0.1.1** – Title`. */
 const TASK = /^[*_`]*([A-Za-z0-9][A-Za-z0-9._@+=-]*?)[*_`]*(?:\s*[:–—]\s*|\s+-\s+)(\S.*)$/s;
 const ID = /^[A-Za-z0-9][A-Za-z0-9._@+=:-]*$/;
+const BLOCKED_ON = /^blocked\s+(?:on|by)\s+([^\s?].*)$/is;
 const PRIORITIES: Readonly<Record<string, number>> = { critical: 3, high: 2, medium: 1, normal: 0, low: -1 };
 
 interface Row {
@@ -153,7 +154,7 @@ function readRow(
 }
 
 function readStatus(
-  { text, place }: Cell,
+  { text, source, place }: Cell,
   { id, owner }: { readonly id: string; readonly owner: string | undefined },
   { states, reading }: Pick<TableReading, 'states' | 'reading'>,
 ): void {
@@ -164,12 +165,14 @@ function readStatus(
   }
   if (status === 'waiting') return;
   const milestone = milestoneOf(/\d+(?:\.\d+)?\s*%.*$/s.exec(text)?.[0] ?? '');
+  const [, blockedOn] = BLOCKED_ON.exec(source.trim()) ?? BLOCKED_ON.exec(text.trim()) ?? [];
   states.push({
     place,
     task: id,
     status,
     ...(owner !== undefined && { session: owner }),
     ...(status === 'in_progress' && milestone !== undefined && { milestone: milestone.milestone }),
+    ...(status === 'blocked' && blockedOn !== undefined && { blockedOn }),
   });
 }
 
@@ -179,7 +182,8 @@ function nameOf(
 ): { readonly id: string; readonly title: string; readonly place: Place } | undefined {
   const [task, id, title] = [cells.get('task'), cells.get('id'), cells.get('title')];
   if (id !== undefined && (title ?? task) !== undefined) {
-    const text = id.text.trim();
+    // Signs within an id are no marks of emphasis.
+    const text = ID.test(id.source.trim()) ? id.source.trim() : id.text.trim();
     if (ID.test(text)) return { id: text, title: titleOf(title ?? task), place: id.place };
     problems.add(id.place, `"${text}" is no id: letters, digits and . _ @ + = : -`);
     return undefined;
@@ -233,7 +237,9 @@ function isAllComponents({ text }: Cell): boolean {
 }
 
 function depsOf(cell: Cell, above: readonly string[], { problems }: Reading): readonly string[] {
-  const text = cell.text.trim();
+  const source = cell.source.trim();
+  // Signs within an id are no marks of emphasis.
+  const text = source.split(/\s*,\s*/).every((part) => ID.test(part)) ? source : cell.text.trim();
   if (isNothing(text)) return [];
   if (/^all (?:of the )?above$/i.test(text)) {
     if (above.length === 0)

@@ -1,4 +1,5 @@
 /** What people call sessions and states, as the ids and words of a board. */
+import { isActorId } from '#schemas/address';
 
 /** Cells that name nobody, or nothing. */
 const NOTHING = /^(?:|-|–|—|none|n\/?a|nobody|anyone|any|tbd|null)$/i;
@@ -8,14 +9,17 @@ export function isNothing(text: string): boolean {
 }
 
 /**
- * The id of a session from what people call it; undefined for nobody.
+ * The id of a session from what people call it; undefined for nobody. An address is what it says, to the letter.
  *
  * @example
  * sessionIdOf('Session 7 (IF.bus)'); // 'bus'
  * sessionIdOf('session-2-webrtc'); // 'webrtc'
+ * sessionIdOf('session/Web.7'); // 'Web.7'
  */
 export function sessionIdOf(text: string): string | undefined {
-  const name = text.trim().replace(/^(?:if:\/\/)?session\//, '');
+  const [, address] = /^(?:if:\/\/)?session\/(.*)$/.exec(text.trim()) ?? [];
+  if (address !== undefined && isActorId(address)) return address;
+  const name = address ?? text.trim();
   if (isNothing(name)) return undefined;
   const [, inBrackets] = /\(([^()]+)\)\s*$/.exec(name) ?? [];
   const words = (inBrackets ?? name)
@@ -26,6 +30,11 @@ export function sessionIdOf(text: string): string | undefined {
     .replaceAll(/^-+|-+$/g, '');
   const short = words.replace(/^session-?(?:\d+-)?(?=[a-z])/, '');
   return short === '' ? undefined : short;
+}
+
+/** What {@link sessionIdOf} reads as this session: the plain name, or its address where a name would be read otherwise. */
+export function nameOfSession(id: string, prefix = ''): string {
+  return sessionIdOf(`${prefix}${id}`) === id ? `${prefix}${id}` : `session/${id}`;
 }
 
 type Word = 'waiting' | 'claimed' | 'in_progress' | 'blocked' | 'completed' | 'failed' | 'cancelled';

@@ -4,6 +4,7 @@
  */
 import { stringify } from 'yaml';
 import type { TaskView } from '#schemas/task-view';
+import { nameOfSession } from '../import/names.ts';
 import { statusWord, workerName } from '../pictures/task.ts';
 
 const BOARD_FILE = 'BOARD.md';
@@ -27,26 +28,45 @@ export function mirrorFiles(
   );
   for (const [session, its] of [...bySession].sort(([a = ''], [b = '']) => (a < b ? -1 : 1))) {
     const text = status(session, its);
-    if (text !== undefined)
-      files.set(`STATUS-${session.toUpperCase().replaceAll(/[^A-Z0-9._-]/g, '_')}.yaml`, text);
+    if (text === undefined) continue;
+    const file = `STATUS-${session.toUpperCase().replaceAll(/[^A-Z0-9._-]/g, '_')}`;
+    // Of sessions whose names differ in letters that no file can tell, each has its own.
+    let name = `${file}.yaml`;
+    for (let n = 2; files.has(name); n += 1) name = `${file}_${n}.yaml`;
+    files.set(name, text);
   }
   return files;
 }
 
+type Column = readonly [head: string, of: (task: TaskView) => string];
+
+/** Where an id has a colon, it would be read as the title's beginning: it has a column of its own then. */
+const ID: Column = ['ID', ({ id }) => id];
+const TITLE: Column = ['Task', (task) => titleOf(task)];
+const TASK: Column = ['Task', (task) => `${task.id}: ${titleOf(task)}`];
+const ALWAYS: readonly Column[] = [
+  ['Owner', ({ owner, worker }) => sessionCell(owner ?? workerName(worker))],
+  ['Dependencies', ({ deps }) => deps.join(', ') || 'None'],
+  ['Status', (task) => statusText(task)],
+  ['Estimate', ({ estimate: { hours } }) => (hours === null ? '' : `${hours} h`)],
+  ['Deliverable', ({ deliverables }) => deliverables.map((one) => `\`${one}\``).join(', ')],
+  ['Filler', ({ filler }) => (filler ? 'yes' : '')],
+];
+/** Where a task has one. */
+const SELDOM: readonly Column[] = [
+  ['Requires', ({ requires }) => requires.join(', ')],
+  ['Priority', ({ priority }) => (priority === 0 ? '' : String(priority))],
+  ['Kind', ({ kind }) => (kind === null || kind === WORKSTREAM ? '' : kind)],
+];
+/** Said by `progress.yaml`. */
+const WORKSTREAM = 'workstream';
+
 function board(tasks: readonly TaskView[], realm: string, words: string): string {
-  const rows = tasks.map((task) => {
-    const { id, title, owner, worker, deps, estimate, deliverables, filler } = task;
-    return [
-      `${id}: ${title === '' ? id : title}`,
-      owner ?? workerName(worker),
-      deps.join(', ') || 'None',
-      statusText(task),
-      estimate.hours === null ? '' : `${estimate.hours} h`,
-      deliverables.map((one) => `\`${one}\``).join(', '),
-      filler ? 'yes' : '',
-    ];
-  });
-  const heads = ['Task', 'Owner', 'Dependencies', 'Status', 'Estimate', 'Deliverable', 'Filler'];
+  const names = tasks.some(({ id }) => id.includes(':')) ? [ID, TITLE] : [TASK];
+  const seldom = SELDOM.filter(([, of]) => tasks.some((task) => of(task) !== ''));
+  const columns = [...names, ...ALWAYS, ...seldom];
+  const heads = columns.map(([head]) => head);
+  const rows = tasks.map((task) => columns.map(([, of]) => of(task)));
   const lines = [heads, heads.map(() => '---'), ...rows].map((cells) => `| ${cells.map(cell).join(' | ')} |`);
   return `# Board of ${realm}
 
@@ -54,6 +74,14 @@ ${words}
 
 ${lines.join('\n')}
 `;
+}
+
+function titleOf({ id, title }: TaskView): string {
+  return title === '' ? id : title;
+}
+
+function sessionCell(id: string): string {
+  return id === '' ? '' : nameOfSession(id);
 }
 
 function statusText({ status, milestone, blockedOn }: TaskView): string {
@@ -65,7 +93,9 @@ function statusText({ status, milestone, blockedOn }: TaskView): string {
 /** What the session does; where it does nothing, what it did last. */
 function status(session: string, tasks: readonly TaskView[]): string | undefined {
   const held = tasks.filter((task) => HELD.has(task.status));
-  const [current, filler] = [held.find((task) => !task.filler), held.find((task) => task.filler)];
+  const current = held.find((task) => !task.filler);
+  // Beside another task, one that is blocked is not what it does.
+  const filler = held.find((task) => task.filler && (current === undefined || task.status !== 'blocked'));
   const done = tasks
     .filter((task) => task.status === 'completed')
     .toSorted((a, b) => (b.changedAt ?? 0) - (a.changedAt ?? 0))[0];
@@ -73,7 +103,7 @@ function status(session: string, tasks: readonly TaskView[]): string | undefined
   if (main === undefined) return undefined;
   return stringify(
     {
-      session: `session-${session}`,
+      session: nameOfSession(session, 'session-'),
       ...said(main),
       ...(current !== undefined && filler !== undefined && { filler: filler.id }),
       ...(current !== undefined && { help_wanted: current.helpWanted !== null }),
