@@ -15,6 +15,10 @@ export const mcpErrors = errorKinds({
     retryable: false,
     help: 'Artifacts lie below the folder that the server was started with (--root); give a path relative to it.',
   },
+  mcp_other_hash: {
+    retryable: false,
+    help: 'Leave `sha256` out: it is computed from the file. Or hand in the file that has it.',
+  },
   mcp_no_file: { retryable: false, help: 'Write the file before naming it as an artifact.' },
   mcp_port_busy: { retryable: false, help: 'Another process has the port: choose another, or leave it out.' },
   mcp_bad_session: { retryable: false, help: 'Say who you are: --as session/NAME.' },

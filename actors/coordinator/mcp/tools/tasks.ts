@@ -166,7 +166,7 @@ export const taskTools = [
               .string()
               .regex(/^[0-9a-f]{64}$/)
               .optional()
-              .describe('Computed from the file when absent.'),
+              .describe('Computed from the file when absent; held against it where it lies here.'),
           }),
         )
         .max(100)
