@@ -150,7 +150,7 @@ test.skipIf(isEveryday)(
         formatVerifierKey(newSigner().key),
       ]);
       t.is(strange.code, 1);
-      t.regex(strange.out, /log-0+1-\d+\.ifbundle\.gz: checkpoint: .* did not sign/);
+      t.regex(strange.out, /log-0+1-\d+\.ifbundle\.gz: checkpoint: .* is not signed by/);
       const none = await elsewhere.run(['archive', 'verify', './nowhere']);
       t.regex(none.err, /error\[archive_missing\]/);
     } finally {

@@ -91,7 +91,7 @@ test('an archive that is signed throughout verifies, under the keys that the rea
   ];
   t.like(await verdict(afterRotation, [vkey, nextKey]), good);
   t.like(await verdict(afterRotation, [nextKey, vkey]), good);
-  t.regex((await verdict(afterRotation, [vkey])).problem ?? '', /log-0+257-0+512.*did not sign/);
+  t.regex((await verdict(afterRotation, [vkey])).problem ?? '', /log-0+257-0+512.*is not signed by/);
   t.like(await t.throwsAsync(verdict(parts, [vkey, 'rubbish'])), { code: 'bad_evidence' });
 });
 
