@@ -111,6 +111,7 @@ export async function foldCommit(
     applyWork(state, draft, workOf(entry, event));
     watch?.after?.(entry, draft);
   }
+  keepIncarnations(state, commit);
   const digest = stateDigest(draft.touched);
   if (!sameDigest(digest, commit.digest) && watch?.diverged(commit, draft) !== true)
     throw diverged(state, commit.index, stored.seq, draft, commit.entries);
@@ -119,6 +120,19 @@ export async function foldCommit(
   if (commit.node !== undefined) takeOver(state, commit);
   rememberIds(state, commit, stored.seq);
   return parcels;
+}
+
+/**
+ * S3: a parent waits for the start of its child that the recorded mail names. In the draft that mail may lie at another
+ * place, since a fold does not send again what no machine stepped: what was due, what was held, what could not begin.
+ */
+function keepIncarnations({ actors }: ShardState, { mail }: Commit): void {
+  for (const { op, to, parent } of mail ?? []) {
+    if (op !== 'spawn' || parent?.incarnation === undefined || parent.supervised === true) continue;
+    const cell = actors.cell(parent.address);
+    if (cell?.children?.get(parent.childId)?.address !== to) continue;
+    cell.children.set(parent.childId, { address: to, incarnation: parent.incarnation });
+  }
 }
 
 /** The commit's actors that are passivated; undefined where none is. */

@@ -2,6 +2,7 @@
 import test from 'ava';
 import { setup } from 'xstate';
 import { type TestRealm, testRealm } from '#runtime/testing/testing';
+import { kernelActions } from '#schemas/machine-kit';
 
 const kid = setup({ types: {} as { events: { type: 'finish' } } }).createMachine({
   id: 'kid',
@@ -9,13 +10,20 @@ const kid = setup({ types: {} as { events: { type: 'finish' } } }).createMachine
   states: { on: { on: { finish: 'off' } }, off: { type: 'final' } },
 });
 const boss = setup({
-  types: {} as { events: { type: 'reset' } | { type: 'leave' } },
+  types: {} as { events: { type: 'reset' } | { type: 'leave' } | { type: 'later' } },
   actors: { kid },
+  actions: { ...kernelActions },
 }).createMachine({
   id: 'boss',
   version: '1',
   initial: 'a',
-  on: { reset: { target: '.a', reenter: true }, leave: '.left' },
+  on: {
+    reset: { target: '.a', reenter: true },
+    leave: '.left',
+    later: {
+      actions: { type: 'send', params: { to: 'boss/nobody', event: { type: 'leave' }, delay: 1_000 } },
+    },
+  },
   states: {
     a: { invoke: { src: 'kid', id: 'c', onDone: 'end' } },
     left: { on: { 'xstate.done.actor.c': 'end' } as object },
@@ -63,3 +71,28 @@ test('the end of a child that its parent has left is noted', async (t) => {
   await realm.restart();
   t.is((await realm.actor('boss/b')).state, 'left');
 });
+
+for (const snapshotEveryEntries of [1, 1_000]) {
+  test(`a child that began behind a delayed send is heard to the end, snapshots every ${snapshotEveryEntries}`, async (t) => {
+    await using realm = await testRealm({ machines: { boss }, limits: { snapshotEveryEntries } });
+    await realm.spawn('boss/b');
+    await realm.ask('boss/b', { type: 'later' });
+    await realm.advance(998);
+    // One commit takes what is due and what began the child anew: no machine steps the first, and its mail comes before.
+    realm.bus.delayMs = ({ kind }) => (kind === 'append' ? 10 : 0);
+    const before = realm.ask('boss/b', { type: 'later' });
+    await realm.advance(5);
+    const reset = realm.ask('boss/b', { type: 'reset' });
+    await realm.advance(100);
+    await Promise.all([before, reset]);
+    realm.bus.delayMs = () => 0;
+    const [due, begun] = realm.log('boss/b').slice(-2);
+    t.is(due?.op, 'note');
+    t.deepEqual(begun?.event, { type: 'reset' });
+    realm.crash();
+    await realm.restart();
+    await realm.ask('boss/b~c', { type: 'finish' });
+    await realm.idle();
+    t.is((await realm.actor('boss/b')).state, 'end');
+  });
+}
