@@ -70,6 +70,6 @@ export default {
   workerThreads: false,
   ...LOADING,
   // More than the cores of a small machine: many tests wait for servers and clocks, short ones most of all.
-  concurrency: process.env.TEST_TIER === 'everyday' ? 4 : 3,
+  concurrency: process.env.TEST_TIER === 'everyday' ? 5 : 3,
   sortTestFiles: (a, b) => rank(a) - rank(b) || (a < b ? -1 : 1),
 };
