@@ -21,11 +21,14 @@ export const LONG_FILES: Readonly<Record<string, string>> = {
   'governor/policy-realm': 'policies: governor/policy, governor/policy-guard; on a node: governor/governed',
   'governor/registry-cli': 'who matches and who is refused: governor/registry, governor/governed',
   'index/cli': 'answers with and without an index: index/log-index',
+  'keys/realm': 'registration, rotation and revocation: keys/keyring; files: keys/files',
   'members/processes':
     'shards of a node that died answer from another: promises/outage, members/host; moves: members/realm',
+  'privacy/doors': 'what doors seal: privacy/redaction; garbage on them: promises/doors',
   'replay/replay': 'what a replay finds: replay/fold; the command: the README in docs/commands',
   'sim/bugs': 'that the simulator finds planted bugs; its schedules run in sim/simulator',
   'witness/cli':
     'what verify finds: witness/tamper, witness/bundle; the command: the README in docs/commands',
   'witness/go': 'our formats read by the packages of Go; by our own core: witness/tree, witness/tamper',
+  'witness/service/scrubber': 'that each damage is told of: witness/tamper, witness/service/alarm',
 };

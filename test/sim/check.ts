@@ -80,7 +80,7 @@ function checkLabels({ world, outcomes, held, entriesOf }: Evidence): void {
     const { kind, actor, label } = op;
     if (kind === 'get' || kind === 'tick' || kind === 'boom') continue;
     expect(actor, label);
-    if (kind === 'give') expect(op.to, `${label}>`);
+    if (kind === 'give' || kind === 'post') expect(op.to, `${label}>`);
     if (kind === 'later') expect(actor, `${label}+`);
     if (kind === 'open') expect(actor, `${label}~`);
     if (kind === 'call') expect(actor, `${label}!`);

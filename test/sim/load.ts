@@ -7,6 +7,7 @@ import type { Plan } from './plan.ts';
 export type OpKind =
   | 'put'
   | 'give'
+  | 'post'
   | 'later'
   | 'notify'
   | 'open'
@@ -40,12 +41,15 @@ export const JOBS: readonly string[] = ['job/j0', 'job/j1', 'job/j2'];
 const KINDS: readonly OpKind[] = [
   ...Array<OpKind>(8).fill('put'),
   ...Array<OpKind>(8).fill('give'),
+  ...Array<OpKind>(4).fill('post'),
   'get',
   'get',
   'later',
   'later',
   'later',
   'notify',
+  'open',
+  'open',
   'open',
   'call',
   'call',

@@ -35,15 +35,21 @@ const all = {
 const FAILED = { code: 'told_to', message: 'as told', retryable: false };
 const RETRY = { attempts: 1_000, firstDelayMs: 20, maxDelayMs: 500 };
 
+interface Page {
+  readonly label: string;
+  readonly ms: number;
+}
+
 const page = setup({
-  types: {} as { context: { label: string }; input: { label: string }; events: Told },
+  types: {} as { context: Page; input: Page; events: Told },
   actions: kernelActions,
+  delays: { ms: ({ context }) => context.ms },
 }).createMachine({
   id: 'page',
   version: '1',
-  context: ({ input }) => ({ label: input.label }),
+  context: ({ input }) => input,
   initial: 'open',
-  states: { open: { after: { 30: 'closed' } }, closed: { type: 'final' } },
+  states: { open: { after: { ms: 'closed' } }, closed: { type: 'final' } },
   output: ({ context }) => ({ label: context.label }),
 });
 
@@ -65,6 +71,20 @@ const book = setup({
           params: ({ event }) => ({
             to: event.to,
             event: { type: 'take', label: `${event.label}>`, amount: event.amount },
+          }),
+        },
+        all,
+      ],
+    },
+    post: {
+      actions: [
+        assign(give),
+        {
+          type: 'send',
+          params: ({ event }) => ({
+            to: event.to,
+            event: { type: 'take', label: `${event.label}>`, amount: event.amount },
+            delay: event.ms,
           }),
         },
         all,
@@ -92,7 +112,7 @@ const book = setup({
         assign(write),
         spawnChild('page', {
           id: ({ event }: { event: Told }) => event.label,
-          input: ({ event }: { event: Told }) => ({ label: event.label }),
+          input: ({ event: { label, ms } }: { event: Told }) => ({ label, ms }),
         }),
         all,
       ],
