@@ -8,6 +8,7 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { Subjects } from '#runtime/bus/subjects';
+import { JETSTREAM_TIMEOUT_MS } from '#runtime/bus/tidy-jetstream';
 import type { BlobStore } from '#runtime/shard/ports';
 import { tilesFor } from '#runtime/witness/bundle-file';
 import { equal, fromBase64, toBase64, toHex } from '#runtime/witness/bytes';
@@ -152,7 +153,7 @@ async function drop(
   if (archived === 0) return { streamFirst: first, kept: undefined };
   const unneeded = await unneededThrough({ blobs, log: stream }, shards);
   const streamFirst = await dropArchived({
-    jsm: await jetstreamManager(nc),
+    jsm: await jetstreamManager(nc, { timeout: JETSTREAM_TIMEOUT_MS }),
     stream: subjects.streams.log,
     marks,
     through: Math.min(archived, unneeded),

@@ -4,7 +4,7 @@ import { JetStreamApiError } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { z } from 'zod';
-import { tidyJetStream } from '#runtime/bus/tidy-jetstream';
+import { JETSTREAM_TIMEOUT_MS, tidyJetStream } from '#runtime/bus/tidy-jetstream';
 import { FabricError } from '#schemas/fabric-error';
 import { archiveErrors } from './errors.ts';
 
@@ -32,7 +32,7 @@ export class Marks {
   }
 
   static async open(nc: NatsConnection, bucket: string): Promise<Marks> {
-    return new Marks(await new Kvm(tidyJetStream(nc)).open(bucket));
+    return new Marks(await new Kvm(tidyJetStream(nc, { timeout: JETSTREAM_TIMEOUT_MS })).open(bucket));
   }
 
   /** Undefined where nothing was archived yet. */

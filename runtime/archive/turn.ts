@@ -11,7 +11,7 @@ import { JetStreamApiError } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { z } from 'zod';
-import { tidyJetStream } from '#runtime/bus/tidy-jetstream';
+import { JETSTREAM_TIMEOUT_MS, tidyJetStream } from '#runtime/bus/tidy-jetstream';
 import { FabricError } from '#schemas/fabric-error';
 import { archiveErrors } from './errors.ts';
 
@@ -101,7 +101,7 @@ export function isBusy(thrown: unknown): boolean {
 }
 
 async function bucketOf({ nc, bucket }: Pick<TurnOptions, 'nc' | 'bucket'>): Promise<KV> {
-  return await new Kvm(tidyJetStream(nc)).open(bucket);
+  return await new Kvm(tidyJetStream(nc, { timeout: JETSTREAM_TIMEOUT_MS })).open(bucket);
 }
 
 async function read(kv: KV): Promise<{ readonly record: TurnRecord | undefined; readonly revision: number }> {

@@ -13,7 +13,7 @@ import { FabricError } from '#schemas/fabric-error';
 import { busErrors } from './errors.ts';
 import { ObjectReader } from './object-reader.ts';
 import type { Subjects } from './subjects.ts';
-import { tidyJetStream } from './tidy-jetstream.ts';
+import { JETSTREAM_TIMEOUT_MS, tidyJetStream } from './tidy-jetstream.ts';
 
 const CONTENT_ADDRESSED = 'body/';
 const GET_ATTEMPTS_MAX = 5;
@@ -30,7 +30,7 @@ export async function natsBlobs(
   subjects: Subjects,
   { bucket = subjects.buckets.objects, forgets = false }: BlobOptions = {},
 ): Promise<BlobStore> {
-  const store = await new Objm(tidyJetStream(nc)).open(bucket);
+  const store = await new Objm(tidyJetStream(nc, { timeout: JETSTREAM_TIMEOUT_MS })).open(bucket);
   const reader = await ObjectReader.open(nc, bucket);
   return {
     async put(name, bytes) {

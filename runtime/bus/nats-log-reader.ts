@@ -13,7 +13,7 @@ import type { LogMessage, LogReader } from '#runtime/witness/log-reader';
 import { isForbidden } from './forbidden.ts';
 import { readOptions } from './read-options.ts';
 import type { Subjects } from './subjects.ts';
-import { tidyJetStream } from './tidy-jetstream.ts';
+import { JETSTREAM_TIMEOUT_MS, tidyJetStream } from './tidy-jetstream.ts';
 
 /** Messages handed over at once at most: a reader that is slower than the server still gets to breathe. */
 const BATCH_MAX = 512;
@@ -23,7 +23,7 @@ const FOLLOW_EVERY_MS = 250;
 const NANOS_PER_MS = 1e6;
 
 export async function natsLogReader(nc: NatsConnection, subjects: Subjects): Promise<LogReader> {
-  const jsm = await jetstreamManager(nc);
+  const jsm = await jetstreamManager(nc, { timeout: JETSTREAM_TIMEOUT_MS });
   return new NatsLogReader(nc, jsm, subjects);
 }
 
@@ -95,10 +95,13 @@ class NatsLogReader implements LogReader {
   /** Undefined where who reads may make none: a consumer can be told to deliver where its maker may not publish. */
   async #consumer(from: number): Promise<Consumer | undefined> {
     try {
-      return await tidyJetStream(this.#nc).consumers.get(this.#subjects.streams.log, {
-        deliver_policy: DeliverPolicy.StartSequence,
-        opt_start_seq: from,
-      });
+      return await tidyJetStream(this.#nc, { timeout: JETSTREAM_TIMEOUT_MS }).consumers.get(
+        this.#subjects.streams.log,
+        {
+          deliver_policy: DeliverPolicy.StartSequence,
+          opt_start_seq: from,
+        },
+      );
     } catch (thrown) {
       if (isForbidden(thrown)) return undefined;
       throw thrown;

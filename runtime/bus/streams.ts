@@ -18,6 +18,7 @@ import { FabricError } from '#schemas/fabric-error';
 import { busErrors } from './errors.ts';
 import { firstReplicas, isTooFewServers, type Replicas } from './replicas.ts';
 import type { Subjects } from './subjects.ts';
+import { JETSTREAM_TIMEOUT_MS } from './tidy-jetstream.ts';
 
 /** Shards know their duplicates themselves; the stream's own memory of ids would take two senders' equal ids for one. */
 const INBOX_DUPLICATE_WINDOW_NS = 1e9;
@@ -80,7 +81,7 @@ export async function ensureStreams(
 const NO_ROOM = new Set([10_002, 10_023, 10_028, 10_047]);
 
 async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOptions): Promise<number> {
-  const jsm = await jetstreamManager(nc);
+  const jsm = await jetstreamManager(nc, { timeout: JETSTREAM_TIMEOUT_MS });
   const { streams } = subjects;
   // The log comes first: how many copies it can have, all others get.
   const replicas = await firstReplicas({
@@ -108,7 +109,7 @@ function bucketsOf(
   replicas: number,
 ): Promise<void>[] {
   // That JetStream is there was asked before.
-  const js = jetstream(nc, { checkAPI: false });
+  const js = jetstream(nc, { checkAPI: false, timeout: JETSTREAM_TIMEOUT_MS });
   const [kvm, objm] = [new Kvm(js), new Objm(js)];
   const objects = async (): Promise<void> => {
     // As of the streams, an operator may change the bound.

@@ -5,6 +5,12 @@
 import { type JetStreamClient, type JetStreamOptions, jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 
+/**
+ * How long those wait for an answer that do not ask again: through the election of a stream's leader after a crash, which
+ * takes up to 7.2 s, and on a machine with next to no time for it.
+ */
+export const JETSTREAM_TIMEOUT_MS = 15_000;
+
 /** A consumer that was made only to be looked at (a bucket without keys) goes after this. */
 const UNREAD_MS = 5_000;
 

@@ -9,7 +9,7 @@ import { readCopies } from '#runtime/bus/copies';
 import { isForbidden } from '#runtime/bus/forbidden';
 import { hostsOf } from '#runtime/bus/servers';
 import { Subjects } from '#runtime/bus/subjects';
-import { tidyJetStream } from '#runtime/bus/tidy-jetstream';
+import { JETSTREAM_TIMEOUT_MS, tidyJetStream } from '#runtime/bus/tidy-jetstream';
 import { clientErrors } from '#runtime/client/errors';
 import { type Client, connect, fileSequences } from '#runtime/client/node';
 import { type KeyEntry, type KeyRecord, KeyRegistry } from '#runtime/edge/keys';
@@ -307,7 +307,9 @@ async function openKeys(
   if (dataDir === undefined) {
     throw new FabricError(cliErrors.no_key_folder, 'There is no data folder to keep the keys of senders in');
   }
-  const bucket = await new Kvm(tidyJetStream(client.connection)).open(new Subjects(prefix, 1).buckets.keys);
+  const bucket = await new Kvm(tidyJetStream(client.connection, { timeout: JETSTREAM_TIMEOUT_MS })).open(
+    new Subjects(prefix, 1).buckets.keys,
+  );
   const registry = await KeyRegistry.open(natsKeyStore(bucket));
   const add = async (entry: KeyEntry, now: number, key: SigningKey): Promise<KeyRecord> => {
     const isNew = registry.keyOf(entry.kid) === undefined;

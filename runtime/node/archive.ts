@@ -4,6 +4,7 @@ import type { NatsConnection } from '@nats-io/nats-core';
 import { GUARD_EVERY_MS, type GuardMemory, guardLimits } from '#runtime/archive/drop';
 import { Marks } from '#runtime/archive/mark';
 import type { Subjects } from '#runtime/bus/subjects';
+import { JETSTREAM_TIMEOUT_MS } from '#runtime/bus/tidy-jetstream';
 import type { Clock, Logger, Random } from '#runtime/shard/ports';
 import type { RealmConfig } from '#schemas/config';
 import { toWireError } from '#schemas/fabric-error';
@@ -53,7 +54,7 @@ export class ArchiveKeeper {
         async () => {
           const { nc, subjects, logger } = this.#parts;
           const marks = await Marks.open(nc, subjects.buckets.witness);
-          const jsm = await jetstreamManager(nc);
+          const jsm = await jetstreamManager(nc, { timeout: JETSTREAM_TIMEOUT_MS });
           if (await guardLimits(jsm, subjects.streams.log, marks, this.#guardMemory)) {
             logger.warn({ stream: subjects.streams.log }, 'log_limits_restored');
           }

@@ -13,7 +13,7 @@ import {
 } from '@nats-io/jetstream';
 import { Kvm, KvWatchInclude } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
-import { tidyJetStream } from '#runtime/bus/tidy-jetstream';
+import { JETSTREAM_TIMEOUT_MS, tidyJetStream } from '#runtime/bus/tidy-jetstream';
 import type { Logger } from '#runtime/shard/ports';
 import type { KeyRows } from './data-keys.ts';
 
@@ -24,8 +24,8 @@ const GONE: ReadonlySet<number> = new Set([10_037, 10_043, 10_057]);
 const CHECK_KEY = 'realm.check';
 
 export async function natsKeyRows(nc: NatsConnection, bucket: string, logger?: Logger): Promise<KeyRows> {
-  const jsm = await jetstreamManager(nc);
-  const js = jetstream(nc);
+  const jsm = await jetstreamManager(nc, { timeout: JETSTREAM_TIMEOUT_MS });
+  const js = jetstream(nc, { timeout: JETSTREAM_TIMEOUT_MS });
   const stream = streamOf(bucket);
   const prefix = `$KV.${bucket}.`;
   const subjectOf = (subject: string): string => `${prefix}subject.${hashOf(subject)}`;
@@ -70,7 +70,7 @@ export async function natsKeyRows(nc: NatsConnection, bucket: string, logger?: L
           if (type === 'disconnect' || type === 'reconnect') lost();
         }
       })();
-      const kv = await new Kvm(tidyJetStream(nc)).open(bucket);
+      const kv = await new Kvm(tidyJetStream(nc, { timeout: JETSTREAM_TIMEOUT_MS })).open(bucket);
       const entries = await kv.watch({ include: KvWatchInclude.UpdatesOnly });
       const done = (async () => {
         for await (const entry of entries) {

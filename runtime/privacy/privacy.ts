@@ -6,6 +6,7 @@ import type { KeyObject } from 'node:crypto';
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { Subjects } from '#runtime/bus/subjects';
+import { JETSTREAM_TIMEOUT_MS } from '#runtime/bus/tidy-jetstream';
 import type { Driver } from '#runtime/effects/driver';
 import type { ActorKind } from '#runtime/machine/types';
 import type { Admission, Ask, Clock, EdgeGate, Logger, ShardInbox } from '#runtime/shard/ports';
@@ -66,7 +67,7 @@ export class Privacy {
 
   async open(bus: PrivacyBus): Promise<void> {
     this.#bus = bus;
-    this.#jsm = await jetstreamManager(bus.nc);
+    this.#jsm = await jetstreamManager(bus.nc, { timeout: JETSTREAM_TIMEOUT_MS });
   }
 
   /**

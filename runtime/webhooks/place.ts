@@ -1,7 +1,7 @@
 /** How far a webhook has come: a key of the bucket in which readers of the log keep their marks. */
 import { type KV, Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
-import { tidyJetStream } from '#runtime/bus/tidy-jetstream';
+import { JETSTREAM_TIMEOUT_MS, tidyJetStream } from '#runtime/bus/tidy-jetstream';
 
 export class Places {
   readonly #kv: KV;
@@ -11,7 +11,7 @@ export class Places {
   }
 
   static async open(nc: NatsConnection, bucket: string): Promise<Places> {
-    return new Places(await new Kvm(tidyJetStream(nc)).open(bucket));
+    return new Places(await new Kvm(tidyJetStream(nc, { timeout: JETSTREAM_TIMEOUT_MS })).open(bucket));
   }
 
   /** Sequence of the last commit of which all is delivered; undefined before the first. */

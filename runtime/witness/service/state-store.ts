@@ -9,7 +9,7 @@ import { JetStreamApiError } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { z } from 'zod';
-import { tidyJetStream } from '#runtime/bus/tidy-jetstream';
+import { JETSTREAM_TIMEOUT_MS, tidyJetStream } from '#runtime/bus/tidy-jetstream';
 import { FabricError } from '#schemas/fabric-error';
 import type { LogBreak } from '#schemas/log-break';
 import { witnessServiceErrors } from './errors.ts';
@@ -94,7 +94,7 @@ const breaksSchema = z.array(
 ) as unknown as z.ZodType<readonly KnownBreak[]>;
 
 export async function natsWitnessStore(nc: NatsConnection, bucket: string): Promise<WitnessStore> {
-  const kv = await new Kvm(tidyJetStream(nc)).open(bucket);
+  const kv = await new Kvm(tidyJetStream(nc, { timeout: JETSTREAM_TIMEOUT_MS })).open(bucket);
   const cell = <T>(key: string, schema: z.ZodType<T>) => ({
     read: () => read(kv, key, schema),
     swap: (value: T, revision: number) => swap(kv, key, value, revision),

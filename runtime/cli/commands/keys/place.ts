@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Kvm } from '@nats-io/kv';
 import { Subjects } from '#runtime/bus/subjects';
-import { tidyJetStream } from '#runtime/bus/tidy-jetstream';
+import { JETSTREAM_TIMEOUT_MS, tidyJetStream } from '#runtime/bus/tidy-jetstream';
 import { KeyRegistry } from '#runtime/edge/keys';
 import { natsKeyStore } from '#runtime/edge/nats-keys';
 import { KeyringClient } from '#runtime/keys/client';
@@ -76,7 +76,9 @@ export function keysNamed(text: string, ring: KeyringContext | undefined): RingK
 
 /** True once every node takes a key, or takes it no more; false where one has not said so in time. */
 export async function knownToNodes(realm: Realm, kids: readonly string[]): Promise<boolean> {
-  const bucket = await new Kvm(tidyJetStream(realm.connection)).open(realm.subjects.buckets.keys);
+  const bucket = await new Kvm(tidyJetStream(realm.connection, { timeout: JETSTREAM_TIMEOUT_MS })).open(
+    realm.subjects.buckets.keys,
+  );
   const { ring } = await openKeyring(realm);
   const wanted = (await ring.read())?.keys ?? {};
   await using registry = await KeyRegistry.open(natsKeyStore(bucket));

@@ -2,8 +2,8 @@
  * The process that runs the components of one tenant: reads an order, carries it out, answers, reads the next. It can
  * compute, and write to the pipe it was given, and nothing else.
  */
-import { exit } from 'node:process';
 import type { WorldPort } from '../../world/world.ts';
+import { exit } from './exit.ts';
 import { FRAME, type Frame, fromNumber, fromText, fromWord, toNumber, toText } from './frames.ts';
 import { type Component, type CoreFile, loadComponent, type Order, Run } from './guest.ts';
 import { lockDown } from './lockdown.ts';

@@ -1,7 +1,7 @@
 /** A guest's way out: frames to the parent. What is too long is said to the guest here; the parent checks it again. */
-import { exit } from 'node:process';
 import type { WorldPort } from '../../world/world.ts';
 import { CALL_BYTES_MAX, LOG_LINE_BYTES } from './bounds.ts';
+import { exit } from './exit.ts';
 import { FRAME, fromText, toText } from './frames.ts';
 import { Ended } from './outcome.ts';
 import { receive, send } from './wire.ts';

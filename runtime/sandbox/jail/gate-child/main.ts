@@ -3,8 +3,8 @@
  * with its refusal, and is ended.
  */
 import { registerHooks } from 'node:module';
-import { exit } from 'node:process';
 import { toWireError } from '#schemas/fabric-error';
+import { exit } from '../child/exit.ts';
 import { FRAME, toNumber, toText } from '../child/frames.ts';
 import { receive, send } from '../child/wire.ts';
 
