@@ -36,9 +36,7 @@ export function restoreCapture(state: ShardState, taken: Capture): void {
       state.actors.dirty.add(cell);
     }
   }
-  for (const address of taken.removed) {
-    if (state.actors.peek(address) === undefined) state.actors.removed.add(address);
-  }
+  for (const address of taken.removed) state.actors.removed.add(address);
 }
 
 /** A cell as it is now, apart from what later steps do to the original. */

@@ -52,7 +52,10 @@ export class ActorTable {
   readonly #slots = new Map<string, Cell | Location>();
   /** Cells changed since the last snapshot. */
   dirty = new Set<Cell>();
-  /** Actors removed since the last snapshot that a snapshot still holds. */
+  /**
+   * Actors removed since the last snapshot that a snapshot still holds, begun again or not: the next one hides what the
+   * older ones hold, and then says what lives.
+   */
   removed = new Set<string>();
   resident = 0;
   /** Actors on each machine version, passivated ones included. */
@@ -83,7 +86,6 @@ export class ActorTable {
     // One that comes back from a snapshot is counted already.
     if (typeof old !== 'number') this.#count(cell.machine, 1);
     this.#slots.set(cell.address, cell);
-    this.removed.delete(cell.address);
   }
 
   putCold(address: string, location: Location): void {

@@ -11,6 +11,8 @@ export type OpKind =
   | 'later'
   | 'notify'
   | 'open'
+  | 'turn'
+  | 'shut'
   | 'throw'
   | 'get'
   | 'call'
@@ -51,6 +53,9 @@ const KINDS: readonly OpKind[] = [
   'open',
   'open',
   'open',
+  ...Array<OpKind>(3).fill('turn'),
+  'shut',
+  'shut',
   'call',
   'call',
   'tick',

@@ -1,5 +1,5 @@
 /** The actors of a schedule: they write down what reaches them, by every way the kernel has. */
-import { assign, raise, setup, spawnChild } from 'xstate';
+import { assign, raise, setup, spawnChild, stopChild } from 'xstate';
 import { supervisor } from '#machines/supervisor';
 import { createRegistry, type Registry } from '#runtime/machine/registry';
 import { effect, effectInput, invocation, kernelActions } from '#schemas/machine-kit';
@@ -53,9 +53,15 @@ const page = setup({
   output: ({ context }) => ({ label: context.label }),
 });
 
+/** Lives until it is stopped. */
+const leaf = setup({ types: {} as { events: Told }, actions: kernelActions }).createMachine({
+  id: 'leaf',
+  version: '1',
+});
+
 const book = setup({
   types: {} as { context: Book; events: Told },
-  actors: { page },
+  actors: { page, leaf },
   actions: { ...kernelActions, notify: effect<object>() },
 }).createMachine({
   id: 'book',
@@ -117,6 +123,8 @@ const book = setup({
         all,
       ],
     },
+    turn: { actions: [assign(write), stopChild('leaf'), spawnChild('leaf', { id: 'leaf' }), all] },
+    shut: { actions: [assign(write), stopChild('leaf'), all] },
     'xstate.done.actor.*': {
       actions: assign({
         got: ({ context, event }) => [

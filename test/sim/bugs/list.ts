@@ -158,6 +158,14 @@ export const BUGS: readonly Bug[] = [
     put: 'return cell.location !== NOWHERE;',
   },
   {
+    name: 'stopped_comes_back',
+    breaks:
+      'an actor that was stopped, begun anew and stopped is not hidden from the snapshot that holds its first life',
+    file: 'runtime/shard/table.ts',
+    find: '    this.#slots.set(cell.address, cell);\n',
+    put: '    this.#slots.set(cell.address, cell);\n    this.removed.delete(cell.address);\n',
+  },
+  {
     name: 'child_unheard',
     breaks: 'a recovery takes the start of a child from the place of its mail, not from the log',
     file: 'runtime/shard/recover.ts',
