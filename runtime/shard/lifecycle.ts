@@ -21,10 +21,15 @@ export function consumeCause(state: ShardState, draft: Draft, work: Work, cell: 
   } else if (cause.kind === 'effect') {
     dropEffect(state, cell, cause.key);
     if (cell !== undefined) state.actors.touch(cell, draft.at);
-  } else if (cause.kind === 'mail' && work.op === 'event' && cell?.children !== undefined) {
+  } else if (cause.kind === 'mail' && isHeard(work) && cell?.children !== undefined) {
     const ended = endedChild(work);
     if (ended !== undefined && cell.children.get(ended)?.address === cause.from) forgetChild(cell, ended);
   }
+}
+
+/** An end that its parent threw on is heard, too; a fold knows it as the dead entry that it became. */
+function isHeard({ op }: Work): boolean {
+  return op === 'event' || op === 'dead';
 }
 
 /**
