@@ -172,7 +172,7 @@ export const requestSchema = z
       capabilities: z.array(z.string().max(200)).max(500).default([]),
       weight: z.number().min(0).max(2).optional(),
       /** Relationship to what it acts on; those that the policy names are known to it. */
-      tags: z.array(z.enum(RELATIONSHIP_TAGS)).default([]),
+      tags: z.array(z.enum(RELATIONSHIP_TAGS)).max(RELATIONSHIP_TAGS.length).default([]),
     }),
     on: z
       .strictObject({

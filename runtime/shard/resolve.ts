@@ -105,7 +105,10 @@ function guarded(work: DraftWork, guard: Guard, context: unknown, place: () => s
   if (verdict === undefined) return work;
   if (verdict.note !== undefined) work.policy = verdict.note;
   if (verdict.go === 'on') {
-    if (verdict.event !== undefined) work.event = verdict.event;
+    if (verdict.event === undefined) return work;
+    work.event = verdict.event;
+    // The body that lies elsewhere is another one: a fold must hear what the machine heard.
+    delete work.blob;
     return work;
   }
   if (verdict.go === 'out') {

@@ -517,6 +517,7 @@ test('who has no door asks for a decision, and waits for the approval where one 
       request: { action, who: { address: who }, on: { address: 'bridge/sip' } },
       decision: { outcome: 'allow' },
       held: { approval: 'approval/forged' },
+      pad: 'x'.repeat(2_000),
     }) as Promise<{ decision: { outcome: string; rules: string[] }; approval?: string }>;
   t.like(await authorize('bridge/sip', 'sandbox-run', 'session/ndi'), { decision: { outcome: 'allow' } });
   t.like(await authorize('bridge/sip', 'publish'), { decision: { outcome: 'deny', rules: ['default'] } });
@@ -533,4 +534,6 @@ test('who has no door asks for a decision, and waits for the approval where one 
   );
   world.inForce = undefined;
   t.like(await authorize('bridge/sip', 'sip-call'), { decision: { outcome: 'allow', version: 0 } });
+  const taken = (await world.entries('policy/main')).filter(({ error }) => error === undefined);
+  t.false(JSON.stringify(taken).includes('xxx'), 'only what was decided about is kept');
 });
