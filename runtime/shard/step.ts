@@ -181,7 +181,9 @@ function applySpawn(state: ShardState, draft: Draft, work: Work): Entry {
 }
 
 function applyStop(state: ShardState, draft: Draft, work: Work): Entry {
-  const cell = state.actors.cell(work.actor);
+  const present = state.actors.cell(work.actor);
+  // A supervisor that another took the child over from stops it no more: for this one it is gone.
+  const cell = isTakenOver(present, work) ? undefined : present;
   const parent = cell?.parent?.supervised === true ? cell.parent : work.parent;
   if (cell !== undefined) {
     discard(state, draft, cell);
@@ -201,6 +203,12 @@ function applyStop(state: ShardState, draft: Draft, work: Work): Entry {
     op: 'stop',
     ...(cell !== undefined && { machine: cell.machine.ref, before: cell.state.value }),
   };
+}
+
+/** True where another supervisor than the one that asks has the child: a config moved it from the one to the other. */
+function isTakenOver(cell: Cell | undefined, { parent }: Work): boolean {
+  if (cell?.parent?.supervised !== true || parent?.supervised !== true) return false;
+  return cell.parent.address !== parent.address;
 }
 
 function applyMigrate(state: ShardState, draft: Draft, work: Work): Entry {
