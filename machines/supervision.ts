@@ -122,7 +122,9 @@ export function supervise(state: Supervision, happening: Happening, atMs: number
   if (state.mode === 'failed' || state.mode === 'stopped') return { state, orders: [] };
   switch (happening.kind) {
     case 'started':
-      return isAwaited(state, 'start', happening.id) ? advance(state, atMs, []) : { state, orders: [] };
+      if (!isAwaited(state, 'start', happening.id)) return { state, orders: [] };
+      // Ends that wait are of the one before: its shard told of them first.
+      return advance({ ...state, ended: state.ended.filter(({ id }) => id !== happening.id) }, atMs, []);
     case 'stopped':
       if (isAwaited(state, 'stop', happening.id)) return advance(state, atMs, []);
       // The end of the one before, told while its successor is being started.
@@ -192,7 +194,14 @@ function endedAtStart(state: Supervision, end: Ended, atMs: number): Outcome {
   }
   const child = childOf(state, end.id, 'start');
   if (child === undefined) return advance(state, atMs, []);
-  return restart({ ...state, off: offWithout(waiting), phases: [] }, child, end, atMs, []);
+  const dropped = { ...state, off: offWithout(waiting), phases: [] };
+  return restart(dropped, child, end, atMs, [], startingAfter(state, end.id));
+}
+
+/** Whose turn to start comes after that child's. */
+function startingAfter({ phases, spec }: Supervision, id: string): readonly ChildSpec[] {
+  const ids = phases.flatMap((one) => (one.op === 'start' ? one.ids.slice(one.next) : []));
+  return spec.children.filter((child) => child.id !== id && ids.includes(child.id));
 }
 
 /** Takes up what waits, once no procedure is under way (S5). */
@@ -221,7 +230,13 @@ function halted(state: Supervision, atMs: number, orders: readonly Order[]): Out
   if (state.halt === 'asked') {
     const alive = running(state);
     const everyone = state.spec.children.filter(({ id }) => alive.has(id)).toReversed();
-    return run({ ...state, halt: 'on', ended: [] }, 'halting', [phase('stop', everyone)], atMs, orders);
+    return run(
+      { ...state, halt: 'on', off: offWithEnded(state), ended: [] },
+      'halting',
+      [phase('stop', everyone)],
+      atMs,
+      orders,
+    );
   }
   if (state.pendingSpec !== null) {
     const { state: next, orders: more } = respecified(state, state.pendingSpec, orders);
@@ -268,13 +283,14 @@ function isRestarted(child: ChildSpec, end: Ended): boolean {
   return child.restart === 'permanent' || (child.restart === 'transient' && !end.normal);
 }
 
-/** S3 and S4, with no procedure under way. */
+/** S3 and S4, with no procedure under way; `later` were to start behind the child. */
 function restart(
   state: Supervision,
   child: ChildSpec,
   end: Ended,
   atMs: number,
   orders: readonly Order[],
+  later: readonly ChildSpec[] = [],
 ): Outcome {
   const { spec } = state;
   const restarts = [...state.restarts.filter((time) => atMs - time <= spec.periodMs), atMs];
@@ -294,6 +310,7 @@ function restart(
   const group = groupOf(spec, child);
   const ids = new Set(group.map(idOf));
   const off = { ...state.off };
+  for (const { id } of later) delete off[id];
   for (const one of group) {
     if (one.restart !== 'temporary') delete off[one.id];
     else off[one.id] ??= 'stopped';
@@ -303,6 +320,10 @@ function restart(
     phase(
       'start',
       group.filter((one) => one.restart !== 'temporary'),
+    ),
+    phase(
+      'start',
+      later.filter(({ id }) => !ids.has(id)),
     ),
   ];
   // Ends of the group before now are over with this restart (S5).
@@ -383,7 +404,8 @@ function advance(state: Supervision, atMs: number, orders: readonly Order[]): Ou
   if (first.op === 'start') return proceed({ ...state, phases }, atMs, orders);
   const leaving = state.leaving.filter((child) => child.id !== id);
   const waiting = state.ended.filter((end) => end.id !== id);
-  const stopped = { ...state, leaving, ended: waiting, removing: null };
+  const off = state.mode === 'halting' ? offWithEnded(state) : state.off;
+  const stopped = { ...state, leaving, off, ended: waiting, removing: null };
   return proceed({ ...stopped, phases }, atMs, orders);
 }
 
@@ -403,6 +425,16 @@ function finish(state: Supervision, atMs: number, orders: readonly Order[]): Out
   if (state.mode === 'stopping') return { state: { ...state, mode: 'stopped' }, orders };
   if (state.mode !== 'escalating') return settle(state, atMs, orders);
   return { state: { ...state, mode: 'failed' }, orders: [...orders, { kind: 'fail', error: state.error }] };
+}
+
+/** `off` with those that ended for good and were not looked at yet: who waits for a budget does not begin them anew (S6). */
+function offWithEnded(state: Supervision): Supervision['off'] {
+  const off = { ...state.off };
+  for (const end of state.ended) {
+    const child = childOf(state, end.id, 'start');
+    if (child !== undefined && !isRestarted(child, end)) off[end.id] ??= end.normal ? 'done' : 'failed';
+  }
+  return off;
 }
 
 /** `off` as it is when the procedure under way is dropped: whoever does not run by now is off. */

@@ -280,6 +280,62 @@ test('the end of a child that was off, told while its successor starts, is not t
   t.true(running(state).has('x'));
 });
 
+test('of several children that were off and begin anew, none is taken for ended by the end of the one before it', (t) => {
+  const both = (input?: object): SupervisorSpec =>
+    specOf(
+      'one_for_one',
+      ['x', 'y'].map((id) => child(id, 'transient', input && { input })),
+    );
+  const happenings: Happening[] = [
+    { kind: 'started', id: 'x' },
+    { kind: 'started', id: 'y' },
+    { kind: 'ended', id: 'x', normal: true },
+    { kind: 'ended', id: 'y', normal: true },
+    { kind: 'apply', spec: both({ changed: true }) },
+    { kind: 'stopped', id: 'x' },
+    { kind: 'stopped', id: 'y' },
+    { kind: 'started', id: 'x' },
+    { kind: 'started', id: 'y' },
+  ];
+  const state = happenings.reduce((at, happening) => supervise(at, happening, 0).state, begin(both()).state);
+  t.is(state.mode, 'running');
+  t.deepEqual(state.off, {});
+  t.deepEqual(
+    supervise(state, { kind: 'ended', id: 'y', normal: false }, 0).orders.map(({ kind }) => kind),
+    ['restarted', 'start'],
+  );
+});
+
+test('S6: who ended for good while a halt waited for its turn, or came before it, is not begun anew', (t) => {
+  const spec = specOf('one_for_one', [child('a', 'transient'), child('b', 'transient'), child('c')]);
+  let { state } = begin(spec);
+  const happen = (happening: Happening): string[] => {
+    const { state: next, orders } = supervise(state, happening, 0);
+    state = next;
+    return orders.map((order) => `${order.kind} ${'child' in order ? order.child.id : ''}`);
+  };
+  happen({ kind: 'started', id: 'a' });
+  happen({ kind: 'ended', id: 'a', normal: true });
+  happen({ kind: 'halt' });
+  happen({ kind: 'started', id: 'b' });
+  t.deepEqual(happen({ kind: 'started', id: 'c' }), ['stop c']);
+  // Before it is told to stop.
+  happen({ kind: 'ended', id: 'b', normal: true });
+  t.deepEqual(happen({ kind: 'stopped', id: 'c' }), []);
+  t.is(state.mode, 'halted');
+  t.deepEqual(happen({ kind: 'resume' }), ['start c']);
+  t.deepEqual(state.off, { a: 'done', b: 'done' });
+});
+
+test('S6: a child that fails once on the way back does not keep those behind it from starting', (t) => {
+  const bench = new Bench(specOf('one_for_one', [child('a'), child('b'), child('c')]));
+  bench.happen({ kind: 'halt' }).take();
+  bench.failing.set('a', 1);
+  bench.happen({ kind: 'resume' });
+  t.deepEqual([...running(bench.state)], ['a', 'b', 'c']);
+  t.deepEqual([...bench.alive].toSorted(), ['a', 'b', 'c']);
+});
+
 test('10,000 children start in time that does not grow with the square of their number', (t) => {
   const many = Array.from({ length: 10_000 }, (_, n) => child(`k${n}`));
   let { state, orders } = begin(specOf('one_for_one', many));
