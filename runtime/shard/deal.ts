@@ -14,7 +14,8 @@ import type { Cell } from './table.ts';
 
 /** Actors of one part: a part is cut earlier where it fills the largest message. */
 const PART_ACTORS_MAX = 1_000;
-const PART_IDS_MAX = 10_000;
+/** Ids or marks of senders, the same. */
+const PART_ROWS_MAX = 10_000;
 
 /** What a new shard gets. */
 export interface Hand {
@@ -98,26 +99,36 @@ export interface Place {
 export function partsOf({ cells, senders, ids }: Hand, bytesMax: number): Part[] {
   const sorted = cells.toSorted((a, b) => (a.address < b.address ? -1 : 1));
   const byAge = ids.toSorted((a, b) => a[3] - b[3]);
-  const parts: Part[] = [];
-  const none = { senders: [], ids: [] };
-  let batch: Cell[] = [];
+  const none = { cells: [], senders: [], ids: [] };
+  const parts: Part[] = [
+    ...cut(sorted, PART_ACTORS_MAX, bytesMax / 2, recordOf).map((some) => ({ ...none, cells: some })),
+    ...cut(senders, PART_ROWS_MAX, bytesMax / 2).map((some) => ({ ...none, senders: some })),
+    ...cut(byAge, PART_ROWS_MAX, bytesMax / 2).map((some) => ({ ...none, ids: some })),
+  ];
+  return parts.length > 0 ? parts : [none];
+}
+
+/** Lists of at most so many items, and of so many bytes where they are more than one. */
+function cut<T>(
+  items: readonly T[],
+  countMax: number,
+  bytesMax: number,
+  stored: (item: T) => unknown = (item) => item,
+): T[][] {
+  const lists: T[][] = [];
   let bytes = 0;
-  for (const cell of sorted) {
-    const size = encode(recordOf(cell)).byteLength;
-    if (batch.length === PART_ACTORS_MAX || (batch.length > 0 && bytes + size > bytesMax / 2)) {
-      parts.push({ cells: batch, ...none });
-      batch = [];
-      bytes = 0;
+  for (const item of items) {
+    const size = encode(stored(item)).byteLength;
+    const last = lists.at(-1);
+    if (last === undefined || last.length === countMax || bytes + size > bytesMax) {
+      lists.push([item]);
+      bytes = size;
+    } else {
+      last.push(item);
+      bytes += size;
     }
-    batch.push(cell);
-    bytes += size;
   }
-  parts.push({ cells: batch, ...none });
-  for (let n = 0; n < Math.max(byAge.length, senders.length); n += PART_IDS_MAX) {
-    const chunk = <T>(list: readonly T[]): T[] => list.slice(n, n + PART_IDS_MAX);
-    parts.push({ cells: [], senders: chunk(senders), ids: chunk(byAge) });
-  }
-  return parts;
+  return lists;
 }
 
 export interface Part {

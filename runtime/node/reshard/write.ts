@@ -7,6 +7,7 @@ import { cellOrBroken } from '#runtime/shard/hydrate';
 import { readThrough } from '#runtime/shard/read-through';
 import { type Cell, NOWHERE } from '#runtime/shard/table';
 import { FabricError } from '#schemas/fabric-error';
+import { fromWireError } from '../api.ts';
 import { nodeErrors } from '../errors.ts';
 import { type Head, headOf, type RealmParts, running } from './realm.ts';
 
@@ -54,6 +55,7 @@ export async function writeHand(
     const commit = commitOf(part, n, last, place, n === parts.length - 1 ? total : undefined);
     const bytes = encodeCommit(commit);
     const result = await appender.append(bytes, last.seq);
+    if (result.kind === 'refused') throw fromWireError(result.error);
     if (result.kind !== 'appended') throw running(`somebody else wrote in shard ${shard}`);
     last = headOf({ seq: result.seq, bytes });
   }
