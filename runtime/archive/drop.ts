@@ -4,10 +4,12 @@
  *
  * D1  Only sequences that are archived and verified may go. While the limit is lowered each new commit pushes out the
  *     oldest; so {@link KEPT_MIN} archived messages stay as a margin, more than a realm writes until somebody notices.
- * D2  The record says `dropping` before the limits are lowered and until they are back. Whoever finds both so (every
- *     node at its start and each {@link GUARD_EVERY_MS}) puts them back.
+ * D2  The record says `dropping` before the limits are lowered and until they are back; lowered, the stream itself says by
+ *     {@link LOWERED} that a run did it. Whoever finds them so by either (every node at its start and each
+ *     {@link GUARD_EVERY_MS}) puts them back. Limits of which neither says so are not ours to change.
  * D3  A record whose limits are not lowered is of a run that is about to, or that died: only once it has stood so for
- *     {@link UNDECLARE_AFTER_MS} does a guard take it away. A run that comes that late lowers nothing any more.
+ *     {@link UNDECLARE_AFTER_MS} does a guard take it away. A run that knows that it comes that late lowers nothing any
+ *     more; one that does not, since it or its request was held up on the way, is what {@link LOWERED} is for.
  */
 import { DiscardPolicy, type JetStreamManager, type StreamConfig } from '@nats-io/jetstream';
 import { FabricError } from '#schemas/fabric-error';
@@ -21,6 +23,8 @@ export const GUARD_EVERY_MS = 1_000;
 export const UNDECLARE_AFTER_MS = 2 * GUARD_EVERY_MS;
 const LOWER_WITHIN_MS = 1_000;
 
+/** In the log's metadata, set and taken away in one step with the limits: D2. */
+const LOWERED = 'infrafabric.dropping';
 const UNBOUNDED = { max_msgs: -1, discard: DiscardPolicy.New };
 
 export interface DropOptions {
@@ -48,13 +52,17 @@ export async function dropArchived(options: DropOptions): Promise<number> {
   const declaredAt = performance.now();
   probe?.('before_lower');
   // Those that came since are counted: more are kept then, never fewer.
-  const { state: now } = await jsm.streams.info(stream);
+  const { state: now, config } = await jsm.streams.info(stream);
   // D3
   if (performance.now() - declaredAt > LOWER_WITHIN_MS)
     throw new FabricError(archiveErrors.archive_busy, 'The server was too slow to drop anything safely');
-  await jsm.streams.update(stream, { max_msgs: now.last_seq - first + 1, discard: DiscardPolicy.Old });
+  await jsm.streams.update(stream, {
+    max_msgs: now.last_seq - first + 1,
+    discard: DiscardPolicy.Old,
+    metadata: { ...config.metadata, [LOWERED]: 'true' },
+  });
   probe?.('lowered');
-  await restoreLimits(jsm, stream);
+  await restoreLimits(jsm, stream, config);
   probe?.('restored');
   return await settle(jsm, stream, marks);
 }
@@ -77,14 +85,15 @@ export async function guardLimits(
   memory?: GuardMemory,
 ): Promise<boolean> {
   const { mark, revision } = await marks.read();
-  if (mark === undefined || !mark.dropping) return false;
+  // Of a log that was never archived nothing is dropped.
+  if (mark === undefined) return false;
   const { config } = await jsm.streams.info(stream);
-  if (isLowered(config)) {
-    await restoreLimits(jsm, stream);
+  if (isLowered(config) && (mark.dropping || config.metadata?.[LOWERED] !== undefined)) {
+    await restoreLimits(jsm, stream, config);
     await settle(jsm, stream, marks);
     return true;
   }
-  if (memory === undefined) return false;
+  if (!mark.dropping || memory === undefined) return false;
   if (memory.revision !== revision) {
     memory.revision = revision;
     memory.since = performance.now();
@@ -114,6 +123,7 @@ async function settle(jsm: JetStreamManager, stream: string, marks: Marks): Prom
   }
 }
 
-async function restoreLimits(jsm: JetStreamManager, stream: string): Promise<void> {
-  await jsm.streams.update(stream, UNBOUNDED);
+async function restoreLimits(jsm: JetStreamManager, stream: string, config: StreamConfig): Promise<void> {
+  const { [LOWERED]: _, ...metadata } = config.metadata ?? {};
+  await jsm.streams.update(stream, { ...UNBOUNDED, metadata });
 }

@@ -1,5 +1,5 @@
 /** D1 to D3 of runtime/archive/drop.ts on a real server, and reading while commits are dropped. */
-import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { DiscardPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import test from 'ava';
 import { dropArchived, guardLimits, UNDECLARE_AFTER_MS } from '#runtime/archive/drop';
 import { Marks } from '#runtime/archive/mark';
@@ -85,6 +85,39 @@ test('the word of a run that died before its deed is taken away once it has stoo
   await guardLimits(jsm, STREAM, marks, memory);
   t.like((await marks.read()).mark, { dropping: false, dropped: 0 });
   t.is(await drop(), 600 - MARGIN + 1, 'the next run drops');
+});
+
+test('limits that are lowered after a guard took the word away are put back, those that somebody else set are not', async (t) => {
+  await using server = await TestServer.start();
+  const { nc, jsm, marks, write, drop } = await logOf(server, 1_000, 600);
+  t.teardown(() => nc.close());
+  const memory = { revision: 0, since: 0 };
+  const guarding = await jetstreamManager(nc);
+  const guard = () => guardLimits(guarding, STREAM, marks, memory);
+  // The request is held up for as long as a guard lets a word stand.
+  const update = jsm.streams.update.bind(jsm.streams);
+  jsm.streams.update = async (...args: Parameters<typeof update>) => {
+    await guard();
+    memory.since -= UNDECLARE_AFTER_MS;
+    await guard();
+    t.is((await marks.read()).mark?.dropping, false);
+    return await update(...args);
+  };
+  const dying = drop(600, (point) => {
+    if (point === 'lowered') throw new Died(point);
+  });
+  await t.throwsAsync(dying, { instanceOf: Died });
+  await write(MARGIN - 56);
+  t.true(await guard());
+  await write(1_000);
+  const { config, state } = await guarding.streams.info(STREAM);
+  t.like(config, { discard: 'new', max_msgs: -1 });
+  t.true(state.first_seq <= 601, `${state.first_seq} is the first: nothing went that is not archived`);
+  t.like((await marks.read()).mark, { dropping: false, dropped: state.first_seq - 1 });
+  await ensureStreams(nc, subjects, OPTIONS);
+  await update(STREAM, { discard: DiscardPolicy.Old, max_msgs: 100_000 });
+  t.false(await guard());
+  t.is((await guarding.streams.info(STREAM)).config.max_msgs, 100_000);
 });
 
 test('who reads while commits are dropped gets each of them once, from the stream or from the archive', async (t) => {
