@@ -15,9 +15,10 @@ import { shardErrors } from '#runtime/shard/errors';
 import type { Ask, Clock, InboxMessage, Logger, ShardInbox } from '#runtime/shard/ports';
 import { FabricError, toWireError } from '#schemas/fabric-error';
 import type { DataKeys, Known } from './data-keys.ts';
-import { type InboxEraser, InboxErasure } from './erasure.ts';
+import { InboxErasure } from './erasure.ts';
 import { privacyErrors } from './errors.ts';
 import { InboxLine } from './inbox-line.ts';
+import type { InboxEraser } from './inbox-sweep.ts';
 import { changed, type Made, type Message, sameAs, UNCHANGED, withheld } from './made.ts';
 import type { Marks } from './marks.ts';
 import type { DataKey } from './seal.ts';
@@ -152,15 +153,15 @@ export class PrivacyDoor {
     const late = new Promise<void>((resolve) => {
       timer = clock.setTimer(resolve, ERASE_AT_CLOSE_MS);
     });
-    await Promise.race([this.#erasure.settled(), late]);
+    await Promise.race([this.#erasure.closed(), late]);
     clock.clearTimer(timer);
   }
 
   #mayBePlain(message: Message & { readonly subject: string }): boolean {
-    const address = addressOfTail(message.subject);
-    const marks = this.#deps.marksOf(typeOf(address));
-    if (marks === undefined) return false;
     try {
+      const address = addressOfTail(message.subject);
+      const marks = this.#deps.marksOf(typeOf(address));
+      if (marks === undefined) return false;
       const plan = planSealing(
         decodeBody(message.body, message.contentType),
         address,
@@ -169,6 +170,7 @@ export class PrivacyDoor {
       );
       return plan.kind === 'refuse' || (plan.kind === 'seal' && plan.isPlain);
     } catch {
+      // It cannot be read, or names no actor.
       return true;
     }
   }

@@ -1,7 +1,7 @@
 /** Overwrites single messages of the inbox stream on disk, by the server's secure deletion. */
 import type { JetStreamManager } from '@nats-io/jetstream';
 import type { Subjects } from '#runtime/bus/subjects';
-import type { InboxEraser } from './erasure.ts';
+import type { InboxEraser } from './inbox-sweep.ts';
 import { eraseMessage, nextMessage } from './nats-data-keys.ts';
 
 /** Deletions under way at a time: each costs the server a write. */

@@ -373,6 +373,111 @@ test('D3: asks beyond the bound are refused while the bucket hangs, sends pause 
   return undefined;
 });
 
+/** An inbox whose messages up to 100 came in the clear and were consumed by a node that died. */
+function inheritedInbox() {
+  const plain = new Set(Array.from({ length: 100 }, (_, n) => n + 1));
+  const inherited = {
+    plain,
+    /** Plain messages that were there when the inbox let go of them. */
+    purged: [] as number[],
+    /** Awaited before each message is read. */
+    before: async (_seq: number): Promise<void> => {},
+    timers: new Set<() => void>(),
+    door: async () => {
+      const { keys } = await newKeys();
+      const changes: Partial<DoorDeps> = {
+        eraser: {
+          erase: async (seqs) => seqs.forEach((seq) => void plain.delete(seq)),
+          stored: async function* (_shard, _type, through) {
+            for (let seq = 1; seq <= through; seq += 1) {
+              await inherited.before(seq);
+              const tail = seq % 2 === 0 ? 'person/1' : 'person/%';
+              const body = { type: 'x', who: 'a', name: 'Jane Roe' };
+              if (plain.has(seq)) yield { ...message(tail, body), seq };
+            }
+          },
+        },
+        clock: {
+          now: () => 0,
+          setTimer: (fn) => {
+            inherited.timers.add(fn);
+            return fn;
+          },
+          clearTimer: (fn) => void inherited.timers.delete(fn as () => void),
+        },
+      };
+      const inbox = new PrivacyDoor(doorDeps(keys, changes)).inbox({
+        open: async () => ({ pause() {}, resume() {}, behind: () => 0, close: async () => {} }),
+        release: async () => void inherited.purged.push(plain.size),
+      });
+      return { inbox, line: await inbox.open(100, nothing) };
+    },
+  };
+  return inherited;
+}
+
+function nothing(): never {
+  throw new Error('nothing is delivered');
+}
+
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+test('D4: the inbox does not let go of what a node that died took in the clear before it is overwritten, which is tried until it is', async (t) => {
+  const inherited = inheritedInbox();
+  const back = Promise.withResolvers<void>();
+  let isAway = true;
+  inherited.before = async (seq) => {
+    if (isAway && seq > 70) throw new Error('the server is away');
+    if (seq === 90) await back.promise;
+  };
+  const { inbox } = await inherited.door();
+  await turns();
+  t.is(inherited.plain.size, 36, 'what was found first is overwritten, whatever comes after');
+  await t.throwsAsync(inbox.release(120), { message: 'the server is away' });
+  t.is(inherited.timers.size, 1);
+  for (const retry of inherited.timers) retry();
+  await turns();
+  await t.throwsAsync(inbox.release(120), { message: 'the server is away' });
+  t.deepEqual(inherited.purged, []);
+  isAway = false;
+  for (const retry of inherited.timers) retry();
+  await turns();
+  const releasing = inbox.release(120);
+  await turns();
+  t.deepEqual(inherited.purged, [], 'it is still being looked through');
+  back.resolve();
+  await releasing;
+  t.deepEqual(inherited.purged, [0]);
+  t.is(inherited.timers.size, 0);
+  await inbox.release(140);
+  t.is(inherited.purged.length, 2);
+});
+
+test('D4: who leaves a shard whose inbox is still looked through purges nothing of it, and looks no further', async (t) => {
+  const inherited = inheritedInbox();
+  const back = Promise.withResolvers<void>();
+  let reads = 0;
+  inherited.before = async () => {
+    reads += 1;
+    if (reads === 50) await back.promise;
+  };
+  const { inbox, line } = await inherited.door();
+  await turns();
+  const releasing = t.throwsAsync(inbox.release(120), { code: 'shard_moved' });
+  await line.close();
+  back.resolve();
+  await releasing;
+  await t.throwsAsync(inbox.release(120), { code: 'shard_moved' });
+  t.is(reads, 50);
+  t.deepEqual([inherited.purged.length, inherited.timers.size], [0, 0]);
+  // Its own again.
+  await inbox.open(100, nothing);
+  await inbox.release(120);
+  t.deepEqual(inherited.purged, [0]);
+});
+
 test('D1: what cannot be read, is too big, or is for nobody is withheld', async (t) => {
   const { keys } = await newKeys();
   const door = new PrivacyDoor(doorDeps(keys));
