@@ -1,6 +1,6 @@
 /** Sealed values as people see them: opened where that is wished and can be, or said to be sealed, or redacted. */
 import type { KeyObject } from 'node:crypto';
-import { replaceSealed, SEALED, type Sealed, sealedIn } from '#schemas/sealed';
+import { isSealed, replaceSealed, SEALED, type Sealed, sealedIn } from '#schemas/sealed';
 import { type KeyRow, unwrapRow } from './data-keys.ts';
 import { open } from './seal.ts';
 
@@ -49,6 +49,14 @@ export function privacyView({ realm, stateOf, privacyKey, now = Date.now }: View
   };
   const isGone = (row: KeyRow | undefined, { [SEALED]: { kid } }: Sealed): boolean =>
     row?.state === 'redacted' || (row?.state === 'active' && row.kid !== kid);
+  const shownAs = async (sealed: Sealed): Promise<unknown> => {
+    const row = await rowOf(sealed[SEALED].subject);
+    if (isGone(row, sealed)) return REDACTED_MARK;
+    if (privacyKey === undefined || row?.state !== 'active') return SEALED_MARK;
+    const plain = open(sealed, realm, unwrapRow(row, realm, privacyKey));
+    // Data of several persons: F2 of effects.ts.
+    return isSealed(plain) ? await shownAs(plain) : plain;
+  };
   return {
     async isRedacted(sealed) {
       return isGone(await rowOf(sealed[SEALED].subject), sealed);
@@ -56,13 +64,7 @@ export function privacyView({ realm, stateOf, privacyKey, now = Date.now }: View
 
     async show<T>(value: T): Promise<T> {
       const shown = new Map<Sealed, unknown>();
-      for (const sealed of sealedIn(value)) {
-        const row = await rowOf(sealed[SEALED].subject);
-        if (isGone(row, sealed)) shown.set(sealed, REDACTED_MARK);
-        else if (privacyKey !== undefined && row?.state === 'active') {
-          shown.set(sealed, open(sealed, realm, unwrapRow(row, realm, privacyKey)));
-        } else shown.set(sealed, SEALED_MARK);
-      }
+      for (const sealed of sealedIn(value)) shown.set(sealed, await shownAs(sealed));
       return (shown.size === 0 ? value : replaceSealed(value, (sealed) => shown.get(sealed))) as T;
     },
   };

@@ -4,7 +4,8 @@
  *
  * F1  The plaintext reaches the driver and nothing else: not the log, not an error, not a retry's record.
  * F2  Of what comes back, marked fields are sealed; so is every text that holds a value which was opened for it, and every
- *     object with such a text for a name, whole.
+ *     object with such a text for a name, whole. What holds data of several subjects is sealed for each, one seal in the
+ *     other: without the key of any of them it is gone.
  * F3  Of a redacted subject nothing is opened: the effect fails for good with `subject_redacted`.
  */
 import type { Driver, EffectCall } from '#runtime/effects/driver';
@@ -16,7 +17,7 @@ import { privacyErrors } from './errors.ts';
 import type { Marks } from './marks.ts';
 import { mapAt, parsePointer, pointerText } from './pointer.ts';
 import { type DataKey, open, seal } from './seal.ts';
-import { hasMarkedOutput, sealOutput, subjectOf } from './sealing.ts';
+import { markedOutput, subjectOf } from './sealing.ts';
 
 /** Shorter texts are found in everything: whoever gets those back marks their place. */
 const ECHO_CHARS_MIN = 4;
@@ -45,10 +46,10 @@ export function privateDriver(driver: Driver, deps: EffectDeps): Driver {
         check(driver, call);
         return driver.run(call);
       }
-      const opened = new Map<Sealed, unknown>();
+      const opened = new Map<Sealed, Opened>();
       for (const value of sealed) opened.set(value, await opening(value, deps));
-      const input = replaceSealed(call.input, (value) => opened.get(value));
-      const echoes = echoesOf(opened);
+      const input = replaceSealed(call.input, (value) => opened.get(value)?.plain);
+      const echoes = echoesOf(opened.values());
       let output: unknown;
       try {
         const plain = { ...call, input };
@@ -57,8 +58,9 @@ export function privateDriver(driver: Driver, deps: EffectDeps): Driver {
       } catch (thrown) {
         throw echoes.length === 0 ? thrown : masked(thrown, echoes);
       }
-      const safe = marks === undefined ? output : await sealMarked(output, call, marks, sealed, deps);
-      return echoes.length === 0 ? safe : await sealEchoes(safe, echoes, deps);
+      const subjects = [...opened.values()].flatMap(({ subjects: whose }) => whose);
+      const marked = marks === undefined ? undefined : markedIn(output, call, marks, subjects);
+      return await sealAgain(output, echoes, marked, deps);
     },
   };
 }
@@ -75,48 +77,60 @@ function check(driver: Driver, { input, attempt }: EffectCall): void {
   }
 }
 
-async function opening(sealed: Sealed, { keys, realm }: EffectDeps): Promise<unknown> {
+interface Opened {
+  readonly plain: unknown;
+  /** Whose it is. */
+  readonly subjects: readonly string[];
+}
+
+async function opening(sealed: Sealed, deps: EffectDeps): Promise<Opened> {
   const { subject, kid } = sealed[SEALED];
-  const known = await (await keys()).find(subject);
+  const known = await (await deps.keys()).find(subject);
   if (known?.state !== 'active' || known.kid !== kid) throw redacted(subject); // F3
-  return open(sealed, realm, known.key);
+  const plain = open(sealed, deps.realm, known.key);
+  // Only here is a seal put around another (F2): at the doors a sealed value is left as it is.
+  if (!isSealed(plain)) return { plain, subjects: [subject] };
+  const inner = await opening(plain, deps);
+  return { plain: inner.plain, subjects: [subject, ...inner.subjects] };
+}
+
+interface Marked {
+  readonly paths: ReadonlySet<string>;
+  readonly subject: string;
 }
 
 /** F2: marked fields. Whose they are says the rule, or else what was opened for the effect. */
-async function sealMarked(
+function markedIn(
   output: unknown,
   call: EffectCall,
   marks: Marks,
-  sealed: readonly Sealed[],
-  { realm, keys }: EffectDeps,
-): Promise<unknown> {
-  if (!hasMarkedOutput(output, marks)) return output;
-  const named = new Set(sealed.map((value) => value[SEALED].subject));
+  subjects: readonly string[],
+): Marked | undefined {
+  const paths = markedOutput(output, marks);
+  if (paths.size === 0) return undefined;
+  const named = new Set(subjects);
   const [only] = named.size === 1 ? named : [];
   const subject = subjectOf({ output }, call.actor, marks.subject) ?? only;
-  if (subject === undefined) {
-    throw new FabricError(
-      privacyErrors.subject_missing,
-      `The result of an effect of ${call.actor} holds personal data, and nothing says whose`,
-    );
-  }
-  const key = activeOf(await (await keys()).ensure(subject), subject);
-  return sealOutput(output, marks, { realm, subject, key });
+  if (subject !== undefined) return { paths, subject };
+  throw new FabricError(
+    privacyErrors.subject_missing,
+    `The result of an effect of ${call.actor} holds personal data, and nothing says whose`,
+  );
 }
 
 interface Echo {
-  readonly sealed: Sealed;
+  readonly subjects: readonly string[];
   /** The text, and as it stands in a URL and in JSON. */
   readonly spellings: readonly string[];
 }
 
-function echoesOf(opened: ReadonlyMap<Sealed, unknown>): Echo[] {
+function echoesOf(opened: Iterable<Opened>): Echo[] {
   const echoes: Echo[] = [];
-  for (const [sealed, plain] of opened) {
+  for (const { plain, subjects } of opened) {
     for (const text of textsIn(plain)) {
       if (text.length < ECHO_CHARS_MIN) continue;
       const spellings = new Set([text, encodeURIComponent(text), JSON.stringify(text).slice(1, -1)]);
-      echoes.push({ sealed, spellings: [...spellings] });
+      echoes.push({ subjects, spellings: [...spellings] });
     }
   }
   return echoes;
@@ -129,18 +143,26 @@ function* textsIn(value: unknown): Generator<string, void, undefined> {
   }
 }
 
-/** F2: every text with a value in it that was opened is sealed for the same subject; an object with one for a name, whole. */
-async function sealEchoes(output: unknown, echoes: readonly Echo[], deps: EffectDeps): Promise<unknown> {
-  const found = new Map<string, Sealed>();
-  findEchoes(output, '', [], { echoes, known: await openable(output, deps), found });
+/** F2: what is marked, and every text with a value in it that was opened; an object with one for a name, whole. */
+async function sealAgain(
+  output: unknown,
+  echoes: readonly Echo[],
+  marked: Marked | undefined,
+  deps: EffectDeps,
+): Promise<unknown> {
+  if (echoes.length === 0 && marked === undefined) return output;
+  const found = new Map<string, readonly string[]>();
+  findPersonal(output, '', [], { echoes, marked, known: await openable(output, deps), found });
   let safe = output;
   // From the inside out: what is sealed is not looked into again.
-  for (const [path, { [SEALED]: of }] of [...found].sort(([a], [b]) => b.length - a.length)) {
-    const key = activeOf(await (await deps.keys()).ensure(of.subject), of.subject);
+  for (const [path, subjects] of [...found].sort(([a], [b]) => b.length - a.length)) {
     const at = path === '' ? [] : parsePointer(path);
-    safe = mapAt(safe, [at], (value) =>
-      seal(value, { realm: deps.realm, subject: of.subject, path: `/output${path}` }, key),
-    );
+    for (const subject of subjects.toReversed()) {
+      const key = activeOf(await (await deps.keys()).ensure(subject), subject);
+      safe = mapAt(safe, [at], (value) =>
+        seal(value, { realm: deps.realm, subject, path: `/output${path}` }, key),
+      );
+    }
   }
   return safe;
 }
@@ -168,39 +190,42 @@ function opens(sealed: Sealed, realm: string, { key }: DataKey): boolean {
 
 interface Search {
   readonly echoes: readonly Echo[];
+  readonly marked: Marked | undefined;
   /** Sealed values that are what they look like. */
   readonly known: ReadonlySet<object>;
-  /** By its path, what is to be sealed, and for whom. */
-  readonly found: Map<string, Sealed>;
+  /** By its path, what is to be sealed, and for whom; the first is outermost, the one that a mark names. */
+  readonly found: Map<string, readonly string[]>;
 }
 
 /** `within`: the subjects that something around the value is sealed for as a whole. */
-function findEchoes(value: unknown, path: string, within: readonly string[], search: Search): void {
-  const { echoes, known, found } = search;
-  const find = (texts: Iterable<string>): string | undefined => {
-    for (const text of texts) {
-      const echo = echoIn(text, echoes);
-      if (echo === undefined || within.includes(echo.sealed[SEALED].subject)) continue;
-      found.set(path, echo.sealed);
-      return echo.sealed[SEALED].subject;
-    }
-    return undefined;
-  };
-  if (typeof value === 'string') find([value]);
-  else if (value instanceof Uint8Array) find([Buffer.from(value).toString('latin1')]);
-  else if (typeof value !== 'object' || value === null || known.has(value)) return;
-  else if (isSealed(value)) find(textsIn(value));
-  else {
-    const whose = Array.isArray(value) ? undefined : find(Object.keys(value));
-    const inside = whose === undefined ? within : [...within, whose];
-    for (const [key, item] of Object.entries(value)) {
-      findEchoes(item, path + pointerText([key]), inside, search);
-    }
+function findPersonal(value: unknown, path: string, within: readonly string[], search: Search): void {
+  const { echoes, marked, known, found } = search;
+  const isObject = typeof value === 'object' && value !== null;
+  if (isObject && known.has(value)) return;
+  const whose = new Set<string>();
+  if (marked?.paths.has(path) === true && !isSealed(value)) whose.add(marked.subject);
+  for (const text of ownTexts(value)) {
+    for (const { subjects } of echoesIn(text, echoes)) for (const subject of subjects) whose.add(subject);
+  }
+  const subjects = [...whose].filter((subject) => !within.includes(subject));
+  if (subjects.length > 0) found.set(path, subjects);
+  if (!isObject || value instanceof Uint8Array || isSealed(value)) return;
+  const inside = [...within, ...subjects];
+  for (const [key, item] of Object.entries(value)) {
+    findPersonal(item, path + pointerText([key]), inside, search);
   }
 }
 
-function echoIn(text: string, echoes: readonly Echo[]): Echo | undefined {
-  return echoes.find(({ spellings }) =>
+/** The texts for which the value as a whole is sealed: itself, or its names. */
+function ownTexts(value: unknown): Iterable<string> {
+  if (typeof value === 'string') return [value];
+  if (value instanceof Uint8Array) return [Buffer.from(value).toString('latin1')];
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [];
+  return isSealed(value) ? textsIn(value) : Object.keys(value);
+}
+
+function echoesIn(text: string, echoes: readonly Echo[]): Echo[] {
+  return echoes.filter(({ spellings }) =>
     spellings.some(
       (spelling) => text.includes(spelling) || text.includes(Buffer.from(spelling).toString('latin1')),
     ),

@@ -42,14 +42,14 @@ export function mapAt(
   return mapped;
 }
 
-/** True where a pointer leads to something. */
-export function leadsAnywhere(value: unknown, pointers: readonly Pointer[]): boolean {
-  let isFound = false;
-  mapAt(value, pointers, (found) => {
-    isFound = true;
+/** The paths of all values that pointers lead to. */
+export function pathsAt(value: unknown, pointers: readonly Pointer[]): string[] {
+  const paths: string[] = [];
+  mapAt(value, pointers, (found, path) => {
+    paths.push(path);
     return found;
   });
-  return isFound;
+  return paths;
 }
 
 function mapOne(

@@ -9,7 +9,7 @@
 import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from 'node:crypto';
 import { decode, encode } from '#runtime/bus/codec';
 import { FabricError } from '#schemas/fabric-error';
-import { SEALED, type Sealed } from '#schemas/sealed';
+import { isSealed, SEALED, type Sealed } from '#schemas/sealed';
 import { privacyErrors } from './errors.ts';
 
 /** 256 bits: of data keys and of the key that wraps them. */
@@ -20,6 +20,11 @@ const TAG_BYTES = 16;
 /** S3: answers such as yes and no, or years, are of one length. */
 const BLOCK_BYTES = 32;
 const LENGTH_BYTES = 4;
+/**
+ * Added to the length where what is sealed is a seal itself: its texts are kept as bytes, or it would grow by a third with
+ * each person whose data a text repeats.
+ */
+const NESTED = 2 ** 31;
 
 /** The key of one subject. */
 export interface DataKey {
@@ -42,7 +47,9 @@ export function seal(
   iv: Uint8Array = randomBytes(IV_BYTES),
 ): Sealed {
   const labels = { v: 1 as const, subject, path, kid };
-  const ct = encrypt(key, iv, associated(realm, labels), padded(encode(value)));
+  const inner = isSealed(value) ? packed(value) : undefined;
+  const plain = inner === undefined ? padded(encode(value)) : padded(encode(inner), NESTED);
+  const ct = encrypt(key, iv, associated(realm, labels), plain);
   return { [SEALED]: { ...labels, iv: base64(iv), ct: base64(ct) } };
 }
 
@@ -56,8 +63,9 @@ export function open(sealed: Sealed, realm: string, key: KeyObject): unknown {
       associated(realm, labels),
       Buffer.from(ct, 'base64url'),
     );
-    const length = plain.readUInt32BE(0);
-    return decode(new Uint8Array(plain.subarray(LENGTH_BYTES, LENGTH_BYTES + length)));
+    const framed = plain.readUInt32BE(0);
+    const value = decode(new Uint8Array(plain.subarray(LENGTH_BYTES, LENGTH_BYTES + (framed % NESTED))));
+    return framed < NESTED ? value : unpacked(value as Packed);
   } catch (cause) {
     throw new FabricError(privacyErrors.bad_sealed, 'A sealed value does not open', {
       details: { subject: labels.subject, path: labels.path, kid: labels.kid },
@@ -104,9 +112,25 @@ function associated(
   return Buffer.from(JSON.stringify(['infrafabric sealed', v, realm, subject, path, kid]));
 }
 
-function padded(bytes: Uint8Array): Uint8Array {
+type Packed = Omit<Sealed[typeof SEALED], 'iv' | 'ct'> & {
+  readonly iv: Uint8Array;
+  readonly ct: Uint8Array;
+};
+
+/** Undefined for what only looks sealed: bytes would not give its texts back (S2). */
+function packed({ [SEALED]: sealed }: Sealed): Packed | undefined {
+  const iv = new Uint8Array(Buffer.from(sealed.iv, 'base64url'));
+  const ct = new Uint8Array(Buffer.from(sealed.ct, 'base64url'));
+  return base64(iv) === sealed.iv && base64(ct) === sealed.ct ? { ...sealed, iv, ct } : undefined;
+}
+
+function unpacked({ iv, ct, ...labels }: Packed): Sealed {
+  return { [SEALED]: { ...labels, iv: base64(iv), ct: base64(ct) } };
+}
+
+function padded(bytes: Uint8Array, flag = 0): Uint8Array {
   const framed = Buffer.alloc(Math.ceil((LENGTH_BYTES + bytes.byteLength) / BLOCK_BYTES) * BLOCK_BYTES);
-  framed.writeUInt32BE(bytes.byteLength, 0);
+  framed.writeUInt32BE(bytes.byteLength + flag, 0);
   framed.set(bytes, LENGTH_BYTES);
   return framed;
 }

@@ -13,7 +13,7 @@ import { SUBJECT_CHARS_MAX } from '#schemas/privacy';
 import { isSealed, looksSealed, type Sealed } from '#schemas/sealed';
 import { privacyErrors } from './errors.ts';
 import type { Marks } from './marks.ts';
-import { leadsAnywhere, mapAt, type Pointer, valueAt } from './pointer.ts';
+import { mapAt, type Pointer, pathsAt, valueAt } from './pointer.ts';
 import { type DataKey, open, seal } from './seal.ts';
 
 export type Plan =
@@ -96,22 +96,10 @@ export function planSealing(value: unknown, address: string, marks: Marks, realm
   };
 }
 
-/** Seals what an effect gave back: the marked fields of its output. */
-export function sealOutput(
-  output: unknown,
-  marks: Marks,
-  context: { readonly realm: string; readonly subject: string; readonly key: DataKey },
-): unknown {
+/** Where the marks of results lead to in what an effect gave back: JSON Pointers into that. */
+export function markedOutput(output: unknown, marks: Marks): ReadonlySet<string> {
   const view = { output };
-  const sealed = mapAt(view, marks.ofOutput, (found, path) =>
-    isSealed(found) ? found : seal(found, { ...context, path }, context.key),
-  );
-  return (sealed as { readonly output: unknown }).output;
-}
-
-/** True where the marks of results lead to something. */
-export function hasMarkedOutput(output: unknown, marks: Marks): boolean {
-  return leadsAnywhere({ output }, marks.ofOutput);
+  return new Set(pathsAt(view, marks.ofOutput).map((path) => path.slice('/output'.length)));
 }
 
 /** True where anything in plain data could pass for a sealed value. */

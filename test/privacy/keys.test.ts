@@ -607,6 +607,67 @@ test('F2: an object with something opened for a name is sealed whole; what only 
   return undefined;
 });
 
+test('F2: what repeats data of several persons is sealed for each: it opens with all their keys, and is gone with any', async (t) => {
+  const { keys, privacyKey } = await newKeys();
+  const sealedFor = async (subject: string, value: unknown): Promise<Sealed> => {
+    const known = await keys.ensure(subject);
+    if (known.state !== 'active') throw t.fail();
+    return seal(value, { realm: REALM, subject, path: '/name' }, known);
+  };
+  const opened = async (value: unknown, whose: string[] = []): Promise<readonly [unknown, string[]]> => {
+    if (!isSealed(value)) return [value, whose];
+    const known = await keys.find(value[SEALED].subject);
+    if (known?.state !== 'active') throw t.fail();
+    return await opened(open(value, REALM, known.key), [...whose, value[SEALED].subject]);
+  };
+  const marks = new Marks({ subject: 'actor', fields: ['/output/mark'], events: {}, sends: 'seal' });
+  const deps = {
+    realm: REALM,
+    marksOf: (type: string) => (type === 'person' ? marks : undefined),
+    keys: async () => keys,
+  };
+  const run = async (input: object, output: (input: never) => unknown): Promise<Record<string, unknown>> => {
+    const driver = { name: 'echo', run: async (given: EffectCall) => output(given.input as never) };
+    return (await privateDriver(driver, deps).run(call(input))) as Record<string, unknown>;
+  };
+  const names = { a: await sealedFor('a', 'Jane Roe'), b: await sealedFor('b', 'John Doe') };
+  const met = 'Jane Roe meets John Doe';
+  const safe = await run(names, ({ a, b }: { a: string; b: string }) => ({
+    text: `${a} meets ${b}`,
+    names: { [`${a}, ${b}`]: 1 },
+    inside: { [a]: [`${a} meets ${b}`] },
+    mark: `${a} meets ${b}`,
+  }));
+  t.deepEqual(await opened(safe['text']), [met, ['a', 'b']]);
+  t.deepEqual(await opened(safe['names']), [{ 'Jane Roe, John Doe': 1 }, ['a', 'b']]);
+  t.deepEqual(await opened(safe['mark']), [met, ['person/1', 'a', 'b']]);
+  const [inside, whose] = await opened(safe['inside']);
+  t.deepEqual(whose, ['a']);
+  t.deepEqual(await opened((inside as { 'Jane Roe': unknown[] })['Jane Roe'][0]), [met, ['b']]);
+  // A later effect sees the text, and what it makes of it is theirs as well.
+  const again = await run({ text: safe['text'] }, ({ text }: { text: string }) => ({ says: `${text}!` }));
+  t.deepEqual(await opened(again['says']), [`${met}!`, ['a', 'b']]);
+
+  const crowd: Record<string, Sealed> = {};
+  for (let n = 10; n < 50; n += 1) crowd[n] = await sealedFor(`s${n}`, `Person ${n}`);
+  const list = await run(crowd, (input) => ({ all: Object.values(input).join() }));
+  t.is((await opened(list['all']))[1].length, 40);
+  t.true(JSON.stringify(list).length < 20_000, 'it does not grow by a share with each of them');
+
+  const view = () => privacyView({ realm: REALM, stateOf: (of) => keys.stateOf(of), privacyKey });
+  const { text } = safe;
+  t.deepEqual(await view().show({ text }), { text: met });
+  for (const subject of ['b', 'a']) {
+    await keys.destroy(subject, 'order');
+    t.deepEqual(await view().show({ text }), { text: REDACTED_MARK }, subject);
+    await t.throwsAsync(
+      run({ text }, () => t.fail()),
+      { code: 'subject_redacted' },
+      subject,
+    );
+  }
+});
+
 test('F1, F3: an error repeats nothing that was opened; of a redacted subject nothing is opened any more', async (t) => {
   const { sealed, deps, keys } = await effectDeps(t);
   let runs = 0;
