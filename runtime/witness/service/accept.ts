@@ -59,7 +59,8 @@ function known(url: string, key: VerifierKey): KnownCosigner {
 /** The signature line of `key` for a note, among lines that somebody sent; undefined where none verifies. */
 function acceptedLine(key: VerifierKey, note: string, reply: string): string | undefined {
   const parsed = parseNote(utf8(note + reply));
-  if (parsed === undefined) return undefined;
+  // An empty line in the reply would make a text of the whole note: signed as that, false in the note that is published.
+  if (parsed === undefined || parsed.text !== parseNote(utf8(note))?.text) return undefined;
   const verdict = verifyNote(nodePrimitives, parsed, [key]);
   if (!verdict.ok || verdict.verified.length === 0) return undefined;
   const own = parsed.signatures.find(({ name, keyId }) => name === key.name && equal(keyId, key.id));

@@ -1,4 +1,5 @@
 /** Breaks Q1, Q2 of the cosigner and K1, K2 of those who ask it: C2SP tlog-witness over HTTP. */
+import { sign } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -9,8 +10,18 @@ import test, { type ExecutionContext } from 'ava';
 import { signingKey } from '#runtime/edge/sign';
 import { toBase64 } from '#runtime/witness/bytes';
 import { formatCheckpoint, parseCheckpoint } from '#runtime/witness/checkpoint';
+import { cosign } from '#runtime/witness/cosignature';
 import { merkle, nodePrimitives } from '#runtime/witness/node-crypto';
-import { parseNote, parseVerifierKey, type VerifierKey, verifyNote } from '#runtime/witness/note';
+import {
+  COSIGNATURE_V1,
+  formatSignatureLine,
+  formatVerifierKey,
+  parseNote,
+  parseVerifierKey,
+  type VerifierKey,
+  verifierKey,
+  verifyNote,
+} from '#runtime/witness/note';
 import { cosignerOf } from '#runtime/witness/service/accept';
 import { Cosigner } from '#runtime/witness/service/cosign/cosigner';
 import { serveCosigner } from '#runtime/witness/service/cosign/serve';
@@ -241,6 +252,20 @@ test('a realm’s side learns the old size from a conflict, sends the newest, an
   t.is(accept(log.note(99), line), undefined, 'not for another checkpoint');
   t.is(accept(log.note(100), forger.sign('x\n').split('\n\n')[1] ?? ''), undefined);
   t.throws(() => cosignerOf(rig.url, signer.key), { code: 'cosigner_bad_key' });
+});
+
+test('a cosignature counts for the checkpoint’s own text, not for a longer one that an empty line in the reply makes', (t) => {
+  const { publicKey, privateKey } = signingKey(new Uint8Array(32).fill(2));
+  const key = verifierKey(nodePrimitives.sha256, NAME, publicKey, COSIGNATURE_V1);
+  const { accept } = cosignerOf('http://127.0.0.1:1', formatVerifierKey(key));
+  const lineOver = (text: string): string =>
+    `${formatSignatureLine(cosign(key, text, 1_700_000_000, (message) => sign(null, message, privateKey)))}\n`;
+  const note = new MemoryLog('a', 3).note(3);
+  const line = lineOver(parseNote(Buffer.from(note))?.text ?? '');
+  t.is(accept(note, line), line);
+  // Among the lines of a note that is published these would be false, and whoever knows the key would refuse it all.
+  t.is(accept(note, `\n${lineOver(note)}`), undefined);
+  t.is(accept(note, `${line}\n${lineOver(note + line)}`), undefined);
 });
 
 test('a cosigner that never answers, or answers without end, holds up nothing but itself', async (t) => {
