@@ -21,6 +21,7 @@ const BATCH_BYTES_MAX = 1024 * 1024;
 /** Who may have no consumer looks for new commits this often. */
 const FOLLOW_EVERY_MS = 250;
 const NANOS_PER_MS = 1e6;
+const SHARD = /^(?:0|[1-9]\d*)$/;
 
 export async function natsLogReader(nc: NatsConnection, subjects: Subjects): Promise<LogReader> {
   const jsm = await jetstreamManager(nc, { timeout: JETSTREAM_TIMEOUT_MS });
@@ -132,6 +133,8 @@ function logMessage({ seq, subject, data, info }: JsMsg): LogMessage {
   return { seq, shard: shardOf(subject), bytes: data, storedAt: info.timestampNanos / NANOS_PER_MS };
 }
 
+/** NaN where the subject names no shard. One spelling and no other: a shard reads nothing that lies under `01` or `1e0`. */
 function shardOf(subject: string): number {
-  return Number(subject.slice(subject.lastIndexOf('.') + 1));
+  const token = subject.slice(subject.lastIndexOf('.') + 1);
+  return SHARD.test(token) ? Number(token) : Number.NaN;
 }

@@ -6,11 +6,16 @@
 /** A stored commit as it lies in the log. */
 export interface LogMessage {
   readonly seq: number;
-  /** From the message's subject, not from its bytes. */
+  /** From the message's subject, not from its bytes; see {@link isShard}. */
   readonly shard: number;
   readonly bytes: Uint8Array;
   /** When the server stored it, ms since the epoch. */
   readonly storedAt: number;
+}
+
+/** False for what a message has that lies under a subject of no shard: anyone who may write to the log can choose one. */
+export function isShard(shard: number): boolean {
+  return Number.isSafeInteger(shard) && shard >= 0;
 }
 
 /** Sequences that can be read: `first` to `last`, both included; empty where `last < first`. */

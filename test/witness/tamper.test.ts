@@ -197,6 +197,24 @@ test('who writes the chain anew after a change, or dates a commit back, is found
   t.false(report.ok, `commit ${third?.seq} was left out before the tree was built`);
 });
 
+test('a message under a subject of no shard is a break that names none', async (t) => {
+  const whole = caseOf(small);
+  const [first] = small;
+  if (first === undefined) throw new Error('no commit');
+  const stray = { ...first, shard: Number.NaN };
+  for (const [messages, kind] of [
+    [small.with(0, stray), 'altered@1'],
+    [resequenced(small.toSpliced(3, 0, { ...stray, bytes: new Uint8Array(5) })), 'inserted@4'],
+    [resequenced([...small, stray]), `inserted@${small.length + 1}`],
+    [resequenced([...small, { ...stray, bytes: new Uint8Array(5) }]), `unreadable@${small.length + 1}`],
+  ] as const) {
+    const { breaks, heads } = await verifyCase({ ...whole, messages }, signer);
+    t.is(kinds(breaks)[0], kind);
+    t.false('shard' in (breaks[0] ?? { shard: 0 }), kind);
+    t.false(heads.has(Number.NaN));
+  }
+});
+
 test('the chain alone finds every change but of what nothing links to yet', async (t) => {
   const messages = small;
   const ends = new Map(messages.map(({ shard }, n) => [shard, n]));

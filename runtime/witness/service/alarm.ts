@@ -5,10 +5,11 @@
  * A2  A break is told of once, over restarts and changes of owner: what was told stands in the witness bucket. (A crash
  *     between telling and storing tells it once more; the HIGH entry is still one, for the actor knows its ids.)
  * A3  Every break becomes a HIGH entry, as soon as the shard of `witness/realm` takes one: raising is tried again until
- *     then. The shard may be the very one that the break has stopped.
+ *     then. The shard may be the very one that the break has stopped. One that is refused as none holds up no other.
  * A4  A wiped log has millions: past {@link BREAKS_KEPT_MAX} a break is told of as an event and counted, once for each
  *     owner of the tree, and neither stored nor entered; past {@link BREAKS_TOLD_MAX} nothing is.
  */
+import { nodeErrors } from '#runtime/node/errors';
 import type { Logger } from '#runtime/shard/ports';
 import { FabricError, toWireError } from '#schemas/fabric-error';
 import type { LogBreak } from '#schemas/log-break';
@@ -102,22 +103,30 @@ export class Alarm {
   }
 
   async #raiseAll(): Promise<void> {
-    try {
-      for (const found of this.breaks) {
-        if (found.raised) continue;
-        const { foundAt: _, raised: __, ...plain } = found;
+    let failure: unknown;
+    for (const found of this.breaks) {
+      if (found.raised) continue;
+      const { foundAt: _, raised: __, ...plain } = found;
+      try {
         await this.#options.raise(plain);
-        this.#known.set(found.id, { ...found, raised: true });
-        this.#stored = false;
+      } catch (thrown) {
+        failure = thrown;
+        if (isOfBreak(thrown)) continue;
+        // Nobody takes any now.
+        break;
       }
-      this.#failures = 0;
-    } catch (thrown) {
-      // Tried with each flush, about once a second while a shard is halted: told at its 1st, 2nd, 4th, 8th … failure.
-      this.#failures += 1;
-      if (!isPowerOfTwo(this.#failures)) return;
-      const fields = { error: toWireError(thrown), attempts: this.#failures };
-      this.#options.logger.warn(fields, 'log_break_not_raised');
+      this.#known.set(found.id, { ...found, raised: true });
+      this.#stored = false;
     }
+    this.#tellFailure(failure);
+  }
+
+  /** Raising is tried with each flush, about once a second while a shard is halted: told at its 1st, 2nd, 4th, 8th … failure. */
+  #tellFailure(failure: unknown): void {
+    this.#failures = failure === undefined ? 0 : this.#failures + 1;
+    if (failure === undefined || !isPowerOfTwo(this.#failures)) return;
+    const fields = { error: toWireError(failure), attempts: this.#failures };
+    this.#options.logger.warn(fields, 'log_break_not_raised');
   }
 
   async #storeAll(): Promise<void> {
@@ -149,6 +158,11 @@ export class Alarm {
       'Another node writes the breaks at the same time',
     );
   }
+}
+
+/** Refused for what it is, not for how the shard is. */
+function isOfBreak(thrown: unknown): boolean {
+  return thrown instanceof FabricError && thrown.code === nodeErrors.api_bad_request.code;
 }
 
 function isPowerOfTwo(n: number): boolean {

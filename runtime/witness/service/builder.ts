@@ -28,6 +28,7 @@ import { readCommitHead } from '../commit-head.ts';
 import { encodeLeaf } from '../leaf.ts';
 import type { LogMessage, LogReader } from '../log-reader.ts';
 import type { TreeHead } from '../merkle.ts';
+import { ofShard } from '../verify/break.ts';
 import { Chain } from '../verify/chain.ts';
 import { witnessServiceErrors } from './errors.ts';
 import { recoverEdge, tileName, truncated } from './open-edge.ts';
@@ -245,13 +246,14 @@ export class Builder {
           id: `unreadable@${seq}`,
           kind: 'unreadable',
           seq,
-          shard,
+          ...ofShard(shard),
           what: 'the message is no commit',
         });
         continue;
       }
       const fault = this.#chain.take({ shard, head, hash, storedAt });
-      if (fault !== undefined) tell({ id: `${fault.kind}@${seq}`, seq, shard, index: head.index, ...fault });
+      if (fault !== undefined)
+        tell({ id: `${fault.kind}@${seq}`, seq, ...ofShard(shard), index: head.index, ...fault });
       if (this.#halted !== undefined) continue;
       const full = this.#edge.append(encodeLeaf({ ...head, seq, hash }));
       // They have left the edge: until they are stored readers get them from here.

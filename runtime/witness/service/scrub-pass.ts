@@ -8,6 +8,7 @@ import { decodeLeaf, encodeLeaf } from '../leaf.ts';
 import type { LogMessage } from '../log-reader.ts';
 import { merkle } from '../node-crypto.ts';
 import { decodeBundle, hashesOf, TILE_WIDTH, type TileLevel, tilePath } from '../tiles.ts';
+import { ofShard } from '../verify/break.ts';
 import { Chain } from '../verify/chain.ts';
 import { RightEdge } from './right-edge.ts';
 
@@ -109,7 +110,7 @@ export class ScrubPass {
       const { shard, head, hash, storedAt } = found;
       const fault = this.#chain.take({ shard, head, hash, storedAt });
       if (fault !== undefined) {
-        this.#tell({ id: `${fault.kind}@${seq}`, seq, shard, index: head.index, ...fault });
+        this.#tell({ id: `${fault.kind}@${seq}`, seq, ...ofShard(shard), index: head.index, ...fault });
       }
       return;
     }

@@ -12,6 +12,7 @@ import { z } from 'zod';
 import { JETSTREAM_TIMEOUT_MS, tidyJetStream } from '#runtime/bus/tidy-jetstream';
 import { FabricError } from '#schemas/fabric-error';
 import type { LogBreak } from '#schemas/log-break';
+import { isShard } from '../log-reader.ts';
 import { witnessServiceErrors } from './errors.ts';
 
 /** The tree as it was last signed, and where each shard's chain stood then. */
@@ -71,13 +72,18 @@ export interface WitnessStore {
 /** "wrong last sequence": the key has another revision. */
 const WRONG_LAST_SEQUENCE = 10_071;
 
-const headSchema = z.object({ shard: z.int(), index: z.int(), hash: z.string(), at: z.number() });
+/** Of a message under a subject of no shard null was stored once; a witness goes on from there as without it. */
+const headSchema = z.object({ shard: z.int().nullable(), index: z.int(), hash: z.string(), at: z.number() });
 const stateSchema = z.object({
   origin: z.string(),
   key: z.string(),
   size: z.int().min(0),
   root: z.string(),
-  heads: z.array(headSchema),
+  heads: z
+    .array(headSchema)
+    .transform((heads) =>
+      heads.flatMap(({ shard, ...head }) => (shard !== null && isShard(shard) ? [{ shard, ...head }] : [])),
+    ),
 });
 const noteSchema = z.object({ size: z.int().min(0), note: z.string() });
 const breaksSchema = z.array(
@@ -85,7 +91,10 @@ const breaksSchema = z.array(
     id: z.string(),
     kind: z.string(),
     seq: z.number(),
-    shard: z.number().optional(),
+    shard: z
+      .number()
+      .nullish()
+      .transform((shard) => (isShard(shard ?? Number.NaN) ? shard : undefined)),
     index: z.number().optional(),
     what: z.string(),
     foundAt: z.number(),

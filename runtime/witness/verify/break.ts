@@ -1,4 +1,5 @@
 /** What a verifier finds. */
+import { isShard } from '../log-reader.ts';
 
 export type BreakKind =
   /** The commit's bytes, or its link, are not what they were. */
@@ -34,6 +35,11 @@ export interface Break extends Fault {
   readonly seq?: number;
   readonly shard?: number;
   readonly index?: number;
+}
+
+/** The shard of a break; left out where the message lies under a subject that names none, for no reader takes such a number. */
+export function ofShard(shard: number): Pick<Break, 'shard'> {
+  return isShard(shard) ? { shard } : {};
 }
 
 /** Breaks told of one by one; further ones are counted. */

@@ -6,6 +6,7 @@ import { equal } from '../bytes.ts';
 import type { CommitHead } from '../commit-head.ts';
 import { HASH_BYTES } from '../hash.ts';
 import type { Leaf } from '../leaf.ts';
+import { isShard } from '../log-reader.ts';
 import type { Fault } from './break.ts';
 
 /** `prev` of a shard's first commit. */
@@ -50,6 +51,10 @@ export class Chain {
 
   /** Takes the next commit; what is wrong with it, undefined where nothing is. */
   take({ shard, head, hash, storedAt }: Link): Fault | undefined {
+    if (!isShard(shard)) {
+      const what = `stored under a subject that names no shard, it says that it is of shard ${head.shard}`;
+      return { kind: 'inserted', what };
+    }
     const before = this.#heads.get(shard);
     this.#heads.set(shard, { index: head.index, hash, at: head.at });
     if (head.shard !== shard) {

@@ -1,7 +1,7 @@
 /** A run of places where the log differs from what was signed, told apart by what is where. */
 import { toHex } from '../bytes.ts';
 import type { Leaf } from '../leaf.ts';
-import type { Break } from './break.ts';
+import { type Break, ofShard } from './break.ts';
 
 /** One place of a run. */
 export interface Place {
@@ -40,7 +40,7 @@ export function breaksOf(run: readonly Place[], { near, differing, isTail }: Sur
     const isForeign = is !== undefined && !signed.has(is);
     const of = (leaf: { shard: number; index: number | undefined } | undefined) => ({
       seq: place.seq,
-      ...(leaf !== undefined && { shard: leaf.shard }),
+      ...(leaf !== undefined && ofShard(leaf.shard)),
       ...(leaf?.index !== undefined && { index: leaf.index }),
     });
     const origin = isForeign ? elsewhere.get(is) : undefined;

@@ -12,9 +12,9 @@ import { equal } from '../bytes.ts';
 import { type CommitHead, readCommitHead } from '../commit-head.ts';
 import type { Sha256 } from '../hash.ts';
 import { decodeLeaf, type Leaf } from '../leaf.ts';
-import type { LogMessage } from '../log-reader.ts';
+import { isShard, type LogMessage } from '../log-reader.ts';
 import { TILE_WIDTH } from '../tiles.ts';
-import { BREAKS_MAX, type Break, type Fault } from './break.ts';
+import { BREAKS_MAX, type Break, type Fault, ofShard } from './break.ts';
 import { Chain, type ChainHead } from './chain.ts';
 import { breaksOf, type Place } from './runs.ts';
 import type { Signed, SignedTree } from './signed-tree.ts';
@@ -111,15 +111,15 @@ export class LogVerifier {
         return;
       }
       const fault = head === undefined ? undefined : leafFault(leaf, shard, head);
-      if (fault !== undefined) this.#tell({ ...fault, seq, shard, index: leaf.index });
+      if (fault !== undefined) this.#tell({ ...fault, seq, ...ofShard(shard), index: leaf.index });
     }
     await this.#endRun(false);
     if (head === undefined) {
-      this.#tell({ kind: 'unreadable', seq, shard, what: 'its bytes are no commit' });
+      this.#tell({ kind: 'unreadable', seq, ...ofShard(shard), what: 'its bytes are no commit' });
       return;
     }
     const fault = this.#chain.take({ shard, head, hash, storedAt: message.storedAt });
-    if (fault !== undefined) this.#tell({ ...fault, seq, shard, index: head.index });
+    if (fault !== undefined) this.#tell({ ...fault, seq, ...ofShard(shard), index: head.index });
   }
 
   /** What was signed; where its bundle is spoilt the message itself may be it. */
@@ -215,10 +215,8 @@ export class LogVerifier {
 /** V1: what the leaf says of the commit beside its hash. */
 function leafFault(leaf: Leaf, shard: number, head: CommitHead): Fault | undefined {
   if (leaf.shard !== shard) {
-    return {
-      kind: 'altered',
-      what: `it is stored as a commit of shard ${shard}; its leaf is of shard ${leaf.shard}`,
-    };
+    const where = isShard(shard) ? `as a commit of shard ${shard}` : 'under a subject that names no shard';
+    return { kind: 'altered', what: `it is stored ${where}; its leaf is of shard ${leaf.shard}` };
   }
   if (leaf.index !== head.index || leaf.at !== head.at) {
     return { kind: 'altered', what: 'its leaf has another index or time' };

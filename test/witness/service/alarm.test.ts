@@ -1,7 +1,9 @@
 /** A3, A4 of runtime/witness/service/alarm.ts: raising goes on until somebody takes it, and nothing of it is without bound. */
 import test from 'ava';
+import { nodeErrors } from '#runtime/node/errors';
 import { Alarm, BREAKS_KEPT_MAX, BREAKS_TOLD_MAX } from '#runtime/witness/service/alarm';
 import type { KnownBreak } from '#runtime/witness/service/state-store';
+import { FabricError } from '#schemas/fabric-error';
 
 test('a break that nobody takes is raised again and again, told of ever more rarely, and raised in the end', async (t) => {
   let isHalted = true;
@@ -36,6 +38,42 @@ test('a break that nobody takes is raised again and again, told of ever more rar
   isHalted = false;
   await alarm.flush();
   t.true(stored[0]?.raised);
+});
+
+test('a break that is refused as none keeps no other from being entered; a shard that takes none is asked no further', async (t) => {
+  let stored: readonly KnownBreak[] = [];
+  let asked: string[] = [];
+  let failure = new FabricError(nodeErrors.api_bad_request, 'The break is not valid');
+  const alarm = await Alarm.open({
+    store: {
+      breaks: async () => ({ value: stored, revision: 1 }),
+      swapBreaks: async (breaks: readonly KnownBreak[]) => {
+        stored = breaks;
+        return 2;
+      },
+    } as never,
+    publish: () => undefined,
+    raise: async ({ id }) => {
+      asked.push(id);
+      if (id !== 'b2') throw failure;
+    },
+    now: () => 1,
+    logger: { debug() {}, info() {}, warn() {}, error() {} },
+  });
+  for (const id of ['b1', 'b2', 'b3']) alarm.tell({ id, kind: 'altered', what: 'changed' } as never);
+  await alarm.flush();
+  t.deepEqual(
+    stored.map(({ id, raised }) => [id, raised]),
+    [
+      ['b1', false],
+      ['b2', true],
+      ['b3', false],
+    ],
+  );
+  asked = [];
+  failure = new FabricError(nodeErrors.realm_unreachable, 'Nobody answered');
+  await alarm.flush();
+  t.deepEqual(asked, ['b1']);
 });
 
 test('past what is kept each break is told of once however often it is found, and counted as far as there is room (A4)', async (t) => {

@@ -1,6 +1,7 @@
 /** Breaks W1–W6 of runtime/witness/service/builder.ts. */
 import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Kvm } from '@nats-io/kv';
 import test, { type ExecutionContext } from 'ava';
 import { decodeCommit, sha256 } from '#runtime/bus/codec';
 import { natsLogReader } from '#runtime/bus/nats-log-reader';
@@ -14,6 +15,7 @@ import { signerOf } from '#runtime/witness/service/signer';
 import type { SignedState } from '#runtime/witness/service/state-store';
 import { natsTiles } from '#runtime/witness/service/tile-store';
 import { tilePath } from '#runtime/witness/tiles';
+import { logBreakSchema } from '#schemas/log-break';
 import { LogWriter, ORIGIN, PATIENCE_MS, SEED, WitnessRig } from './rig.ts';
 
 /** RFC 6962, 2.1, to the letter. */
@@ -378,6 +380,39 @@ test('a message that is no commit, or does not follow its shard, is told of as i
       ['unreadable', 13, 0],
     ],
   );
+});
+
+test('what lies under a subject of no shard is told of without one, and the next builder goes on, whatever was stored of it', async (t) => {
+  await using rig = await WitnessRig.start();
+  await rig.writer.append(4);
+  const { reader, store } = await rig.options();
+  const copied = (await reader.get(1))?.bytes ?? new Uint8Array();
+  for (const token of ['x', '-1', '00']) await rig.publish(token as never, copied);
+  await rig.build();
+  const { value: state } = await store.state();
+  t.is(state?.size, 7);
+  t.deepEqual(
+    state?.heads.map(({ shard }) => shard),
+    [0, 1],
+  );
+  // As it was stored once: null for what is no number.
+  const bucket = await new Kvm(rig.nc).open(rig.subjects.buckets.witness);
+  const head = { shard: null, index: 0, hash: '', at: 0 };
+  await bucket.put('state', JSON.stringify({ ...state, heads: [head, ...(state?.heads ?? [])] }));
+  const found = { id: 'inserted@3', kind: 'inserted', seq: 3, what: 'x', foundAt: 1, raised: false };
+  await bucket.put('breaks', JSON.stringify([{ ...found, shard: null }]));
+  t.deepEqual((await store.state()).value, state);
+  t.deepEqual(JSON.parse(JSON.stringify((await store.breaks()).value)), [found]);
+  await rig.publish('x' as never, Buffer.from('no commit'));
+  await rig.build({}, (b) => b.verifiedSeq >= 8);
+  t.deepEqual(
+    rig.told.map(({ id }) => id),
+    ['inserted@5', 'inserted@6', 'inserted@7', 'unreadable@8'],
+  );
+  for (const found of rig.told) {
+    t.false('shard' in found);
+    t.true(logBreakSchema.safeParse(JSON.parse(JSON.stringify(found))).success);
+  }
 });
 
 interface Message {
