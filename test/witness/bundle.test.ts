@@ -54,6 +54,7 @@ async function bundles(): Promise<readonly (readonly [name: string, text: string
   const [, second] = messages;
   if (second === undefined) throw new Error('no log');
   const stranger = evidenceOver(messages, newSigner());
+  const misplaced = evidenceOver(messages, signer, (leaf) => ({ ...leaf, seq: leaf.seq + 1 }));
   const altered = messages.with(1, { ...second, bytes: flip(second.bytes, 900) });
   return [
     ['whole', bundleText(whole), true],
@@ -62,6 +63,7 @@ async function bundles(): Promise<readonly (readonly [name: string, text: string
     ['removed', bundleText({ ...whole, messages: messages.toSpliced(1, 1) }), false],
     ['cut', bundleText({ ...whole, messages: messages.slice(0, -3) }, 1, messages.length), false],
     ['stranger', bundleText(stranger), false],
+    ['misplaced', bundleText(misplaced), false],
     ['forged', bundleText(behind(whole), messages.length + 1, messages.length + 20), false],
   ];
 }

@@ -6,7 +6,7 @@ import { concat, equal } from '#runtime/witness/bytes';
 import { formatCheckpoint } from '#runtime/witness/checkpoint';
 import { readCommitHead } from '#runtime/witness/commit-head';
 import type { Primitives } from '#runtime/witness/hash';
-import { encodeLeaf } from '#runtime/witness/leaf';
+import { encodeLeaf, type Leaf } from '#runtime/witness/leaf';
 import type { LogMessage, LogReader } from '#runtime/witness/log-reader';
 import { merkle, nodePrimitives } from '#runtime/witness/node-crypto';
 import { formatNote, signText, type VerifierKey, verifierKey } from '#runtime/witness/note';
@@ -79,14 +79,18 @@ export async function realLog(asks: number, killedBefore = Math.floor(asks / 2))
   return messages;
 }
 
-/** Tree, tiles and checkpoint over messages. */
-export function evidenceOver(messages: readonly LogMessage[], signer: Signer): Case {
+/** Tree, tiles and checkpoint over messages; `leafOf` makes the leaves of a signer that lies. */
+export function evidenceOver(
+  messages: readonly LogMessage[],
+  signer: Signer,
+  leafOf: (leaf: Leaf) => Leaf = (leaf) => leaf,
+): Case {
   const entries = messages.map(({ seq, bytes }) => {
     const head = readCommitHead(bytes);
     if (head === undefined) throw new Error(`message ${seq} is no commit`);
     const hash = sha256(bytes);
     known.set(bytes, hash);
-    return encodeLeaf({ ...head, seq, hash });
+    return encodeLeaf(leafOf({ ...head, seq, hash }));
   });
   return { messages, ...treeOver(entries, signer) };
 }

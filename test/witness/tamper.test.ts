@@ -197,6 +197,29 @@ test('who writes the chain anew after a change, or dates a commit back, is found
   t.false(report.ok, `commit ${third?.seq} was left out before the tree was built`);
 });
 
+test('a leaf that was signed for another sequence is a break, and no excuse for the commit it is of', async (t) => {
+  for (let n = 1; n <= small.length; n += 1) {
+    const one = evidenceOver(small, signer, (leaf) => (leaf.seq === n ? { ...leaf, seq: n + 1 } : leaf));
+    const { ok, breaks } = await verifyCase(one, signer);
+    t.deepEqual([ok, kinds(breaks)], [false, [`altered@${n}`]]);
+    t.is(breaks[0]?.what, `its leaf is of sequence ${n + 1}`);
+  }
+  const cut = resequenced(small.toSpliced(2, 1));
+  const honest = await verifyCase(evidenceOver(cut, signer), signer);
+  const lying = await verifyCase(
+    evidenceOver(cut, signer, (leaf) => ({ ...leaf, seq: leaf.seq + 1, at: leaf.at + 1 })),
+    signer,
+  );
+  const ofLeaves = lying.breaks.filter(({ what }) => what.startsWith('its leaf '));
+  t.is(ofLeaves.length, 2 * cut.length, 'sequence and time of each');
+  t.true(honest.breakCount > 0);
+  t.deepEqual(
+    lying.breaks.filter((found) => !ofLeaves.includes(found)),
+    honest.breaks,
+    'what the chain says of them is said all the same',
+  );
+});
+
 test('a message under a subject of no shard is a break that names none', async (t) => {
   const whole = caseOf(small);
   const [first] = small;

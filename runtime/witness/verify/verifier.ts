@@ -1,8 +1,8 @@
 /**
  * Verifies a range of the log: its chain, and, as far as a checkpoint covers it, every commit against what was signed.
  *
- * V1  A commit that a checkpoint covers is right where its bytes, shard, index and time are those of its leaf, and its
- *     leaf is in the tree that was signed (T1). Nothing else is looked at to believe it.
+ * V1  A commit that a checkpoint covers is right where its bytes, sequence, shard, index and time are those of its leaf,
+ *     and its leaf is in the tree that was signed (T1). Nothing else is looked at to believe it.
  * V2  Where the log differs from what was signed the break is named by what is where, and the chain goes on from what
  *     was signed: one change is one break, not one for every commit behind it.
  * V3  Past the checkpoint the chain alone speaks; what it cannot know (a tail that was cut off, a chain written anew)
@@ -103,23 +103,31 @@ export class LogVerifier {
     const hash = this.#options.sha256(bytes);
     const head = readCommitHead(bytes);
     const signed = await this.#signedAt(seq);
+    const leaf = signed && this.#leafOf(signed, message, hash, head);
     if (signed !== undefined) {
       this.#signed += 1;
-      const leaf = this.#leafOf(signed, message, hash, head);
-      if (leaf === undefined || leaf.seq !== seq || !equal(leaf.hash, hash)) {
+      if (leaf === undefined || !equal(leaf.hash, hash)) {
         await this.#differs({ seq, signed: leaf, found: { shard, index: head?.index, hash } });
         return;
       }
-      const fault = head === undefined ? undefined : leafFault(leaf, shard, head);
-      if (fault !== undefined) this.#tell({ ...fault, seq, ...ofShard(shard), index: leaf.index });
     }
     await this.#endRun(false);
+    if (leaf !== undefined) this.#compare(leaf, message, head);
     if (head === undefined) {
       this.#tell({ kind: 'unreadable', seq, ...ofShard(shard), what: 'its bytes are no commit' });
       return;
     }
     const fault = this.#chain.take({ shard, head, hash, storedAt: message.storedAt });
     if (fault !== undefined) this.#tell({ ...fault, seq, ...ofShard(shard), index: head.index });
+  }
+
+  /** V1: what the leaf says of the commit beside its hash. A leaf that lies of its place is no excuse for the rest. */
+  #compare(leaf: Leaf, { seq, shard }: LogMessage, head: CommitHead | undefined): void {
+    const place = { seq, ...ofShard(shard), index: leaf.index };
+    if (leaf.seq !== seq)
+      this.#tell({ kind: 'altered', ...place, what: `its leaf is of sequence ${leaf.seq}` });
+    const fault = head === undefined ? undefined : leafFault(leaf, shard, head);
+    if (fault !== undefined) this.#tell({ ...fault, ...place });
   }
 
   /** What was signed; where its bundle is spoilt the message itself may be it. */
@@ -212,7 +220,6 @@ export class LogVerifier {
   }
 }
 
-/** V1: what the leaf says of the commit beside its hash. */
 function leafFault(leaf: Leaf, shard: number, head: CommitHead): Fault | undefined {
   if (leaf.shard !== shard) {
     const where = isShard(shard) ? `as a commit of shard ${shard}` : 'under a subject that names no shard';
