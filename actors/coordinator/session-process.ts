@@ -8,6 +8,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isStillAlive } from '#runtime/bus/pid';
 import { withToken } from '#runtime/bus/servers';
 import { type Driver, type DriverRealm, terminal } from '#runtime/effects/driver';
 import { type ProcessDriverOptions, type ProcessOutput, processDriver } from '#runtime/effects/process';
@@ -113,11 +114,12 @@ function keyOf(session: string, dataDir: string): Record<string, string> {
   );
 }
 
-/** The node writes it once it is up: an effect that was resumed by its start may be early, and a crashed node left its own. */
+/** The node writes it once it is up: an effect that was resumed by its start may be early, and a crashed node left its own,
+ * with the same pid in a container. */
 function runOf(dataDir: string): RunFile {
   try {
     const run = JSON.parse(readFileSync(join(dataDir, 'run.json'), 'utf8')) as RunFile;
-    if (run.pid === process.pid) return run;
+    if (run.pid === process.pid && isStillAlive(run.pid, run.processStartTime)) return run;
   } catch (cause) {
     throw new FabricError(coordinatorErrors.realm_not_up, 'This node is still starting', { cause });
   }

@@ -9,7 +9,7 @@ import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } 
 import { join } from 'node:path';
 import { FabricError } from '#schemas/fabric-error';
 import { busErrors } from './errors.ts';
-import { isProcessAlive, processStartTime } from './pid.ts';
+import { isStillAlive, processStartTime } from './pid.ts';
 
 interface Owner {
   readonly pid: number;
@@ -103,7 +103,5 @@ function sameOwner(a: Owner | undefined, b: Owner): boolean {
 }
 
 function isAlive(owner: Owner): boolean {
-  if (owner.pid === NOBODY.pid || !isProcessAlive(owner.pid)) return false;
-  const startedAt = processStartTime(owner.pid);
-  return startedAt === undefined || owner.startedAt === undefined || startedAt === owner.startedAt;
+  return owner.pid !== NOBODY.pid && isStillAlive(owner.pid, owner.startedAt);
 }

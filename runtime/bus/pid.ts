@@ -19,6 +19,16 @@ export function processStartTime(pid: number): string | undefined {
   return statField(pid, 19);
 }
 
+/**
+ * True while the process runs that had this pid when its start time was written down. By the pid alone where one of the
+ * two times is not known.
+ */
+export function isStillAlive(pid: number, startTime: string | undefined): boolean {
+  if (!isProcessAlive(pid)) return false;
+  const now = processStartTime(pid);
+  return now === undefined || startTime === undefined || now === startTime;
+}
+
 /** Fields behind the command, from the state on. */
 function statField(pid: number, at: number): string | undefined {
   try {

@@ -6,7 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
 import { z } from 'zod';
-import { isProcessAlive } from '#runtime/bus/pid';
+import { isStillAlive } from '#runtime/bus/pid';
 import type { RunFile } from '#runtime/node/api';
 import { interpolate } from '#runtime/supervise/interpolate';
 import { FabricError } from '#schemas/fabric-error';
@@ -51,6 +51,7 @@ export interface Target {
 
 const runFileSchema = z.object({
   pid: z.int().min(1),
+  processStartTime: z.string().optional(),
   nodeId: z.string(),
   realm: z.string(),
   prefix: z.string(),
@@ -178,7 +179,12 @@ export function serverOf(env: Surroundings['env']): string | undefined {
 /** The run file of a data folder; undefined without one, or where its process has ended. */
 export function readRun(dataDir: string): RunFile | undefined {
   const run = readRunFile(dataDir);
-  return run !== undefined && isProcessAlive(run.pid) ? run : undefined;
+  return run !== undefined && isRunning(run) ? run : undefined;
+}
+
+/** A container's node has the same pid each time, and after a restart of the machine any process may have it. */
+export function isRunning({ pid, processStartTime }: RunFile): boolean {
+  return isStillAlive(pid, processStartTime);
 }
 
 export function missingConfig(file: string): FabricError {
@@ -206,7 +212,7 @@ function fromData(dataDir: string, around: Surroundings, origin: Origin = {}): T
   if (run === undefined) {
     throw notRunning(`No realm runs in ${dataDir}`, { dataDir }, around, origin);
   }
-  if (!isProcessAlive(run.pid)) {
+  if (!isRunning(run)) {
     throw notRunning(
       `Realm ${run.realm} is not running: process ${run.pid}, which had it, has ended; nothing that was acknowledged is lost`,
       { dataDir, pid: run.pid },
@@ -277,9 +283,10 @@ function readRunFile(dataDir: string): RunFile | undefined {
   }
   const run = runFileSchema.safeParse(parsed);
   if (!run.success) return undefined;
-  const { token, websocketUrl, joined, secure, ...rest } = run.data;
+  const { processStartTime, token, websocketUrl, joined, secure, ...rest } = run.data;
   return {
     ...rest,
+    ...(processStartTime !== undefined && { processStartTime }),
     ...(token !== undefined && { token }),
     ...(websocketUrl !== undefined && { websocketUrl }),
     ...(joined !== undefined && { joined }),

@@ -166,6 +166,8 @@ export interface KeyringReply {
 /** What stands in `run.json` (mode 0600) in the data folder of a running node. */
 export interface RunFile {
   readonly pid: number;
+  /** Tells a pid used again by another process; absent where the system does not tell it. */
+  readonly processStartTime?: string;
   readonly nodeId: string;
   readonly realm: string;
   readonly prefix: string;

@@ -13,6 +13,7 @@ import { type AskRoute, openAskRouter } from '#runtime/bus/nats-asks';
 import { natsBlobs } from '#runtime/bus/nats-blobs';
 import { natsEffects } from '#runtime/bus/nats-effects';
 import { patiently } from '#runtime/bus/patience';
+import { processStartTime } from '#runtime/bus/pid';
 import { claimedSenders, provenSenders } from '#runtime/bus/senders';
 import { ACCOUNTS_FILE, type EmbeddedServer } from '#runtime/bus/server';
 import { ensureStreams } from '#runtime/bus/streams';
@@ -462,8 +463,10 @@ export class Node {
   #writeRunFile(server: Pick<RunFile, 'url' | 'token' | 'websocketUrl' | 'joined' | 'secure'>): void {
     const { config, dataDir } = this.#options;
     const path = joinPath(dataDir, 'run.json');
+    const processStart = processStartTime(process.pid);
     const run: RunFile = {
       pid: process.pid,
+      ...(processStart !== undefined && { processStartTime: processStart }),
       nodeId: this.id,
       realm: config.realm,
       prefix: config.prefix,

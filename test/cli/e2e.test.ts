@@ -3,6 +3,8 @@ import { cpSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { connect } from '@nats-io/transport-node';
 import test, { type ExecutionContext } from 'ava';
+import { processStartTime } from '#runtime/bus/pid';
+import type { RunFile } from '#runtime/node/api';
 import { CliFolder, type Ended } from '../rig/cli.ts';
 import { TestServer } from '../rig/nats.ts';
 import { isEveryday } from '../rig/tier.ts';
@@ -42,7 +44,10 @@ test('up in the foreground: a second one names the pid, Ctrl-C keeps the state, 
   t.is(second.code, 1);
   const [refusal] = json(second);
   t.like(refusal, { ok: false, error: { code: 'already_running', details: { pid: up.pid } } });
-  t.is(statSync(join(folder.path, '.infrafabric/counter/run.json')).mode & 0o777, 0o600);
+  const runFile = join(folder.path, '.infrafabric/counter/run.json');
+  t.is(statSync(runFile).mode & 0o777, 0o600);
+  const { pid, processStartTime: startTime } = JSON.parse(readFileSync(runFile, 'utf8')) as RunFile;
+  t.is(startTime, processStartTime(pid), 'tells it from the next process of this pid');
 
   t.regex(ok(t, await folder.run(['ask', 'counter/k1', 'add', '{"by":7}'])).out, /^\{"n":7\}/);
   up.process.kill('SIGINT');

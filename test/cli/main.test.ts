@@ -1,12 +1,14 @@
+import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import test from 'ava';
+import { isProcessAlive, processStartTime } from '#runtime/bus/pid';
 import { variablesOf } from '../../runtime/cli/commands/env.ts';
 import { asEvent, parseEvent } from '../../runtime/cli/events.ts';
 import type { Io } from '../../runtime/cli/io.ts';
-import { locate } from '../../runtime/cli/locate.ts';
+import { locate, readRun } from '../../runtime/cli/locate.ts';
 import { main } from '../../runtime/cli/main.ts';
 import { merge } from '../../runtime/cli/merge.ts';
 import { sendLines } from '../../runtime/cli/send-lines.ts';
@@ -47,11 +49,12 @@ function folder(): string {
   return made;
 }
 
-function realmIn(cwd: string, name: string, pid: number): string {
+function realmIn(cwd: string, name: string, pid: number, processStartTime?: string): string {
   const dataDir = join(cwd, '.infrafabric', name);
   mkdirSync(dataDir, { recursive: true });
   const run = {
     pid,
+    processStartTime,
     nodeId: 'n1',
     realm: name,
     prefix: 'if',
@@ -154,6 +157,24 @@ test('a run file of a process that has ended means not running, and names it', a
   t.is(code, 3);
   t.regex(err, new RegExp(`process ${DEAD_PID}, which had it, has ended`));
   t.is((await run(['env'], { cwd })).code, 3, 'a stale one does not count among those that run');
+});
+
+test('a run file of an earlier process with the same pid means not running, and nobody is ended for it', async (t) => {
+  if (processStartTime(process.pid) === undefined) {
+    t.pass('this system does not tell');
+    return;
+  }
+  const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1_000)'], { stdio: 'ignore' });
+  t.teardown(() => other.kill('SIGKILL'));
+  const cwd = folder();
+  const dataDir = realmIn(cwd, 'counter', other.pid ?? 0, '1');
+  t.is(readRun(dataDir), undefined, 'up starts');
+  const { code, err } = await run(['down', '--force', '--timeout', '100ms'], { cwd });
+  t.is(code, 3);
+  t.regex(err, /error\[not_running\]/);
+  t.true(isProcessAlive(other.pid ?? 0));
+  const own = realmIn(cwd, 'own', process.pid, processStartTime(process.pid));
+  t.like(readRun(own), { pid: process.pid });
 });
 
 test('a damaged run file means not running', async (t) => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { hidden } from '#actors/coordinator/hidden';
 import { sessionProcessDriver } from '#actors/coordinator/session-process';
+import { processStartTime } from '#runtime/bus/pid';
 import type { DriverRealm } from '#runtime/effects/driver';
 import type { ProcessOutput } from '#runtime/effects/process';
 
@@ -46,6 +47,35 @@ test('what a process prints of its credentials is not kept, wherever its output 
   t.true(output.stdout.endsWith('xnats://[toke'));
   t.true(output.truncated);
   t.false(JSON.stringify(output).includes(TOKEN.slice(0, 8)));
+});
+
+test('the run file of an earlier process with the same pid is not this node’s', async (t) => {
+  if (processStartTime(process.pid) === undefined) {
+    t.pass('this system does not tell');
+    return;
+  }
+  const dataDir = mkdtempSync(join(tmpdir(), 'if-process-'));
+  t.teardown(() => rmSync(dataDir, { recursive: true }));
+  const run = {
+    pid: process.pid,
+    processStartTime: '1',
+    url: 'nats://127.0.0.1:4222',
+    prefix: 'if',
+    realm: 'r',
+  };
+  writeFileSync(join(dataDir, 'run.json'), JSON.stringify(run));
+  const driver = sessionProcessDriver({ allow: [process.execPath] });
+  await using _ = await driver.open?.({ dataDir } as DriverRealm);
+  const input = {
+    session: 'crew-1',
+    swarm: 'crew',
+    capabilities: [],
+    command: process.execPath,
+    args: ['-e', ''],
+    env: {},
+  };
+  const call = { key: 'k', actor: 'runner/crew-1', attempt: 1, signal: new AbortController().signal, input };
+  await t.throwsAsync(async () => await driver.run(call), { code: 'realm_not_up' });
 });
 
 test('a secret is found as it is, in a URL and in JSON, the longest first; short words are none', (t) => {

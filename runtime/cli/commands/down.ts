@@ -2,12 +2,12 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { isProcessAlive } from '#runtime/bus/pid';
+import type { RunFile } from '#runtime/node/api';
 import { FabricError } from '#schemas/fabric-error';
 import { declare, handle, type Shell, timeoutOption } from '../command.ts';
 import { cliErrors } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
-import { locate } from '../locate.ts';
+import { isRunning, locate } from '../locate.ts';
 import { withRealm } from '../realm.ts';
 import { span } from '../render/format.ts';
 
@@ -47,11 +47,12 @@ export function downCommand(shell: Shell): Command {
       });
     } catch (error) {
       if (options.force !== true || run === undefined) throw error;
-      process.kill(run.pid, 'SIGKILL');
+      // It may have ended meanwhile, and its pid be another's.
+      if (isRunning(run)) process.kill(run.pid, 'SIGKILL');
     }
     const late = setTimeout(() => out.note('It writes what is left and ends its server …'), SAY_AFTER_MS);
     try {
-      if (run !== undefined) await gone(run.pid, options.timeout, io.signal);
+      if (run !== undefined) await gone(run, options.timeout, io.signal);
     } finally {
       clearTimeout(late);
     }
@@ -70,13 +71,12 @@ async function onlyNode(found: Promise<readonly { readonly nodeId: string }[]>):
   return only.nodeId;
 }
 
-async function gone(pid: number, timeoutMs: number, signal: AbortSignal): Promise<void> {
+async function gone(run: RunFile, timeoutMs: number, signal: AbortSignal): Promise<void> {
   const deadline = Date.now() + timeoutMs;
-  while (isProcessAlive(pid)) {
+  while (isRunning(run)) {
     if (Date.now() > deadline) {
-      throw new FabricError(cliErrors.stop_timeout, `Process ${pid} still runs after ${span(timeoutMs)}`, {
-        details: { pid },
-      });
+      const message = `Process ${run.pid} still runs after ${span(timeoutMs)}`;
+      throw new FabricError(cliErrors.stop_timeout, message, { details: { pid: run.pid } });
     }
     await pause(LOOK_EVERY_MS, undefined, { signal });
   }
