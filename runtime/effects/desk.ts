@@ -8,6 +8,8 @@
  *     its shard to another owner.
  * E3  Effects of one actor go to one node, as long as that is there: what they talk to may live in it.
  * E4  What no node can run waits, and is told about; it starts when one comes.
+ * E5  A node ends what it runs for another and what nobody orders any more: the order to end it may be lost, with a
+ *     message or with the owner that was to send it.
  */
 import type { Clock, EffectResult, EffectRunner, Logger, PendingEffect } from '#runtime/shard/ports';
 import { FabricError, toWireError } from '#schemas/fabric-error';
@@ -17,6 +19,13 @@ import { EFFECT_LIMITS, type EffectHub, type Effects } from './runner.ts';
 
 /** An order that may be lost is sent again after this. */
 const AGAIN_AFTER_MS = 2_000;
+/** E5: how often a node looks what is still ordered. */
+const LOOK_EVERY_MS = 10_000;
+/**
+ * E5: looks without an order in between that end an effect. They take a minute, longer than a shard is without an owner.
+ * Looks are counted, not time: a node that stood still has missed the orders, too.
+ */
+const UNORDERED_LOOKS_MAX = 7;
 /** Results kept for owners that ask again: they do within seconds. */
 const RESULTS_KEPT_MAX = 256;
 
@@ -36,12 +45,22 @@ export interface DeskOptions {
   readonly log: Logger;
 }
 
+/** An effect that runs here for another node. */
+interface Order {
+  /** Whom to tell. */
+  readonly from: string;
+  readonly shard: number;
+  /** Looks since the last order. */
+  looks: number;
+}
+
 export class EffectDesk {
   readonly #options: DeskOptions;
   readonly #runners = new Map<number, PlacedEffects>();
   readonly #guests: Effects;
-  /** Effects run here for other nodes: whom to tell. */
-  readonly #owners = new Map<string, { readonly from: string; readonly shard: number }>();
+  /** By key. */
+  readonly #orders = new Map<string, Order>();
+  #nextLook: unknown;
   readonly #results = new Map<string, EffectResult>();
   readonly #link: { close(): Promise<void> };
   readonly #unlisten: () => void;
@@ -67,6 +86,7 @@ export class EffectDesk {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#unlisten();
     await this.#link.close();
+    this.#options.clock.clearTimer(this.#nextLook);
     await this.#guests.close();
   }
 
@@ -76,8 +96,7 @@ export class EffectDesk {
         this.#startGuest(message.effect, message.from, message.shard);
         return;
       case 'cancel':
-        this.#owners.delete(message.key);
-        this.#guests.cancel(message.key);
+        this.#endGuest(message.key);
         return;
       case 'done':
         this.#runners.get(message.shard)?.done(message.result);
@@ -91,13 +110,32 @@ export class EffectDesk {
       this.#tell(from, shard, result);
       return;
     }
-    this.#owners.set(effect.key, { from, shard });
+    this.#orders.set(effect.key, { from, shard, looks: 0 });
     this.#guests.start(effect);
+    this.#nextLook ??= this.#options.clock.setTimer(() => this.#look(), LOOK_EVERY_MS);
+  }
+
+  /** E5. */
+  #look(): void {
+    const { clock, log } = this.#options;
+    for (const [key, order] of this.#orders) {
+      order.looks += 1;
+      if (order.looks < UNORDERED_LOOKS_MAX) continue;
+      log.warn({ key, from: order.from, shard: order.shard }, 'effects.not_ordered');
+      this.#endGuest(key);
+    }
+    const isDone = this.#orders.size === 0;
+    this.#nextLook = isDone ? undefined : clock.setTimer(() => this.#look(), LOOK_EVERY_MS);
+  }
+
+  #endGuest(key: string): void {
+    this.#orders.delete(key);
+    this.#guests.cancel(key);
   }
 
   #guestDone(result: EffectResult): void {
-    const owner = this.#owners.get(result.key);
-    this.#owners.delete(result.key);
+    const owner = this.#orders.get(result.key);
+    this.#orders.delete(result.key);
     const [oldest] = this.#results.keys();
     if (this.#results.size >= RESULTS_KEPT_MAX && oldest !== undefined) this.#results.delete(oldest);
     this.#results.set(result.key, result);

@@ -12,6 +12,8 @@ import { silentLogger } from '../rig/nats.ts';
 class World {
   readonly clock = new VirtualClock();
   readonly runs: { readonly node: string; readonly key: string }[] = [];
+  /** Keys whose signal was aborted. */
+  readonly aborted: string[] = [];
   /** Nodes that are there, in the order they are wanted; the first runs what has labels. */
   fit: string[] = [];
   fate: (message: LinkMessage) => 'ok' | 'lost' | 'twice' = () => 'ok';
@@ -25,8 +27,9 @@ class World {
     const { clock } = this;
     const driver = {
       name: 'sip',
-      run: async ({ key }: { key: string }) => {
+      run: async ({ key, signal }: { key: string; signal: AbortSignal }) => {
         this.runs.push({ node: nodeId, key });
+        signal.addEventListener('abort', () => this.aborted.push(key));
         if (this.tookMs > 0) await new Promise<void>((done) => clock.setTimer(done, this.tookMs));
         return nodeId;
       },
@@ -184,4 +187,29 @@ test('E4: what no node can run waits and starts when one comes; a cancelled one 
   runner.cancel('k3');
   await world.clock.advance(10_000);
   t.deepEqual(results, ['k1']);
+});
+
+test('E5: what is not ordered any more ends, though the order to end it was lost; what is still wanted goes on', async (t) => {
+  const world = new World();
+  const owner = world.desk('owner');
+  world.desk('host');
+  world.fit = ['host'];
+  world.tookMs = 3_600_000;
+  const runner = owner.runner(0, () => undefined);
+  for (const n of [1, 2]) runner.start({ ...effect(n), timeoutMs: 2 * world.tookMs });
+  await world.clock.advance(600_000);
+  t.deepEqual(world.aborted, []);
+  world.fate = ({ kind }) => (kind === 'cancel' ? 'lost' : 'ok');
+  runner.cancel('k1');
+  await world.clock.advance(120_000);
+  t.deepEqual(world.aborted, ['k1']);
+  world.fate = () => 'lost';
+  await world.clock.advance(55_000);
+  world.fate = () => 'ok';
+  await world.clock.advance(120_000);
+  t.deepEqual(world.aborted, ['k1'], 'not while its shard may be on its way to another owner');
+  world.kill('owner');
+  await world.clock.advance(120_000);
+  t.deepEqual(world.aborted, ['k1', 'k2']);
+  t.is(world.runs.length, 2);
 });
