@@ -14,6 +14,7 @@ import { clientErrors } from './errors.ts';
 import type { ActorHandle, EventsOf } from './handle.ts';
 import { memorySequences } from './sequence.ts';
 import { type ClientSubjects, clientSubjects } from './subjects.ts';
+import { Turns } from './turns.ts';
 import type {
   Answer,
   AskOptions,
@@ -80,7 +81,9 @@ export class Client {
   #nextId = 0;
   #shards: number | undefined;
   readonly #routes = new Map<string, Route>();
-  /** Stamped messages leave in the order of their numbers: a later one first would make the earlier a replay. */
+  readonly #outstandingMax: number;
+  readonly #turns = new Turns();
+  /** Numbers are taken one after the other: rivals for a number cost more than they gain. */
   #lastStamp: Promise<unknown> = Promise.resolve();
 
   /** Takes over the connection: closing the client closes it. */
@@ -93,10 +96,11 @@ export class Client {
     this.#shards = options.shards;
     this.#signer = options.signer;
     this.#sequences = options.sequences ?? memorySequences();
+    this.#outstandingMax = options.outstandingMax ?? OUTSTANDING_MAX;
     this.prefix = options.prefix ?? 'if';
     this.#subjects = clientSubjects(this.prefix);
     this.#desk = new RequestDesk(connection, {
-      outstandingMax: options.outstandingMax ?? OUTSTANDING_MAX,
+      outstandingMax: this.#outstandingMax,
       attemptMs: options.attemptMs ?? ATTEMPT_MS,
       batching: options.batching ?? true,
     });
@@ -156,37 +160,26 @@ export class Client {
   }
 
   /**
-   * Stamps, signs and sends a message to every actor in `to`; resolves with the message and a receipt for each.
-   * Throws `no_signer` where the client was opened without a key and the draft names no other way to sign.
+   * Stamps, signs and sends a message to every actor in `to`, once earlier ones of its sender to any of them are through;
+   * resolves with the message and a receipt for each. Throws `no_signer` where the client was opened without a key.
    */
   async sendMessage(
     draft: OutgoingMessage,
     options: Omit<AskOptions, 'id'> = {},
   ): Promise<{ readonly message: IFMessage; readonly receipts: readonly Receipt[] }> {
-    let message: IFMessage | undefined;
-    const sent = this.#inOrder(async () => {
-      const stamped = await this.#stamp(draft);
-      message = stamped;
-      // Not awaited here: the next message may leave while these are being stored.
-      return {
-        receipts: Promise.all(
-          stamped.to.map((to, n) => this.send(to, stamped, { ...options, id: `${stamped.id}.${n}` })),
-        ),
-      };
-    });
-    const receipts = await (await sent).receipts;
-    if (message === undefined) throw new Error('invariant: a sent message was stamped');
-    return { message, receipts };
+    const { message, results } = await this.#inTurn(draft, draft.to, options, (stamped, left) =>
+      stamped.to.map((to, n) => this.send(to, stamped, { ...left, id: `${stamped.id}.${n}` })),
+    );
+    return { message, receipts: results };
   }
 
   /** Stamps, signs and asks the one actor in `to`. Throws like {@link ask} and {@link sendMessage}. */
   async askMessage(draft: OutgoingMessage, options: Omit<AskOptions, 'id'> = {}): Promise<Answer> {
-    const asked = await this.#inOrder(async () => {
-      const message = await this.#stamp(draft);
-      const [to = ''] = message.to;
-      return { answer: this.ask(to, message, { ...options, id: message.id }) };
-    });
-    return asked.answer;
+    const [to = ''] = draft.to;
+    const { results } = await this.#inTurn(draft, [to], options, (stamped, left) => [
+      this.ask(to, stamped, { ...left, id: stamped.id }),
+    ]);
+    return results[0] as Answer;
   }
 
   /**
@@ -289,13 +282,44 @@ export class Client {
     return { subject: route.batchSubject, row, headers: this.#batchHeaders };
   }
 
-  async #stamp(draft: OutgoingMessage): Promise<IFMessage> {
-    if (this.#signer === undefined) {
+  /** Stamps a message and begins with it once those before it to the same actors are through (see turns.ts). */
+  async #inTurn<T>(
+    draft: OutgoingMessage,
+    receivers: readonly string[],
+    options: Omit<AskOptions, 'id'>,
+    begin: (stamped: IFMessage, left: AskOptions) => Promise<T>[],
+  ): Promise<{ readonly message: IFMessage; readonly results: readonly T[] }> {
+    const signer = this.#signer;
+    if (signer === undefined) {
       throw new FabricError(clientErrors.no_signer, 'This client has no key to sign with');
     }
+    if (this.#turns.size >= this.#outstandingMax) {
+      const message = `${this.#turns.size} messages wait or await an answer`;
+      throw new FabricError(clientErrors.too_many_asks, message);
+    }
+    const { timeoutMs = ASK_TIMEOUT_MS, signal } = options;
     const from = uriOf(draft.from ?? this.#from);
-    const seq = await this.#sequences.next(from);
-    return this.#signer(stampMessage({ ...draft, from }, { id: this.#messageId(), now: Date.now(), seq }));
+    const startedAt = performance.now();
+    const turn = this.#turns.enter(receivers.map((to) => `${from}>${to}`));
+    let begun: Promise<T>[] = [];
+    try {
+      await turn.come(timeoutMs, signal);
+      // Not before: what waits would grow old.
+      const message = await this.#stamp({ ...draft, from }, signer);
+      const waitedMs = performance.now() - startedAt;
+      begun = begin(message, { ...options, timeoutMs: timeoutMs - waitedMs });
+      return { message, results: await Promise.all(begun) };
+    } finally {
+      // One receiver's refusal says nothing of the others.
+      void Promise.allSettled(begun).then(() => turn.leave());
+    }
+  }
+
+  #stamp(draft: OutgoingMessage & { readonly from: string }, signer: MessageSigner): Promise<IFMessage> {
+    return this.#inOrder(async () => {
+      const seq = await this.#sequences.next(draft.from);
+      return signer(stampMessage(draft, { id: this.#messageId(), now: Date.now(), seq }));
+    });
   }
 
   /** Ordered by time, then unique by client and number. */

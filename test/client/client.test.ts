@@ -13,6 +13,7 @@ import { eventHeaders } from '#runtime/bus/live-event';
 import { Subjects } from '#runtime/bus/subjects';
 import { type ActorHandle, type Client, connect, fileSequences } from '#runtime/client/node';
 import { clientSubjects } from '#runtime/client/subjects';
+import { Turns } from '#runtime/client/turns';
 import { decodeBody } from '#runtime/client/wire';
 import { KeyRegistry } from '#runtime/edge/keys';
 import { natsKeyStore } from '#runtime/edge/nats-keys';
@@ -211,6 +212,50 @@ test('Sent messages are numbered and signed, and pass the gate with keys from th
   }
   await using keyless = await connect({ url });
   t.is(await codeOf(keyless.sendMessage({ ...draft, to: [...draft.to] })), 'no_signer');
+});
+
+test('A signed message that is refused for a moment or not heard is not overtaken by the next one to its actor', async (t) => {
+  const { url, nc } = t.context;
+  const lastSeq = new Map<string, number>();
+  await responder(nc, 'gated', (m, n) => {
+    const { seq } = decodeBody(m.data) as IFMessage;
+    const actor = m.subject.slice(m.subject.lastIndexOf('.') + 1);
+    if (actor === 'mute') return undefined;
+    if (n === 0) return refused('overloaded', true);
+    if (seq <= (lastSeq.get(actor) ?? 0)) return refused('replayed_seq', false);
+    lastSeq.set(actor, seq);
+    return answered(seq);
+  });
+  await using client = await connect({ url, from: 'session/ndi', key: newSeed() });
+  const ask = (actor: string, options = {}) =>
+    client.askMessage(
+      { performative: 'inform', to: [`if://gated/${actor}`], conversation: 'c', content: null },
+      options,
+    );
+  const answers = await Promise.all(['a', 'a', 'a'].map((actor) => ask(actor)));
+  t.deepEqual(
+    answers.map(({ reply }) => reply),
+    [1, 2, 3],
+  );
+  const muted = codeOf(ask('mute', { timeoutMs: 300 }));
+  const behind = [{ timeoutMs: 30 }, { signal: AbortSignal.timeout(30) }].map((o) => codeOf(ask('mute', o)));
+  t.is((await ask('b')).reply, 5, 'another actor is not waited for');
+  t.deepEqual(await Promise.all(behind), ['ask_timeout', 'ask_aborted'], 'waiting counts');
+  t.is(await muted, 'ask_timeout');
+  t.is((await ask('a')).reply, 6, 'what was not sent took no number');
+});
+
+test('T2: who gives up while it waits lets nobody behind it overtake those before it', async (t) => {
+  const turns = new Turns();
+  const [first, second] = [turns.enter(['a']), turns.enter(['a', 'b'])];
+  t.is(await codeOf(second.come(1, undefined)), 'ask_timeout');
+  const [third, other] = [turns.enter(['a']), turns.enter(['b'])];
+  second.leave();
+  await other.come(60_000, undefined);
+  t.is(await codeOf(third.come(1, undefined)), 'ask_timeout');
+  first.leave();
+  await third.come(60_000, undefined);
+  t.is(turns.size, 2);
 });
 
 test('Sequence files hand out each number once among rivals, and go on where they stopped', async (t) => {
