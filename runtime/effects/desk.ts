@@ -5,16 +5,16 @@
  * E1  At least once, under the effect's stable key: an order is sent again until its result is here, and to another
  *     node when the first has gone. Its result counts once, by the log.
  * E2  A node that runs a key already, or has just run it, does not begin it again; so an effect outlives the move of
- *     its shard to another owner.
+ *     its shard to another owner, also to or from the node that runs it: that orders it of itself as others do.
  * E3  Effects of one actor go to one node, as long as that is there: what they talk to may live in it.
  * E4  What no node can run waits, and is told about; it starts when one comes.
- * E5  A node ends what it runs for another and what nobody orders any more: the order to end it may be lost, with a
+ * E5  A node ends what it runs under an order and what nobody orders any more: the order to end it may be lost, with a
  *     message or with the owner that was to send it.
  */
 import type { Clock, EffectResult, EffectRunner, Logger, PendingEffect } from '#runtime/shard/ports';
 import { FabricError, toWireError } from '#schemas/fabric-error';
 import { effectErrors } from './errors.ts';
-import type { EffectLink, LinkMessage } from './link.ts';
+import { type EffectLink, type LinkMessage, withSelf } from './link.ts';
 import { EFFECT_LIMITS, type EffectHub, type Effects } from './runner.ts';
 
 /** An order that may be lost is sent again after this. */
@@ -45,7 +45,7 @@ export interface DeskOptions {
   readonly log: Logger;
 }
 
-/** An effect that runs here for another node. */
+/** An effect with labels that runs here, for another node or this one. */
 interface Order {
   /** Whom to tell. */
   readonly from: string;
@@ -66,9 +66,9 @@ export class EffectDesk {
   readonly #unlisten: () => void;
 
   constructor(options: DeskOptions) {
-    this.#options = options;
+    this.#options = { ...options, link: withSelf(options.link, options.nodeId) };
     this.#guests = options.hub.runner((result) => this.#guestDone(result));
-    this.#link = options.link.open((message) => this.#hear(message));
+    this.#link = this.#options.link.open((message) => this.#hear(message));
     this.#unlisten = options.onChange(() => {
       for (const runner of this.#runners.values()) runner.look();
     });
@@ -155,7 +155,7 @@ export class EffectDesk {
   }
 }
 
-/** An effect that belongs to a node with labels. */
+/** An effect that belongs to a node with labels, which may be this one. */
 interface Flight {
   readonly effect: PendingEffect;
   readonly labels: Readonly<Record<string, string>>;
@@ -164,7 +164,7 @@ interface Flight {
   again: unknown;
 }
 
-/** The effects of one shard: here, or at the node where they belong. */
+/** The effects of one shard: without labels here, all others at the node where they belong. */
 class PlacedEffects implements EffectRunner {
   readonly #shard: number;
   readonly #options: DeskOptions;
@@ -184,10 +184,7 @@ class PlacedEffects implements EffectRunner {
     this.#options = options;
     this.#deliver = deliver;
     this.#closed = closed;
-    this.#local = options.hub.runner((result) => {
-      this.#flights.delete(result.key);
-      deliver(result);
-    });
+    this.#local = options.hub.runner(deliver);
   }
 
   start(effect: PendingEffect): void {
@@ -213,7 +210,7 @@ class PlacedEffects implements EffectRunner {
     const flight = this.#flights.get(key);
     this.#flights.delete(key);
     this.#local.cancel(key);
-    if (flight?.nodeId === undefined || flight.nodeId === this.#options.nodeId) return;
+    if (flight?.nodeId === undefined) return;
     this.#options.clock.clearTimer(flight.again);
     this.#send(flight.nodeId, { kind: 'cancel', key });
   }
@@ -221,7 +218,7 @@ class PlacedEffects implements EffectRunner {
   /** A result from the node that ran it. */
   done(result: EffectResult): void {
     const flight = this.#flights.get(result.key);
-    if (flight === undefined || flight.nodeId === this.#options.nodeId) return;
+    if (flight === undefined) return;
     this.#flights.delete(result.key);
     this.#options.clock.clearTimer(flight.again);
     this.#deliver(result);
@@ -234,7 +231,7 @@ class PlacedEffects implements EffectRunner {
     }
   }
 
-  /** Effects at other nodes go on: the next owner of the shard asks for them under the same keys (E2). */
+  /** Effects with labels go on where they are: the next owner of the shard asks for them under the same keys (E2). */
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const { again } of this.#flights.values()) this.#options.clock.clearTimer(again);
@@ -244,15 +241,10 @@ class PlacedEffects implements EffectRunner {
   }
 
   #dispatch(flight: Flight): void {
-    const { clock, nodeId, place } = this.#options;
+    const { clock, place } = this.#options;
     clock.clearTimer(flight.again);
     flight.nodeId = place(flight.labels, flight.effect.actor);
-    if (flight.nodeId === undefined) return;
-    if (flight.nodeId === nodeId) {
-      this.#local.start(flight.effect);
-      return;
-    }
-    this.#order(flight, flight.nodeId);
+    if (flight.nodeId !== undefined) this.#order(flight, flight.nodeId);
   }
 
   /** E1. */

@@ -13,3 +13,24 @@ export interface EffectLink {
   /** Hears what is sent to this node, until closed. */
   open(hear: (message: LinkMessage) => void): { close(): Promise<void> };
 }
+
+/** What a node sends to itself does not go over the bus, and arrives while that is away; as there, after `send` returned. */
+export function withSelf(link: EffectLink, nodeId: string): EffectLink {
+  let own: ((message: LinkMessage) => void) | undefined;
+  return {
+    send(to, message) {
+      if (to === nodeId) queueMicrotask(() => own?.(message));
+      else link.send(to, message);
+    },
+    open(hear) {
+      own = hear;
+      const opened = link.open(hear);
+      return {
+        async close() {
+          own = undefined;
+          await opened.close();
+        },
+      };
+    },
+  };
+}

@@ -168,6 +168,44 @@ test('E2: an effect under way outlives the move of its shard: the next owner hea
   t.is(world.runs.length, 1);
 });
 
+test('E2: a shard that moves to or from the node that runs its effects finds them there, to hear of and to cancel', async (t) => {
+  for (const [from, to] of [
+    ['other', 'host'],
+    ['host', 'other'],
+  ] as const) {
+    const world = new World();
+    const desks = { host: world.desk('host'), other: world.desk('other') };
+    world.fit = ['host'];
+    world.tookMs = 5_000;
+    const heard: string[] = [];
+    const before = desks[from].runner(3, ({ key }) => heard.push(`${key} before`));
+    for (const n of [1, 2]) before.start(effect(n));
+    await world.clock.advance(1_000);
+    await before.close();
+    const after = desks[to].runner(3, ({ key }) => heard.push(`${key} after`));
+    for (const n of [1, 2]) after.start(effect(n));
+    await world.clock.advance(1_000);
+    after.cancel('k2');
+    await world.clock.advance(10_000);
+    t.deepEqual(heard, ['k1 after'], `to ${to}`);
+    t.deepEqual(world.aborted, ['k2'], `to ${to}`);
+    t.is(world.runs.length, 2, `to ${to}`);
+  }
+});
+
+test('a node goes on with effects of its own while nothing passes the bus', async (t) => {
+  const world = new World();
+  const host = world.desk('host');
+  world.fit = ['host'];
+  world.tookMs = 100_000;
+  world.fate = () => 'lost';
+  const results: EffectResult[] = [];
+  host.runner(0, (result) => results.push(result)).start({ ...effect(1), timeoutMs: 200_000 });
+  await world.clock.advance(150_000);
+  t.deepEqual(results, [{ key: 'k1', ok: true, output: 'host' }]);
+  t.is(world.runs.length, 1);
+});
+
 test('E4: what no node can run waits and starts when one comes; a cancelled one never comes back', async (t) => {
   const world = new World();
   const owner = world.desk('owner');
