@@ -15,6 +15,11 @@ export interface LeaseNews {
 
 /** How often the bucket is looked at: a loss costs holders nothing, as long as it is noticed within a lease. */
 const LOOK_MS = 500;
+/**
+ * A row that ends leaves a marker for a minute: who could not look for as long as this, cut off or at a server that was,
+ * may miss it. It is less, for a watch comes back some seconds after its connection.
+ */
+const AWAY_MS = 30_000;
 const STREAM_NOT_FOUND = 10_059;
 
 export async function followLeases(
@@ -25,24 +30,30 @@ export async function followLeases(
   const stream = `KV_${bucket}`;
   const jsm: JetStreamManager = await jetstreamManager(nc);
   let seen = { created: '', last: 0 };
+  let lookedAt = clock.now();
   let watch: { stop(): void } | undefined;
   let timer: unknown;
   let isClosed = false;
 
   async function follow(): Promise<void> {
     const { created, state } = await jsm.streams.info(stream);
-    if (created === seen.created && state.last_seq >= seen.last) {
+    const now = clock.now();
+    const awayMs = now - lookedAt;
+    if (watch !== undefined && created === seen.created && state.last_seq >= seen.last && awayMs < AWAY_MS) {
       seen.last = state.last_seq;
+      lookedAt = now;
       return;
     }
     watch?.stop();
+    watch = undefined;
     if (seen.created !== '') {
-      logger.warn({ bucket, lastSeq: state.last_seq, before: seen.last }, 'leases.lost');
+      logger.warn({ bucket, lastSeq: state.last_seq, before: seen.last, awayMs }, 'leases.lost');
       news.lost();
     }
     seen = { created, last: state.last_seq };
     const entries = await (await new Kvm(nc).open(bucket)).watch({ key: '>' });
     watch = entries;
+    lookedAt = now;
     void tell(entries);
   }
 

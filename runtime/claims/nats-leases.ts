@@ -78,9 +78,8 @@ export async function natsLeases(nc: NatsConnection, bucket: string): Promise<Le
     },
 
     watch: (prefix, heard) =>
-      watchRows(kv, `${prefix}>`, (entry) => {
-        const { key, revision } = entry;
-        heard(key, entry.operation === 'PUT' ? { value: entry.string(), revision } : undefined);
+      watchRows(nc, kv, `${prefix}>`, (key, entry) => {
+        heard(key, entry && { value: entry.string(), revision: entry.revision });
       }),
   };
 }

@@ -24,7 +24,6 @@ export async function natsMembers(nc: NatsConnection, bucket: string): Promise<M
       const found = await kv.get(key);
       return found === null || found.operation !== 'PUT' ? undefined : found.string();
     },
-    watch: (heard) =>
-      watchRows(kv, '>', (entry) => heard(entry.key, entry.operation === 'PUT' ? entry.string() : undefined)),
+    watch: (heard) => watchRows(nc, kv, '>', (key, entry) => heard(key, entry?.string())),
   };
 }

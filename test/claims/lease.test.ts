@@ -1,5 +1,8 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import test from 'ava';
+import { connectBus } from '#runtime/bus/connection';
 import { ensureStreams } from '#runtime/bus/streams';
 import { Subjects } from '#runtime/bus/subjects';
 import { systemClock, systemRandom } from '#runtime/bus/system';
@@ -11,11 +14,15 @@ import {
   type LeaseOptions,
   readClaim,
 } from '#runtime/claims/lease';
+import { followLeases } from '#runtime/claims/lease-bucket';
+import { LeaseEnds } from '#runtime/claims/lease-ends';
 import type { LeaseStore } from '#runtime/claims/lease-store';
 import { natsLeases } from '#runtime/claims/nats-leases';
+import type { DriverRealm } from '#runtime/effects/driver';
 import { memoryLeases } from '#runtime/testing/memory-leases';
 import { seededRandom } from '#runtime/testing/seeded-random';
 import { VirtualClock } from '#runtime/testing/virtual-clock';
+import { TcpProxy } from '../chaos/tcp-proxy.ts';
 import { silentLogger, TestServer } from '../rig/nats.ts';
 
 const TTL_MS = 3_000;
@@ -326,4 +333,68 @@ test('on a real bucket: a lease outlives kill -9 of the server, and its holder k
   await lease.release();
   t.is(lost.reason, undefined);
   t.is(await store.get('k'), undefined);
+});
+
+/** A connection that can be cut; what is removed meanwhile leaves no marker, as after the time that markers stay. */
+async function cuttable(t: { teardown(fn: () => Promise<void>): void }, server: TestServer) {
+  const proxy = await TcpProxy.start([Number(new URL(server.url).port)]);
+  const nc = await connectBus({ url: proxy.url, token: server.token, name: 'cut', logger: silentLogger });
+  t.teardown(async () => {
+    await nc.close();
+    await proxy.close();
+  });
+  return { proxy, nc };
+}
+
+async function vanish(nc: NatsConnection, bucket: string, key: string): Promise<void> {
+  await (await jetstreamManager(nc)).streams.purge(`KV_${bucket}`, { filter: `$KV.${bucket}.${key}` });
+}
+
+test('on a real bucket: a row that went while the watcher was cut off, its marker too, is told after the reconnect', async (t) => {
+  const { server, nc, store } = await realStore(t);
+  const { buckets } = new Subjects('if', 1);
+  const cut = await cuttable(t, server);
+  for (const n of [0, 1, 2]) await store.create(`shard.${n}`, 'before', 60_000);
+  const told: string[] = [];
+  const news = await (await natsLeases(cut.nc, buckets.claims)).watch('shard.', (key, row) => {
+    told.push(`${key} ${row?.value}`);
+  });
+  t.teardown(() => news.close());
+  cut.proxy.cut();
+  await vanish(nc, buckets.claims, 'shard.1');
+  await vanish(nc, buckets.claims, 'shard.2');
+  await store.create('shard.2', 'after', 60_000);
+  cut.proxy.heal();
+  for (let n = 0; n < 200 && told.length < 5; n += 1) await pause(100);
+  t.deepEqual(told.slice(0, 3), ['shard.0 before', 'shard.1 before', 'shard.2 before']);
+  t.deepEqual(told.slice(3).toSorted(), ['shard.1 undefined', 'shard.2 after']);
+});
+
+test('on a real bucket: a worker’s lease that ended while nothing was heard of it ends for who waits', async (t) => {
+  const { nc } = await realStore(t);
+  const subjects = new Subjects('if', 1);
+  const store = await natsLeases(nc, subjects.buckets.leases);
+  await store.create('task', 'lease', 60_000);
+  let skewMs = 0;
+  const clock = { ...systemClock, now: () => Date.now() + skewMs };
+  const ends = new LeaseEnds(clock);
+  const heard = Promise.withResolvers<void>();
+  const realm = { nc, subjects, clock, logger: silentLogger } as unknown as DriverRealm;
+  const news = await followLeases(realm, {
+    row: (key, value) => {
+      ends.hear(key, value);
+      heard.resolve();
+    },
+    lost: () => ends.forgetRows(),
+  });
+  t.teardown(() => news[Symbol.asyncDispose]());
+  await heard.promise;
+  const over = ends.wait('task', 'lease', 100, AbortSignal.timeout(15_000));
+  await vanish(nc, subjects.buckets.leases, 'task');
+  // As if no look had been answered for so long.
+  skewMs = 61_000;
+  t.is(await over, 'absent');
+  // One that is taken again is heard of as before.
+  await store.create('task', 'next', 60_000);
+  t.is(await ends.wait('task', 'lease', 10_000, AbortSignal.timeout(15_000)), 'replaced');
 });

@@ -42,12 +42,12 @@ export function policyDriver(options: unknown): Driver {
   });
 
   /** One after the other, so that none is overtaken while it compiles. */
-  function take(entry: KvEntry): void {
+  function take(_: string, entry: KvEntry | undefined): void {
     changes = changes.then(() => activate(entry));
   }
 
-  async function activate(entry: KvEntry): Promise<void> {
-    if (entry.operation !== 'PUT' || realm === undefined) return;
+  async function activate(entry: KvEntry | undefined): Promise<void> {
+    if (entry === undefined || realm === undefined) return;
     const { logger, nc, subjects } = realm;
     const row = rowSchema.safeParse(jsonOf(entry));
     const version = row.success ? row.data.version : (inForce?.version ?? 0) + 1;
@@ -98,7 +98,7 @@ export function policyDriver(options: unknown): Driver {
     async open(given) {
       realm = given;
       const kv = await new Kvm(tidyJetStream(given.nc)).open(given.subjects.buckets.policy);
-      const rows = await watchRows(kv, '>', take);
+      const rows = await watchRows(given.nc, kv, '>', take);
       await changes; // D1
       const watching =
         file === undefined ? undefined : (await import('./watch-file.ts')).watchPolicyFile(file, given);
