@@ -18,6 +18,10 @@ export const busErrors = errorKinds({
     retryable: false,
     help: 'See docs/subjects.md for what a batch of asks holds; a client of yours may always send its asks one by one.',
   },
+  sender_unreadable: {
+    retryable: false,
+    help: 'Write headers as NATS clients do: each line ends in CRLF, and an empty one after the last ends them.',
+  },
   not_handed_on: {
     retryable: true,
     help: 'The shard is moving between nodes; retry with the same message id.',

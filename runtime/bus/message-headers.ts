@@ -11,7 +11,10 @@ export interface MessageHeaders {
   readonly id: string | undefined;
   readonly from: string | undefined;
   readonly trace: string | undefined;
-  /** What the server says of the sender: the last header of its name. Senders can write it where no server does. */
+  /**
+   * What the server says of the sender: the last header of its name. Senders can write it where no server does.
+   * `UNREADABLE` where it cannot be told from what the sender wrote.
+   */
   readonly info: string | undefined;
 }
 
@@ -24,6 +27,9 @@ const NONE: MessageHeaders = {
 };
 /** In exactly this spelling: the server takes out no other. */
 const INFO = 'Nats-Request-Info';
+const INFO_BEGIN = `${INFO}:`;
+/** No word of a server. */
+const UNREADABLE = '';
 
 /** Where the client keeps a message's bytes: header block first, `hdr` bytes long, −1 without. Pinned with its version. */
 interface RawMessage {
@@ -33,18 +39,27 @@ interface RawMessage {
 
 type Found = { -readonly [K in keyof MessageHeaders]: MessageHeaders[K] };
 
-/** The first value of each header, but for `info`; names are compared without case. */
+/**
+ * The first value of each header, but for `info`; names are compared without case.
+ *
+ * The server looks at no header before it adds its own, last in the block: behind an empty line, or at the end of a
+ * sender's line that has none. So an empty line ends nothing here, and a server's word that begins within a line is
+ * unreadable: whoever reads on from there could take a sender's text for it.
+ */
 export function readHeaders(m: Msg): MessageHeaders {
   const { _msg, _rdata } = m as unknown as RawMessage;
   if (_msg?.hdr === undefined || _rdata === undefined) return readSlowly(m);
   if (_msg.hdr <= 0) return NONE;
   const text = Buffer.from(_rdata.buffer, _rdata.byteOffset, _msg.hdr).toString();
   const found: Found = { ...NONE };
+  let last = 0;
+  let colon = -1;
   // The first line is the version and, for messages of the server, a status.
-  for (let at = text.indexOf('\r\n') + 2; at > 1 && at < text.length; ) {
-    const end = text.indexOf('\r\n', at);
-    if (end <= at) break;
-    const colon = text.indexOf(':', at);
+  for (let at = endOfLine(text, 0) + 2; at < text.length; ) {
+    const end = endOfLine(text, at);
+    if (end > at) last = at;
+    // Looked for once, however many lines have none.
+    if (colon < at) colon = indexOrEnd(text, ':', at);
     if (colon > at && colon < end) {
       const key = keyOf(text, at, colon);
       if (key === 'info') found.info = text.slice(colon + 1, end).trim();
@@ -52,7 +67,18 @@ export function readHeaders(m: Msg): MessageHeaders {
     }
     at = end + 2;
   }
+  const info = text.indexOf(INFO_BEGIN, last);
+  if (info >= 0 && (info > last || last === 0)) found.info = UNREADABLE;
   return found;
+}
+
+function endOfLine(text: string, at: number): number {
+  return indexOrEnd(text, '\r\n', at);
+}
+
+function indexOrEnd(text: string, what: string, at: number): number {
+  const index = text.indexOf(what, at);
+  return index < 0 ? text.length : index;
 }
 
 /** The same of a message from a stream: the client wraps the one that came. */
@@ -83,22 +109,22 @@ function isName(name: string, text: string, at: number, colon: number): boolean 
 }
 
 function readSlowly(m: Msg): MessageHeaders {
-  const headers = parsed(m);
+  let headers: Msg['headers'];
+  try {
+    headers = m.headers;
+  } catch {
+    // What cannot be read says nothing, not even that no server added to it; the body still counts.
+    return { ...NONE, info: UNREADABLE };
+  }
   if (headers === undefined) return NONE;
+  const texts = [headers.description, ...[...headers].flatMap(([, values]) => values)];
   return {
     contentType: headers.get('Content-Type') || undefined,
     id: headers.get('Nats-Msg-Id') || undefined,
     from: headers.get('If-From') || undefined,
     trace: headers.get('traceparent') || undefined,
-    info: headers.values(INFO, Match.Exact).at(-1),
+    info: texts.some((text) => text.includes(INFO_BEGIN))
+      ? UNREADABLE
+      : headers.values(INFO, Match.Exact).at(-1),
   };
-}
-
-function parsed(m: Msg): Msg['headers'] {
-  try {
-    return m.headers;
-  } catch {
-    // What cannot be read says nothing; the body still counts.
-    return undefined;
-  }
 }

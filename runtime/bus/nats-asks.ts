@@ -36,7 +36,9 @@ export function natsAsks(
       const subscription = nc.subscribe(subjects.wildcards.ask(shard), {
         ...queue,
         callback: (error, m) => {
-          if (error === null && guard.accepts(m)) deliver(new NatsAsk(m, nc, subjects, senders));
+          if (error !== null || !guard.accepts(m)) return;
+          const ask = askOf(m, nc, subjects, senders);
+          if (ask !== undefined) deliver(ask);
         },
       });
       const batches = nc.subscribe(subjects.wildcards.askBatch(shard), {
@@ -104,7 +106,8 @@ export function openAskRouter(
       return;
     }
     const shard = subjects.shardOf(address);
-    const ask = new NatsAsk(m, nc, subjects, senders);
+    const ask = askOf(m, nc, subjects, senders);
+    if (ask === undefined) return;
     if (route.offer(shard, ask)) return;
     const refusal = route.refusal(shard);
     if (refusal !== undefined) ask.respond(encodeRefusal(refusal, ask.contentType));
@@ -116,6 +119,16 @@ export function openAskRouter(
       await Promise.all([short, ...malformed].map((sub) => closeSubscription(nc, sub)));
     },
   };
+}
+
+/** Undefined for what has no sender that can be told: that is refused here. */
+function askOf(m: Msg, nc: NatsConnection, subjects: Subjects, senders: Senders): NatsAsk | undefined {
+  try {
+    return new NatsAsk(m, nc, subjects, senders);
+  } catch (thrown) {
+    m.respond(encodeRefusal(toWireError(thrown), contentTypeOf(m)));
+    return undefined;
+  }
 }
 
 function refuseSubject(m: Msg): void {

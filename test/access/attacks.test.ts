@@ -11,11 +11,14 @@ import { inboxPrefixOf } from '#runtime/access/permissions';
 import { keyedOptions } from '#runtime/access/sign-on';
 import { readHeaders } from '#runtime/bus/message-headers';
 import { natsOutbox } from '#runtime/bus/nats-outbox';
+import { provenSenders } from '#runtime/bus/senders';
 import { ensureStreams } from '#runtime/bus/streams';
 import { connect as connectClient } from '#runtime/client/node';
+import { RawHeaders } from '#runtime/client/wire';
 import { newSeed, type SigningKey, signingKey } from '#runtime/edge/sign';
 import { userNkey } from '#runtime/keys/nkey';
 import type { BlobStore } from '#runtime/shard/ports';
+import type { FabricError } from '#schemas/fabric-error';
 import { silentLogger } from '../rig/nats.ts';
 import { SecureServer } from '../rig/secure.ts';
 
@@ -299,6 +302,50 @@ test('a node hears from the server whose key sent an ask, whatever the sender wr
       userNkey(server.keys.get(ALICE)?.publicKey ?? new Uint8Array()),
     );
   }
+});
+
+test('no block of headers, however it is made, takes the name of another or hides who sent it', async (t) => {
+  const { server, asked } = t.context;
+  const alice = await server.connect(ALICE);
+  const owners = new Map([...server.keys].map(([owner, { kid }]) => [kid, owner]));
+  const { ofAsk } = provenSenders((kid) => owners.get(kid));
+  const said = `Nats-Request-Info: ${JSON.stringify({
+    user: userNkey(server.keys.get(BOB)?.publicKey ?? new Uint8Array()),
+  })}`;
+  const claim = `If-From: ${BOB}`;
+  const from = async (subject: string, block: string): Promise<string | undefined> => {
+    await alice.request(subject, 'who am I', { headers: new RawHeaders(block), timeout: TIMEOUT_MS });
+    try {
+      return ofAsk(readHeaders(asked.findLast((m) => m.subject === subject) as Msg));
+    } catch (thrown) {
+      return (thrown as FabricError).code;
+    }
+  };
+  const proven = [
+    `NATS/1.0\r\n${claim}\r\n\r\nX: y\r\n\r\n`,
+    `NATS/1.0\r\n\r\n\r\n\r\n${claim}\r\n\r\n`,
+    `NATS/1.0\r\n${said}\r\n${said}\r\n${said}\r\n\r\nX: y\r\n\r\n`,
+    `NATS/1.0\r\nX: ${said}\r\n${claim}\r\n\r\n`,
+    'NATS/1.0\r\nNats-Request-Info: {\r\nNats-Request-Info: {\r\n\r\nX: y\r\n\r\n',
+    `${claim}\r\n\r\n`,
+    `${claim}\r\nxx`,
+    '\r\n',
+  ];
+  // The server cuts the last two bytes and adds its line right there.
+  const unreadable = [
+    `NATS/1.0\r\n${claim}\r\nX: ab`,
+    `NATS/1.0\r\n${said}\r\n${said}\r\n${claim}\r\nX: ab`,
+    `NATS/1.0\r\n${claim}\r\nX: ${said}ab`,
+    `NATS/1.0\r\n${claim}\r\nX: y\n\r\n`,
+    `NATS/1.0\r\n${claim}\r\n${said}`,
+    `${claim}xx`,
+    'NATS/1.0ab',
+    'abc',
+  ];
+  for (const [n, block] of proven.entries())
+    t.is(await from(`if.ask.1.counter.proven${n}`, block), ALICE, block);
+  for (const [n, block] of unreadable.entries())
+    t.is(await from(`if.ask.1.counter.unreadable${n}`, block), 'sender_unreadable', block);
 });
 
 test('agents and tools ask, agents send, and each gets its own answers', async (t) => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { headers } from '@nats-io/nats-core';
 import test, { type ExecutionContext } from 'ava';
 import { connect } from '#runtime/client/node';
+import { RawHeaders } from '#runtime/client/wire';
 import { readKey } from '#runtime/keys/key-store';
 import { CliFolder, type Ended } from '../rig/cli.ts';
 
@@ -112,6 +113,15 @@ test('no agent can have another’s message taken for a duplicate, whatever name
     const say = { headers: claimed, timeout: 5_000 };
     for (const subject of ['if.ask.counter.k1', 'if.ask.0.counter.k1', 'if.ask.1.counter.k1']) {
       await mallory.connection.request(subject, '{"type":"get"}', say).catch(() => undefined);
+    }
+    // An empty line in the middle; an end that is none: behind either the server writes whose key it was.
+    for (const end of ['\r\nX: y\r\n\r\n', 'X: ab']) {
+      const block = `NATS/1.0\r\nIf-From: agent/alice\r\nNats-Msg-Id: order-1\r\n${end}`;
+      const raw = { headers: new RawHeaders(block), timeout: 5_000 };
+      for (const subject of ['if.ask.counter.k1', 'if.ask.0.counter.k1', 'if.ask.1.counter.k1']) {
+        const answer = await mallory.connection.request(subject, '{"type":"get"}', raw);
+        if (end === 'X: ab') t.is(answer.json<{ error: { code: string } }>().error.code, 'sender_unreadable');
+      }
     }
     await mallory.connection.request('if.in.counter.k1', '{"type":"get"}', say);
     const { reply } = await alice.ask('counter/k1', { type: 'inc' }, { id: 'order-1' });
