@@ -12,6 +12,7 @@ import type { Clock, InboxMessage, Logger, MailBundle, ShardInbox } from '#runti
 import { readStoredHeaders } from './message-headers.ts';
 import { readOptions } from './read-options.ts';
 import { claimedSenders, type Senders } from './senders.ts';
+import { thawInbox } from './streams.ts';
 import type { Subjects } from './subjects.ts';
 import { tidyJetStream } from './tidy-jetstream.ts';
 
@@ -77,6 +78,7 @@ class InboxReader {
   readonly #deliver: (message: InboxMessage) => void;
   #last: number;
   #pending = 0;
+  #isThawed = false;
   #closed = false;
   #stop: (() => void) | undefined;
   #resumed: PromiseWithResolvers<void> | undefined;
@@ -145,7 +147,11 @@ class InboxReader {
 
   /** I1: one consumer's life. */
   async #read(): Promise<void> {
-    const { nc, subjects } = this.#deps;
+    const { nc, jsm, subjects } = this.#deps;
+    // A renumbering that was cut off left it frozen. None works now: whoever begins to read has just got the shard's lease.
+    if (!this.#isThawed) await thawInbox(jsm, subjects);
+    this.#isThawed = true;
+    if (this.#closed) return;
     const consumer = await tidyJetStream(nc).consumers.get(subjects.streams.inbox, {
       filter_subjects: [...subjects.wildcards.inbox(this.#shard)],
       deliver_policy: DeliverPolicy.StartSequence,

@@ -96,8 +96,6 @@ async function ensure(nc: NatsConnection, subjects: Subjects, options: StreamOpt
     ...wantedStreams(subjects, options, replicas).map((config) => ensureStream(jsm, subjects, config)),
     ...bucketsOf(nc, jsm, subjects, options, replicas),
   ]);
-  // A renumbering was given up before it counted.
-  if ((await configOf(jsm, streams.inbox))?.metadata?.[FROZEN] !== undefined) await thawInbox(jsm, subjects);
   return replicas;
 }
 
@@ -271,17 +269,31 @@ export async function freezeInbox(jsm: JetStreamManager, { streams }: Subjects):
   return state.last_seq;
 }
 
-/** Takes sends again; in the same step for as many shards as the subjects have. */
-export async function thawInbox(jsm: JetStreamManager, subjects: Subjects): Promise<void> {
-  const { streams, wildcards } = subjects;
+/** Takes sends again, where it was frozen. Only for who knows that nobody deals the realm anew: the holder of a shard's lease. */
+export async function thawInbox(jsm: JetStreamManager, { streams }: Subjects): Promise<void> {
   const { config } = await jsm.streams.info(streams.inbox);
+  if (config.metadata?.[FROZEN] !== undefined) await jsm.streams.update(streams.inbox, thawed(config));
+}
+
+/**
+ * Takes sends again, in the same step for as many shards as the subjects have. False, and nothing has changed, where it
+ * was thawed meanwhile or took anything after `consumed`.
+ */
+export async function renumberInbox(
+  jsm: JetStreamManager,
+  { streams, wildcards }: Subjects,
+  consumed: number,
+): Promise<boolean> {
+  const { config, state } = await jsm.streams.info(streams.inbox);
+  if (config.metadata?.[FROZEN] === undefined || state.last_seq !== consumed) return false;
+  const subject_transform = { src: wildcards.in(), dest: wildcards.queued() };
+  await jsm.streams.update(streams.inbox, { ...thawed(config), subject_transform });
+  return true;
+}
+
+function thawed(config: StreamConfig): StreamConfig {
   const { [FROZEN]: bytesMax, ...metadata } = config.metadata ?? {};
-  await jsm.streams.update(streams.inbox, {
-    ...config,
-    ...(bytesMax !== undefined && { max_bytes: Number(bytesMax) }),
-    subject_transform: { src: wildcards.in(), dest: wildcards.queued() },
-    metadata,
-  });
+  return { ...config, ...(bytesMax !== undefined && { max_bytes: Number(bytesMax) }), metadata };
 }
 
 /** In the inbox's metadata: its bound before it was frozen. */

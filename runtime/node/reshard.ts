@@ -2,7 +2,7 @@
  * Gives a realm that does not run another number of shards.
  *
  * S1  Nobody writes meanwhile: no node is there, the leases of all shards are ours, an epoch record fences each, and the
- *     inbox takes nothing.
+ *     inbox takes nothing. What it took all the same, thawed by whoever, ends the work before its last step.
  * S2  Only a realm with nothing under way is dealt anew: what waits would have to move too.
  * S3  Until the last step the realm is as it was: imports in the log count for nobody until the number of shards
  *     changes, and that is one change of one stream. After it the realm has the new number, and all imports are there.
@@ -12,7 +12,7 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { AckMux } from '#runtime/bus/ack-mux';
 import { natsBlobs } from '#runtime/bus/nats-blobs';
 import { natsLog } from '#runtime/bus/nats-log';
-import { checkShards, freezeInbox, thawInbox } from '#runtime/bus/streams';
+import { checkShards, freezeInbox, renumberInbox, thawInbox } from '#runtime/bus/streams';
 import { Subjects } from '#runtime/bus/subjects';
 import type { ShelvedMachine } from '#runtime/machine/registry';
 import { Deal } from '#runtime/shard/deal';
@@ -38,8 +38,8 @@ export interface ReshardOptions {
   readonly machines: readonly ShelvedMachine[];
   readonly driverNames: readonly string[];
   readonly log: Logger;
-  /** Called after each step. A test may throw there, as a crash would end it. */
-  readonly onStep?: (step: ReshardStep) => void;
+  /** Called after each step, and waited for. A test may throw there, as a crash would end it. */
+  readonly onStep?: (step: ReshardStep) => void | Promise<void>;
 }
 
 export type ReshardStep = 'fenced' | 'read' | 'written' | 'compared' | 'changed';
@@ -56,7 +56,8 @@ export interface Resharded {
 
 /**
  * Throws `shards_changed` where the realm has another number than the config, `realm_running`, `realm_busy`,
- * `reshard_incomplete`, and what reading the log throws. After a throw the realm is as it was.
+ * `reshard_incomplete`, and what reading the log throws. After a throw the realm is as it was, unless the answer to the
+ * last step was lost: then it may be done.
  */
 export async function reshard(options: ReshardOptions): Promise<Resharded> {
   const resources = new Resources();
@@ -90,9 +91,9 @@ async function reshardWith(options: ReshardOptions, resources: Resources): Promi
     const result = await move(realm, consumed, options);
     await nobodyRuns(realm);
     if (leases.some(({ isLost }) => isLost())) throw running('its leases were lost');
-    await thawInbox(jsm, after);
+    if (!(await renumberInbox(jsm, after, consumed))) throw running('its inbox took sends meanwhile');
     isChanged = true;
-    options.onStep?.('changed');
+    await options.onStep?.('changed');
     return result;
   } finally {
     if (!isChanged) await thawInbox(jsm, before);
@@ -106,10 +107,10 @@ async function move(realm: RealmParts, consumed: number, options: ReshardOptions
   const deal = new Deal(shards, (address) => after.shardOf(address));
   const heads: Head[] = [];
   for (let shard = 0; shard < config.shards; shard += 1) heads.push(await fence(realm, shard));
-  onStep?.('fenced');
+  await onStep?.('fenced');
   for (const [shard, head] of heads.entries())
     await readShard(realm, shard, head, deal, config.limits.dedupeWindow);
-  onStep?.('read');
+  await onStep?.('read');
   const digest = deal.digest();
   const written: Written[] = [];
   for (let shard = 0; shard < shards; shard += 1) {
@@ -117,9 +118,9 @@ async function move(realm: RealmParts, consumed: number, options: ReshardOptions
     const target = { shard, head, consumed, digest, from: config.shards, to: shards };
     written.push({ shard, after: head.seq, through: await writeHand(realm, deal, target) });
   }
-  onStep?.('written');
+  await onStep?.('written');
   await compare(realm, deal, written);
-  onStep?.('compared');
+  await onStep?.('compared');
   return {
     from: config.shards,
     to: shards,

@@ -161,11 +161,12 @@ export class Doors {
     this.#inflight.clear();
   }
 
-  /** Throws where no actor of this shard can be meant. */
+  /** Throws where no actor can be meant. */
   #receiveSend(message: InboxMessage): void {
-    const address = this.#options.deps.addressOf(message.subject);
+    const { deps } = this.#options;
+    const address = deps.addressOf(message.subject);
     checkHeaders(message);
-    const { dedupe } = this.#options.state();
+    const { dedupe, shardOf } = this.#options.state();
     const key = message.id === undefined ? undefined : dedupe.key(message.from, address, message.id);
     const twin = key === undefined ? undefined : this.#inflight.get(key);
     if (twin !== undefined && isTwin(twin, address, message)) {
@@ -173,7 +174,12 @@ export class Doors {
       return;
     }
     const twinSeq = key === undefined ? undefined : dedupe.get(key);
-    const item = sendItem(message, address, key, twinSeq);
+    const home = shardOf(address);
+    const item = {
+      ...sendItem(message, address, key, twinSeq),
+      // Stored under another number of shards: a second actor of its address must not begin here.
+      ...(home !== deps.shard && { refusal: wrongShard(address, home).toWire() }),
+    };
     if (key !== undefined && twinSeq === undefined) this.#inflight.set(key, item);
     this.#push(item);
   }
@@ -245,6 +251,10 @@ export class Doors {
     const { queue, deps } = this.#options;
     return queue.outside >= deps.limits.queueMax * share || queue.outsideBytes >= QUEUE_BYTES_MAX * share;
   }
+}
+
+function wrongShard(address: string, home: number): FabricError {
+  return new FabricError(shardErrors.wrong_shard, `${address} lives in shard ${home}`);
 }
 
 function sendItem(

@@ -1,16 +1,18 @@
 /** Another number of shards for a realm that is stopped: every actor comes along, or nothing has changed. */
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import test, { type ExecutionContext } from 'ava';
 import { builtins } from '#actors/index';
 import { withToken } from '#runtime/bus/servers';
-import { freezeInbox } from '#runtime/bus/streams';
+import { checkShards, ensureStreams, freezeInbox, thawInbox } from '#runtime/bus/streams';
 import { Subjects } from '#runtime/bus/subjects';
 import { machineNames } from '#runtime/cli/builtins';
 import { connect } from '#runtime/client/node';
-import { type ReshardStep, reshard } from '#runtime/node/reshard';
+import { type ReshardOptions, type ReshardStep, reshard } from '#runtime/node/reshard';
 import { loadConfig } from '#runtime/supervise/load-config';
+import type { FabricError } from '#schemas/fabric-error';
 import { KERNEL_DRIVERS } from '#schemas/kernel-kinds';
 import { CliFolder, type Ended } from '../rig/cli.ts';
 import { silentLogger, TestServer } from '../rig/nats.ts';
@@ -18,6 +20,7 @@ import { isEveryday } from '../rig/tier.ts';
 
 const COUNTERS = 24;
 const AN_HOUR_MS = 3_600_000;
+const SOON_MS = 30_000;
 
 function ok(t: ExecutionContext, ended: Ended): string {
   t.is(ended.code, 0, `${ended.out}\n${ended.err}`);
@@ -34,6 +37,11 @@ kinds:
   counter: { machine: counter, spawnOnMessage: true, door: open }
   alarm: { machine: "${resolve('test/bench/machines.ts')}#alarm", spawnOnMessage: true, door: open }
 `;
+}
+
+async function eventually(isSo: () => Promise<boolean>): Promise<void> {
+  for (const until = performance.now() + SOON_MS; !(await isSo()); await setTimeout(20))
+    if (performance.now() > until) throw new Error('it does not come');
 }
 
 class Dealt {
@@ -58,19 +66,25 @@ class Dealt {
     return connect({ runFile: join(this.folder.path, '.infrafabric/dealt/run.json'), from: 'asker' });
   }
 
-  /** Ends at a step, as if what it calls had failed. */
-  async broken(step: ReshardStep): Promise<void> {
+  options(shards: number): ReshardOptions {
     const file = join(this.folder.path, 'realm.yaml');
     const { config } = loadConfig(file, { env: {}, machines: machineNames(builtins) });
+    return {
+      config,
+      baseDir: this.folder.path,
+      dataDir: join(this.folder.path, '.infrafabric/dealt'),
+      shards,
+      machines: builtins.machines,
+      driverNames: [...Object.keys(builtins.drivers), ...KERNEL_DRIVERS],
+      log: silentLogger,
+    };
+  }
+
+  /** Ends at a step, as if what it calls had failed. */
+  async broken(step: ReshardStep): Promise<void> {
     await this.#t.throwsAsync(
       reshard({
-        config,
-        baseDir: this.folder.path,
-        dataDir: join(this.folder.path, '.infrafabric/dealt'),
-        shards: 5,
-        machines: builtins.machines,
-        driverNames: [...Object.keys(builtins.drivers), ...KERNEL_DRIVERS],
-        log: silentLogger,
+        ...this.options(5),
         onStep: (done) => {
           if (done === step) throw new Error(`broken at ${step}`);
         },
@@ -173,21 +187,37 @@ test('what waits in the inbox is neither lost nor dealt: the realm handles it fi
   const seq = await freezeInbox(jsm, subjects);
   t.is(seq, 2);
   t.is((await send()).error?.code, 503, 'refused for now');
-  // A start thaws what a renumbering that was cut off has left behind; what was stored before is there.
+  const sizes = { inboxBytesMax: 1e6, deadBytesMax: 1e6, logBytesMax: -1 };
+  await ensureStreams(nc, subjects, { replicas: 'auto', ...sizes });
+  t.is((await send()).error?.code, 503, 'a node that starts meanwhile has no shard yet');
+  // The first shard thaws what a renumbering that was cut off has left behind; what was stored before is there.
   await realm.run('up', '--detach', ...join);
-  t.is((await send()).error, undefined);
-  await realm.run('down');
-
-  // The last send may not have been handled before the end.
-  const again = await folder.run(['reshard', '--shards', '4', ...join]);
-  if (again.code !== 0) {
-    await realm.run('up', '--detach', ...join);
-    await realm.run('ask', 'counter/k1', 'get');
+  await eventually(async () => (await send()).error === undefined);
+  const handled = async (n: number): Promise<void> => {
+    await eventually(async () => (await realm.run('ask', 'counter/k1', 'get')).includes(`"n":${n}`));
     await realm.run('down');
-    await realm.run('reshard', '--shards', '4', ...join);
-  }
+  };
+  await handled(4);
+
+  const meddled = await t.throwsAsync(
+    reshard({
+      ...realm.options(4),
+      join: join[1],
+      onStep: async (done) => {
+        if (done !== 'compared') return;
+        await thawInbox(jsm, subjects);
+        t.is((await send()).error, undefined);
+      },
+    }),
+  );
+  t.is((meddled as FabricError).code, 'realm_running');
+  await t.notThrowsAsync(checkShards(jsm, subjects), 'it has the shards that it had');
+
+  await realm.run('up', '--detach', ...join);
+  await handled(5);
+  await realm.run('reshard', '--shards', '4', ...join);
   realm.shards(4);
   await realm.run('up', '--detach', ...join);
-  t.regex(await realm.run('ask', 'counter/k1', 'get'), /"n":4/);
+  t.regex(await realm.run('ask', 'counter/k1', 'get'), /"n":5/);
   await realm.run('down');
 });

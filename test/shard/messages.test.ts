@@ -76,6 +76,26 @@ test('sends wait in the inbox while the realm is down, and are stepped in order 
   t.is(((await seen(realm, 'worker/w0')) as unknown[]).length, 17);
 });
 
+test('a send that lies in another shard than its actor lives in is a dead letter there, and begins no second actor', async (t) => {
+  await using realm = await testRealm({ machines, shards: 2 });
+  const address = inShard(realm, 'counter', 0);
+  await realm.ask(address, { type: 'inc' });
+  const [, id] = address.split('/');
+  realm.bus.publish(1, `if.q.1.counter.${id}`, encode({ type: 'inc' }), {
+    id: 's1',
+    contentType: 'application/msgpack',
+  });
+  await realm.idle();
+  t.deepEqual(
+    realm.bus.dead.map(({ actor, shard, error }) => [actor, shard, error.code]),
+    [[address, 1, 'wrong_shard']],
+  );
+  t.deepEqual((await realm.ask(address, { type: 'get' })).reply, { n: 1 });
+  realm.crash();
+  await realm.restart();
+  t.deepEqual((await realm.ask(address, { type: 'inc' }, { id: 's1' })).reply, { n: 2 });
+});
+
 test('the first mail of an actor brings a kind with spawnOnMessage to life', async (t) => {
   await using realm = await testRealm({ machines, shards: 2 });
   await realm.given('worker/a', [{ type: 'postMany', to: ['counter/x', 'worker/b'], n: 5 }]);
