@@ -100,7 +100,8 @@ test.skipIf(isEveryday)(
       'tile/0/0',
       'tile/9/000',
       'tile/0/%2e%2e',
-      `tile/0/001.p/${(size % 256) + 1}`,
+      // Far from full, whatever else the realm has written by now.
+      'tile/0/001.p/255',
     ]) {
       t.is((await fetch(`${http}/${path}`)).status, 404, path);
     }
@@ -108,10 +109,8 @@ test.skipIf(isEveryday)(
     t.is((await fetch(`${http}/checkpoint`, { method: 'DELETE' })).status, 405);
     t.is((await fetch(`${http}/checkpoint`, { method: 'HEAD' })).status, 200);
     const metrics = await (await fetch(`${http}/metrics`)).text();
-    t.regex(
-      metrics,
-      new RegExp(`^infrafabric_witness_tree_size\\{origin="infrafabric/test"\\} ${size}$`, 'm'),
-    );
+    const told = /^infrafabric_witness_tree_size\{origin="infrafabric\/test"\} (\d+)$/m.exec(metrics)?.[1];
+    t.true(Number(told) >= size, told);
     for (const line of metrics.trim().split('\n')) {
       t.regex(line, /^(?:# (?:HELP|TYPE) [a-z_]+ .+|[a-z_]+\{origin="[^"]+"\} [0-9.e+-]+)$/);
     }
