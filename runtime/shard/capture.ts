@@ -4,7 +4,7 @@ import { type CapturedIds, captureIds } from './remembered-ids.ts';
 import { pruneSenders } from './settle.ts';
 import type { Tables } from './snapshot-format.ts';
 import type { ShardState } from './state.ts';
-import type { Cell } from './table.ts';
+import { type Cell, NOWHERE } from './table.ts';
 
 export interface Capture {
   readonly tables: Tables;
@@ -36,7 +36,12 @@ export function restoreCapture(state: ShardState, taken: Capture): void {
       state.actors.dirty.add(cell);
     }
   }
-  for (const address of taken.removed) state.actors.removed.add(address);
+  for (const address of taken.removed) {
+    const slot = state.actors.peek(address);
+    // One with a place was begun anew and is written: only what came after it, a merge, failed.
+    const isWritten = typeof slot === 'number' || (slot !== undefined && slot.location !== NOWHERE);
+    if (!isWritten) state.actors.removed.add(address);
+  }
 }
 
 /** A cell as it is now, apart from what later steps do to the original. */

@@ -1,6 +1,8 @@
 /** What ended, went or was taken over stays so: in the next snapshot, in a fold, and for who waits to hear of it. */
 import test, { type ExecutionContext } from 'ava';
 import { assign, sendTo, setup, spawnChild } from 'xstate';
+import { capture, restoreCapture } from '#runtime/shard/capture';
+import { emptyState } from '#runtime/shard/state';
 import { type TestRealm, testRealm } from '#runtime/testing/testing';
 import { kernelActions } from '#schemas/machine-kit';
 import { worker } from '../rig/kernel-machines.ts';
@@ -46,6 +48,22 @@ test('one that is begun once more after them is another one, in a fold as well',
   await again(realm);
   t.deepEqual((await realm.actor('worker/p~c')).context, { n: 0 });
   t.is((await realm.ask('worker/other', { type: 'note', n: 'goes on' })).commit.shard, 0);
+});
+
+test('a snapshot that failed behind its manifest hides nothing that is written there', async (t) => {
+  await using realm = await testRealm({ machines: { worker } });
+  const state = emptyState({
+    shard: 0,
+    registry: realm.registry,
+    shardOf: () => 0,
+    dedupeWindow: 0,
+    dedupeSeed: 0,
+  });
+  for (const address of ['worker/gone', 'worker/back']) state.actors.removed.add(address);
+  const taken = capture(state, []);
+  state.actors.putCold('worker/back', 1);
+  restoreCapture(state, taken);
+  t.deepEqual([...state.actors.removed], ['worker/gone']);
 });
 
 const kid = setup({ types: {} as { events: { type: 'finish' } } }).createMachine({
