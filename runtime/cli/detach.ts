@@ -19,6 +19,8 @@ export interface Detached {
   readonly run: RunFile;
   readonly log: string;
   readonly tookMs: number;
+  /** Why it ended, once it has. */
+  readonly failure: () => FabricError | undefined;
 }
 
 /** Runs this same command line without --detach. Throws `start_failed`. */
@@ -48,7 +50,8 @@ export async function startDetached(dataDir: string, io: Io): Promise<Detached> 
     const run = readRun(dataDir);
     if (run !== undefined && run.pid === child.pid) {
       child.unref();
-      return { run, log, tookMs: Date.now() - startedAt };
+      const failure = () => (ended === undefined ? undefined : failed(ended, log, logFrom));
+      return { run, log, tookMs: Date.now() - startedAt, failure };
     }
     if (ended !== undefined) throw failed(ended, log, logFrom);
     await pause(LOOK_EVERY_MS, undefined, { signal: io.signal });

@@ -97,8 +97,9 @@ export function upCommand(shell: Shell): Command {
         const place = placeOf(options, io.env);
         return runForeground({ plan, join, place, io: shellIo, out, builtins });
       }
-      const { run, log, tookMs } = await startDetached(plan.dataDir, io);
-      if (plan.spec.children.length > 0) await withRealm({ data: plan.dataDir }, io, treeSettled);
+      const { run, log, tookMs, failure } = await startDetached(plan.dataDir, io);
+      if (plan.spec.children.length > 0)
+        await withRealm({ data: plan.dataDir }, io, (realm) => treeSettled(realm, { failure }));
       out.data({ ok: true, pid: run.pid, realm: run.realm, dataDir: plan.dataDir, log });
       const { good, strong, faint, name } = out.palette;
       const manner = mannerOf(plan, shellIo);
