@@ -5,7 +5,7 @@ import type { ActorKind } from '#runtime/machine/types';
 import type { Logger } from '#runtime/shard/ports';
 import type { Shard } from '#runtime/shard/shard';
 import { statusOf } from '#runtime/shard/table';
-import { isEmptyPlan, planOf } from '#runtime/supervise/plan';
+import { checkMigrations, isEmptyPlan, planOf } from '#runtime/supervise/plan';
 import { hashOf, pinMachines } from '#runtime/supervise/spec';
 import { FabricError, toWireError } from '#schemas/fabric-error';
 import {
@@ -69,6 +69,7 @@ export class RootSupervisor {
     const before = await this.#current();
     if (before === undefined) await this.#spawn(spec);
     else if (!this.#late && !isEmptyPlan(planOf(before, spec))) {
+      if (!this.#canMigrate(planOf(before, spec))) return;
       const behind = this.#behind(spec);
       const wasWaiting = this.#isWaiting;
       this.#isWaiting = behind !== undefined;
@@ -76,6 +77,18 @@ export class RootSupervisor {
         this.#options.logger.info({}, 'config_changed');
         await this.#apply(spec);
       } else if (!wasWaiting) this.#options.logger.warn({ error: behind.toWire() }, 'config_waits');
+    }
+  }
+
+  /** A realm whose tree stands must not stay down for a config that cannot be applied: it goes on with the tree it has. */
+  #canMigrate(plan: Plan): boolean {
+    try {
+      checkMigrations(plan, this.#options.registry);
+      return true;
+    } catch (thrown) {
+      this.#isWaiting = false;
+      this.#options.logger.error({ error: toWireError(thrown) }, 'config_not_applied');
+      return false;
     }
   }
 
@@ -108,6 +121,7 @@ export class RootSupervisor {
     const kinds = (await this.#options.readKinds?.()) ?? this.#options.registry.kinds();
     const spec = this.#pinned(parsed.data, kinds);
     const plan = planOf(await this.#current(), spec);
+    checkMigrations(plan, this.#options.registry);
     if (request.dryRun === true) return plan;
     const behind = this.#behind(spec);
     if (behind !== undefined) throw behind;

@@ -1,5 +1,8 @@
 /** What applying one spec over another does, as data and as text: the same decision that supervisors make. */
 
+import { machineErrors } from '#runtime/machine/errors';
+import type { MachineRegistry } from '#runtime/machine/types';
+import { FabricError } from '#schemas/fabric-error';
 import { diffChildren, ruleChanges } from '#schemas/spec-diff';
 import type { ChildSpec, Plan, PlanItem, SupervisorSpec } from '#schemas/supervisor';
 import { ROOT_SUPERVISOR } from '#schemas/supervisor';
@@ -16,6 +19,54 @@ export function planOf(before: SupervisorSpec | undefined, after: SupervisorSpec
 /** True when applying it does nothing. */
 export function isEmptyPlan(plan: Plan): boolean {
   return LISTS.every((list) => plan[list].length === 0);
+}
+
+/**
+ * Throws `no_migration` where a child would get a version that no declared migrations lead to: its supervisor would
+ * take it for migrated, and it would stay as it is.
+ */
+export function checkMigrations({ migrate }: Plan, registry: Pick<MachineRegistry, 'migrate'>): void {
+  const lost = migrate.flatMap(({ address, machine, from }) => {
+    const error = from === undefined ? undefined : noPath(registry, from, machine);
+    return error === undefined ? [] : [{ address, error }];
+  });
+  if (lost.length === 0) return;
+  throw new FabricError(
+    machineErrors.no_migration,
+    lost.map(({ address, error }) => `${address}: ${error.message}`).join('; '),
+    { details: { actors: lost.map(({ address }) => address) } },
+  );
+}
+
+/** Each step is tried by itself: whether it is declared does not depend on what the others make of the data. */
+function noPath(
+  registry: Pick<MachineRegistry, 'migrate'>,
+  from: string,
+  to: string,
+): FabricError | undefined {
+  const [name, first] = partsOf(from);
+  const [, last] = partsOf(to);
+  if (last < first) return refusal(() => registry.migrate(name, first, last, undefined));
+  for (let version = first + 1; version <= last; version += 1) {
+    const found = refusal(() => registry.migrate(name, version - 1, version, undefined));
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** What a declared step makes of no data at all means nothing, nor that it throws on it. */
+function refusal(attempt: () => unknown): FabricError | undefined {
+  try {
+    attempt();
+  } catch (thrown) {
+    if (thrown instanceof FabricError && thrown.code === machineErrors.no_migration.code) return thrown;
+  }
+  return undefined;
+}
+
+function partsOf(ref: string): [name: string, version: number] {
+  const at = ref.lastIndexOf('@');
+  return [ref.slice(0, at), Number(ref.slice(at + 1))];
 }
 
 /** One line per change, `+ task/P0.1.1  task@1  new in the config`, and a closing count. */

@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import Ajv2020 from 'ajv/dist/2020.js';
 import test from 'ava';
 import fc from 'fast-check';
+import { createMachine } from 'xstate';
 import { parse } from 'yaml';
+import { createRegistry } from '#runtime/machine/registry';
 import { type LoadOptions, loadConfig } from '#runtime/supervise/load-config';
-import { isEmptyPlan, planOf, renderPlan } from '#runtime/supervise/plan';
+import { checkMigrations, isEmptyPlan, planOf, renderPlan } from '#runtime/supervise/plan';
 import { pinMachines } from '#runtime/supervise/spec';
 import { FabricError } from '#schemas/fabric-error';
 import { cases } from '../rig/effort.ts';
@@ -263,6 +265,35 @@ test('a plan names what starts, stops, restarts, migrates and changes, nested tr
   t.true(isEmptyPlan(planOf(after, after)));
   t.is(planOf(after, after).unchanged, 5);
   t.is(planOf(undefined, before).start.length, 5);
+});
+
+test('a plan is refused where no declared migrations lead to a version, and names every child that would stay behind', (t) => {
+  const registry = createRegistry();
+  const define = (version: number, migrate?: (data: unknown) => unknown) =>
+    registry.define({
+      name: 'task',
+      version,
+      machine: createMachine({ version: String(version), context: { version } }),
+      ...(migrate !== undefined && { migrate }),
+    });
+  define(1);
+  define(2, (data) => (data as { context: object }).context);
+  define(3);
+  const at = (version: number) =>
+    pinMachines(
+      tree(
+        '{ children: [{ id: a, kind: task }, { id: n, supervisor: { children: [{ id: b, kind: task }] } }] }',
+      ),
+      () => `task@${version}`,
+    );
+  const check = (from: number, to: number) => checkMigrations(planOf(at(from), at(to)), registry);
+  t.notThrows(() => check(1, 2), 'what the step makes of data that is not there is not asked');
+  t.notThrows(() => check(3, 3));
+  const error = t.throws(() => check(1, 3), { instanceOf: FabricError });
+  t.is(error.code, 'no_migration');
+  const why = 'task@2 cannot become task@3: version 3 declares no migrate';
+  t.is(error.message, `task/a: ${why}; task/b: ${why}`);
+  t.throws(() => check(2, 1), { message: /migrations only go forward/ });
 });
 
 test('the JSON Schemas and the config reference in docs are those of the code, and an editor accepts the examples', (t) => {
