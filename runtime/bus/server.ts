@@ -7,6 +7,7 @@
  * V3  When it dies by itself it is started again on the same port and data; clients reconnect.
  * V4  Two servers never work on one data folder: one that an earlier owner left behind has ended before ours begins.
  * V5  A store that met a full disk takes nothing more, even when there is room again: the server is then started anew.
+ * V6  Started again where no port is configured, it takes the port it had, if that is free: nodes that joined it look there.
  */
 import { type ChildProcess, execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -59,7 +60,7 @@ export interface EmbeddedServerOptions {
   readonly binary: string;
   /** fsync before every acknowledgement. */
   readonly strict: boolean;
-  /** 0 or absent: a free one. */
+  /** 0 or absent: the one it had before, or a free one. */
   readonly port?: number;
   readonly websocketPort?: number;
   /** Who may sign on, in place of the token. */
@@ -107,18 +108,24 @@ export class EmbeddedServer {
   static async start(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
     mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
     // A store that is there must not meet an older server.
-    if (existsSync(join(options.dataDir, CONFIG_FILE))) checkBinary(options.binary);
+    const before = configBefore(options.dataDir);
+    if (before !== undefined) checkBinary(options.binary);
+    // V6. Not asked whether they are free: a server that was left behind has them until ours begins (V4).
+    let kept = before === undefined ? {} : portsIn(before);
     for (let attempt = 1; ; attempt++) {
-      const port = options.port === undefined || options.port === 0 ? await freePort() : options.port;
-      const websocketPort = options.websocketPort === 0 ? await freePort() : options.websocketPort;
+      const port = options.port || kept.port || (await freePort());
+      const websocketPort =
+        options.websocketPort === 0 ? (kept.websocketPort ?? (await freePort())) : options.websocketPort;
       const server = new EmbeddedServer(options, port, websocketPort);
       try {
         await server.#spawn();
         return server;
       } catch (thrown) {
         await server.stop();
-        // Somebody took the free port before the server did.
-        const isTaken = port !== options.port && String(thrown).includes('address already in use');
+        // Somebody took the free port before the server did, or the one it had.
+        kept = {};
+        const isOurChoice = port !== options.port || websocketPort !== options.websocketPort;
+        const isTaken = isOurChoice && String(thrown).includes('address already in use');
         if (isTaken && attempt < PORT_ATTEMPTS_MAX) continue;
         // A binary of no use says so by failing: asked before, it would cost every start.
         checkBinary(options.binary);
@@ -248,6 +255,21 @@ function checkBinary(binary: string): void {
       },
     );
   }
+}
+
+function configBefore(dataDir: string): string | undefined {
+  const path = join(dataDir, CONFIG_FILE);
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+}
+
+/** The ports of a config that {@link configText} wrote. */
+function portsIn(config: string): { readonly port?: number; readonly websocketPort?: number } {
+  const port = /^listen: "[^"]*:(\d+)"$/m.exec(config)?.[1];
+  const websocketPort = /^websocket \{ listen: "[^"]*:(\d+)"$/m.exec(config)?.[1];
+  return {
+    ...(port !== undefined && { port: Number(port) }),
+    ...(websocketPort !== undefined && { websocketPort: Number(websocketPort) }),
+  };
 }
 
 function readToken(path: string): string {

@@ -118,6 +118,23 @@ test('a relaxed server does not promise an fsync, and keeps its token and data o
   t.is((await (await jetstreamManager(again)).streams.info('KEEP')).state.messages, 1);
 });
 
+test('a server that is started again has the ports it had; where another has one of them, it takes others', async (t) => {
+  const dataDir = temporaryFolder(t);
+  const ports = async (): Promise<readonly (string | undefined)[]> => {
+    await using server = await TestServer.start({ dataDir, websocketPort: 0 });
+    await (await server.connect()).flush();
+    return [server.url, server.websocketUrl];
+  };
+  const first = await ports();
+  t.deepEqual(await ports(), first);
+
+  const other = createServer();
+  other.listen(Number(new URL(first[0] ?? '').port), '127.0.0.1');
+  await once(other, 'listening');
+  t.teardown(() => other.close());
+  t.not((await ports())[0], first[0]);
+});
+
 test('a server that dies by itself comes back on the same port, and connections find it again', async (t) => {
   const { logger, next } = eventLog();
   await using server = await TestServer.start({ logger });
