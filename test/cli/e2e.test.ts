@@ -1,9 +1,12 @@
 /** The commands against real nodes, as processes of their own. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { connect } from '@nats-io/transport-node';
 import test, { type ExecutionContext } from 'ava';
-import { processStartTime } from '#runtime/bus/pid';
+import { isProcessAlive, processStartTime } from '#runtime/bus/pid';
 import type { RunFile } from '#runtime/node/api';
 import { CliFolder, type Ended } from '../rig/cli.ts';
 import { TestServer } from '../rig/nats.ts';
@@ -90,6 +93,52 @@ test.skipIf(isEveryday)('down --force ends a node that does not answer', async (
   ok(t, await folder.run(['up', '-d']));
   ok(t, await folder.run(['down']));
 });
+
+test('down ends the process of a node whose server is gone', async (t) => {
+  await using folder = new CliFolder();
+  const orphan = spawn('sleep', ['60']);
+  t.teardown(() => orphan.kill('SIGKILL'));
+  const ended = once(orphan, 'exit');
+  const { pid = 0 } = orphan;
+  const run = {
+    pid,
+    processStartTime: processStartTime(pid),
+    nodeId: 'n',
+    realm: 'counter',
+    prefix: 'if',
+    url: 'nats://127.0.0.1:1',
+    startedAt: Date.now(),
+  };
+  write(folder, 'run.json', JSON.stringify({ ...run, processStartTime: '1' }));
+  t.is((await folder.run(['down', '--data', '.'])).code, 3, 'its pid is that of another process');
+  write(folder, 'run.json', JSON.stringify(run));
+  t.regex(ok(t, await folder.run(['down', '--data', '.'])).err, /server cannot be reached/);
+  t.is((await ended)[1], 'SIGTERM');
+});
+
+test.skipIf(isEveryday)(
+  'down warns of nodes on the server that ends, stops them without it, and they come back with it',
+  async (t) => {
+    await using folder = new CliFolder();
+    const runOfOne = (): RunFile =>
+      JSON.parse(readFileSync(join(folder.path, 'one/run.json'), 'utf8')) as RunFile;
+    ok(t, await folder.run(['up', '-d', '--data', 'one']));
+    const { url } = runOfOne();
+    const two = folder.start(['up', '--data', 'two', '--join', 'one']);
+    await two.until(/Try next/);
+    t.regex(ok(t, await folder.run(['down', '--data', 'one'])).err, /1 other node hangs off the server/);
+    ok(t, await folder.run(['up', '-d', '--data', 'one']));
+    t.is(runOfOne().url, url, 'where the other looks for it');
+
+    const server = Number(readFileSync(join(folder.path, 'one/nats-server.pid'), 'utf8'));
+    process.kill(runOfOne().pid, 'SIGKILL');
+    while (isProcessAlive(server)) await pause(20);
+    const down = ok(t, await folder.run(['down', '--data', 'two']));
+    t.regex(down.err, /server cannot be reached/);
+    t.regex(down.out, /stopped in/);
+    t.is((await two.ended).code, 0);
+  },
+);
 
 test.skipIf(isEveryday)(
   'reload says what it will do, then does it: children added, removed, with another input; others keep their state',

@@ -7,9 +7,10 @@ import { FabricError } from '#schemas/fabric-error';
 import { declare, handle, type Shell, timeoutOption } from '../command.ts';
 import { cliErrors } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
+import type { Out } from '../io.ts';
 import { isRunning, locate } from '../locate.ts';
-import { withRealm } from '../realm.ts';
-import { span } from '../render/format.ts';
+import { type Realm, withRealm } from '../realm.ts';
+import { plural, span } from '../render/format.ts';
 
 /** A clean stop writes what is left and ends the server: seconds, even on a slow disk. */
 const TIMEOUT_MS_DEFAULT = 30_000;
@@ -28,7 +29,7 @@ export function downCommand(shell: Shell): Command {
     name: 'down',
     summary: 'stop the realm cleanly',
     description:
-      'Stops the node that runs in this data folder and waits until it has gone. State stays: `up` goes on from there.',
+      'Stops the node that runs in this data folder and waits until it has gone; where the server of the realm is gone, it sends its process SIGTERM. State stays: `up` goes on from there.',
     group: 'Run',
     examples: [
       ['infrafabric down', 'the realm of this folder'],
@@ -43,12 +44,15 @@ export function downCommand(shell: Shell): Command {
     try {
       await withRealm(options, io, async (realm) => {
         const nodeId = run?.nodeId ?? (await onlyNode(realm.statuses()));
+        if (run !== undefined && run.joined !== true) await warnOfJoined(realm, run, out);
         await realm.down(nodeId);
       });
     } catch (error) {
-      if (options.force !== true || run === undefined) throw error;
+      const isForced = options.force === true;
+      if (run === undefined || !(isForced || isUnreachable(error))) throw error;
+      if (!isForced) out.note(`Its server cannot be reached: process ${run.pid} is sent SIGTERM …`);
       // It may have ended meanwhile, and its pid be another's.
-      if (isRunning(run)) process.kill(run.pid, 'SIGKILL');
+      if (isRunning(run)) process.kill(run.pid, isForced ? 'SIGKILL' : 'SIGTERM');
     }
     const late = setTimeout(() => out.note('It writes what is left and ends its server …'), SAY_AFTER_MS);
     try {
@@ -61,6 +65,30 @@ export function downCommand(shell: Shell): Command {
     out.lines([`${out.palette.good('✓')} ${name ?? 'node'} stopped in ${span(tookMs)}`]);
     return EXIT.ok;
   });
+}
+
+/** Nobody can be asked to stop the node: its server is gone, and only its process is there to be told. */
+function isUnreachable(error: unknown): boolean {
+  return error instanceof FabricError && error.code === cliErrors.not_running.code;
+}
+
+/** Says who hangs off the server that ends with this node. */
+async function warnOfJoined(realm: Realm, run: RunFile, out: Out): Promise<void> {
+  let others: number;
+  try {
+    const { members } = await realm.members();
+    others = members.filter(({ id, state }) => id !== run.nodeId && state !== 'leaving').length;
+  } catch {
+    // A remark keeps nobody from stopping the node; what is wrong shows when it is asked to.
+    return;
+  }
+  if (others === 0) return;
+  const who = plural(others, 'other node hangs', 'other nodes hang');
+  out.note(
+    out.palette.warn(
+      `${who} off the server that ends with this one, and can do nothing until it is up again`,
+    ),
+  );
 }
 
 async function onlyNode(found: Promise<readonly { readonly nodeId: string }[]>): Promise<string> {
