@@ -50,6 +50,8 @@ export class Cluster {
   readonly nodes = new Map<string, MemoryMember>();
   /** Leases and rows cannot be written; they expire all the same. */
   isAway = false;
+  /** Nobody hears of rows, nor that they end. */
+  isMute = false;
   readonly doors: Door[] = [];
   /** Picks one of the doors of a queue group. */
   pick: (count: number) => number = () => 0;
@@ -77,6 +79,10 @@ export class Cluster {
         await new Promise<void>((done) => this.clock.setTimer(done, TELL_MS));
         await whileThere(() => members.put(key, value, ttlMs));
       },
+      watch: (heard) =>
+        members.watch((key, value) => {
+          if (!this.isMute) heard(key, value);
+        }),
     };
   }
 

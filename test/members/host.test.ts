@@ -215,6 +215,25 @@ test('S1, M4: an outage of the bus that ends every lease and every row moves not
   );
 });
 
+test('a node that is stopped, and cut off from the bus meanwhile, waits no longer for others to take its shards', async (t) => {
+  const cluster = new Cluster(SHARDS);
+  await cluster.start('a');
+  await cluster.start('b');
+  await cluster.clock.advance(STAY_MS * 2);
+  t.true(cluster.owners().includes('b'));
+  cluster.isMute = true;
+  cluster.nodes.get('a')?.freeze();
+  let isStopped = false;
+  const stopping = cluster.nodes.get('b')?.host.stop();
+  void stopping?.then(() => {
+    isStopped = true;
+  });
+  await cluster.clock.advance(100);
+  cluster.isAway = true;
+  await cluster.clock.advance(LEASE_TTL_MS * 3);
+  t.true(isStopped);
+});
+
 test('a node that crashes again and again gets no shards back at once, each time later', async (t) => {
   const cluster = new Cluster(SHARDS);
   await cluster.start('a');
