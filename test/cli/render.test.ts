@@ -105,7 +105,7 @@ test('a plan marks what starts, stops and changes, and says whether it was done'
   t.deepEqual(lines.slice(0, 3), [
     '- stop    task/a  task@2  new',
     '+ start   task/a  task@2  new',
-    '~ migrate task/a  task@1 → task@2  new',
+    '→ migrate task/a  task@1 → task@2  new',
   ]);
   t.regex(lines.join('\n'), /1 to stop, 1 to start, 1 to migrate, 1 unchanged[\s\S]*nothing was done/);
 });

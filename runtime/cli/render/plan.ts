@@ -16,8 +16,8 @@ export function planLines(plan: Plan, palette: Palette, dryRun: boolean): string
   const groups: readonly [string, (text: string) => string, string, readonly PlanItem[]][] = [
     ['-', palette.bad, 'stop', plan.stop],
     ['+', palette.good, 'start', plan.start],
-    ['~', palette.warn, 'restart', plan.restart],
-    ['~', palette.warn, 'migrate', plan.migrate],
+    ['±', palette.warn, 'restart', plan.restart],
+    ['→', palette.warn, 'migrate', plan.migrate],
     ['~', palette.faint, 'update', plan.update],
   ];
   const lines: string[] = [];
