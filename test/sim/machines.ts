@@ -28,6 +28,10 @@ const take: Change = ({ context, event }) => ({
   got: [...context.got, event.label],
   balance: context.balance + event.amount,
 });
+const handOver = ({ to, label, amount }: Told) => ({
+  to,
+  event: { type: 'take', label: `${label}>`, amount },
+});
 const all = {
   type: 'reply' as const,
   params: ({ context }: { context: Book }) => ({ got: context.got, balance: context.balance }),
@@ -74,10 +78,7 @@ const book = setup({
         assign(give),
         {
           type: 'send',
-          params: ({ event }) => ({
-            to: event.to,
-            event: { type: 'take', label: `${event.label}>`, amount: event.amount },
-          }),
+          params: ({ event }) => handOver(event),
         },
         all,
       ],
@@ -87,11 +88,7 @@ const book = setup({
         assign(give),
         {
           type: 'send',
-          params: ({ event }) => ({
-            to: event.to,
-            event: { type: 'take', label: `${event.label}>`, amount: event.amount },
-            delay: event.ms,
-          }),
+          params: ({ event }) => ({ ...handOver(event), delay: event.ms }),
         },
         all,
       ],

@@ -5,19 +5,27 @@ import { Alarm, BREAKS_KEPT_MAX, BREAKS_TOLD_MAX } from '#runtime/witness/servic
 import type { KnownBreak } from '#runtime/witness/service/state-store';
 import { FabricError } from '#schemas/fabric-error';
 
+/** The breaks of a store, in memory. */
+class Kept {
+  stored: readonly KnownBreak[] = [];
+
+  async breaks(): Promise<object> {
+    return { value: this.stored, revision: 1 };
+  }
+
+  async swapBreaks(breaks: readonly KnownBreak[]): Promise<number> {
+    this.stored = breaks;
+    return 2;
+  }
+}
+
 test('a break that nobody takes is raised again and again, told of ever more rarely, and raised in the end', async (t) => {
   let isHalted = true;
   let raises = 0;
   const warned: number[] = [];
-  let stored: readonly KnownBreak[] = [];
+  const kept = new Kept();
   const alarm = await Alarm.open({
-    store: {
-      breaks: async () => ({ value: stored, revision: 1 }),
-      swapBreaks: async (breaks: readonly KnownBreak[]) => {
-        stored = breaks;
-        return 2;
-      },
-    } as never,
+    store: kept as never,
     publish: () => undefined,
     raise: async () => {
       raises += 1;
@@ -37,21 +45,15 @@ test('a break that nobody takes is raised again and again, told of ever more rar
   t.deepEqual(warned, [1, 2, 4, 8, 16, 32, 64]);
   isHalted = false;
   await alarm.flush();
-  t.true(stored[0]?.raised);
+  t.true(kept.stored[0]?.raised);
 });
 
 test('a break that is refused as none keeps no other from being entered; a shard that takes none is asked no further', async (t) => {
-  let stored: readonly KnownBreak[] = [];
+  const kept = new Kept();
   let asked: string[] = [];
   let failure = new FabricError(nodeErrors.api_bad_request, 'The break is not valid');
   const alarm = await Alarm.open({
-    store: {
-      breaks: async () => ({ value: stored, revision: 1 }),
-      swapBreaks: async (breaks: readonly KnownBreak[]) => {
-        stored = breaks;
-        return 2;
-      },
-    } as never,
+    store: kept as never,
     publish: () => undefined,
     raise: async ({ id }) => {
       asked.push(id);
@@ -63,7 +65,7 @@ test('a break that is refused as none keeps no other from being entered; a shard
   for (const id of ['b1', 'b2', 'b3']) alarm.tell({ id, kind: 'altered', what: 'changed' } as never);
   await alarm.flush();
   t.deepEqual(
-    stored.map(({ id, raised }) => [id, raised]),
+    kept.stored.map(({ id, raised }) => [id, raised]),
     [
       ['b1', false],
       ['b2', true],
@@ -77,16 +79,10 @@ test('a break that is refused as none keeps no other from being entered; a shard
 });
 
 test('past what is kept each break is told of once however often it is found, and counted as far as there is room (A4)', async (t) => {
-  let stored: readonly KnownBreak[] = [];
+  const kept = new Kept();
   const [published, errors]: [string[], string[]] = [[], []];
   const alarm = await Alarm.open({
-    store: {
-      breaks: async () => ({ value: stored, revision: 1 }),
-      swapBreaks: async (breaks: readonly KnownBreak[]) => {
-        stored = breaks;
-        return 2;
-      },
-    } as never,
+    store: kept as never,
     publish: ({ id }) => void published.push(id),
     raise: async () => undefined,
     now: () => 1,
@@ -102,7 +98,7 @@ test('past what is kept each break is told of once however often it is found, an
   t.is(new Set(published).size, published.length);
   t.is(errors.filter((event) => event === 'log_breaks_too_many').length, 1);
   await alarm.flush();
-  t.is(stored.length, BREAKS_KEPT_MAX);
+  t.is(kept.stored.length, BREAKS_KEPT_MAX);
   pass(BREAKS_TOLD_MAX + 50);
   t.is(alarm.count, BREAKS_TOLD_MAX);
   t.is(published.length, BREAKS_TOLD_MAX);
