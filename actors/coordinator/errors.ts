@@ -67,6 +67,10 @@ export const coordinatorErrors = errorKinds({
   },
   bad_swarm: { retryable: false, help: 'docs/agents.md shows a template; correct what is named.' },
   no_swarm: { retryable: false, help: '`infrafabric swarm list` names those there are.' },
+  swarm_not_started: {
+    retryable: false,
+    help: 'Look at its processes with `infrafabric swarm list`; correct the template, or the programs that the realm config allows, and spawn it again.',
+  },
   swarm_still_runs: {
     retryable: true,
     help: 'The processes are being ended; look with `infrafabric swarm list`, or wait longer with --timeout.',

@@ -5,12 +5,13 @@
  *     the node and with the actor that wants it, whatever it started itself (X1 to X4 of runtime/effects/process.ts).
  * P2  Credentials are put in at the last moment: neither log nor template holds them. In a secure realm a session gets the
  *     key of its own address and no other. What is kept of its output holds none of them either.
+ * P3  A session has one process on a node at a time: who comes after one that is being ended waits until it has.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isStillAlive } from '#runtime/bus/pid';
 import { withToken } from '#runtime/bus/servers';
-import { type Driver, type DriverRealm, terminal } from '#runtime/effects/driver';
+import { type Driver, type DriverRealm, type EffectCall, terminal } from '#runtime/effects/driver';
 import { type ProcessDriverOptions, type ProcessOutput, processDriver } from '#runtime/effects/process';
 import { keyName, seedFile } from '#runtime/keys/key-store';
 import type { RunFile } from '#runtime/node/api';
@@ -20,6 +21,7 @@ import { SESSION_TYPE } from '#schemas/session';
 import { type RunnerInput, runnerInputSchema } from '#schemas/swarm';
 import { coordinatorErrors } from './errors.ts';
 import { hidden, SECRET_BYTES_MAX, type Secrets } from './hidden.ts';
+import { serveProcesses } from './processes.ts';
 
 /** Of stdout and stderr each, kept in the log when the process has ended: what an operator looks at first. */
 const OUTPUT_BYTES_MAX = 4_096;
@@ -37,8 +39,21 @@ export function sessionProcessDriver(options: SessionProcessOptions = {}): Drive
     outputBytesMax: OUTPUT_BYTES_MAX + SECRET_BYTES_MAX,
   });
   const max = options.processesMax ?? PROCESSES_MAX_DEFAULT;
+  const runs = new Set<Run>();
   let realm: DriverRealm | undefined;
-  let running = 0;
+
+  async function runIn(
+    { dataDir }: DriverRealm,
+    input: RunnerInput,
+    call: EffectCall,
+  ): Promise<ProcessOutput> {
+    const { command, args, cwd } = input;
+    const env = { ...input.env, ...surroundings(input, dataDir) };
+    const started = { command, args, env, ...(cwd !== undefined && { cwd }) };
+    const secrets = secretsOf(input, options.allowEnv ?? [], dataDir);
+    return told((await processes.run({ ...call, input: started })) as ProcessOutput, secrets);
+  }
+
   return {
     name: DRIVER,
     // An agent may work for days: no slot, no time limit; `processesMax` is the bound.
@@ -48,28 +63,39 @@ export function sessionProcessDriver(options: SessionProcessOptions = {}): Drive
     validate: (input) => void runnerInputSchema.parse(input),
     async open(given) {
       realm = given;
-      return { [Symbol.asyncDispose]: async () => undefined };
+      return serveProcesses(given, () => ({
+        running: [...runs].filter(({ call }) => !call.signal.aborted).map(({ session }) => session),
+        ending: [...runs].filter(({ call }) => call.signal.aborted).map(({ session }) => session),
+      }));
     },
     async run(call): Promise<ProcessOutput> {
       const input = runnerInputSchema.parse(call.input);
       if (realm === undefined) throw new Error('invariant: drivers are opened before they run');
-      if (running >= max) {
+      for (const earlier of [...runs].filter(({ session }) => session === input.session)) await earlier.over; // P3
+      call.signal.throwIfAborted();
+      if (runs.size >= max) {
         throw terminal(
           new FabricError(coordinatorErrors.too_many_processes, `${max} session processes run on this node`),
         );
       }
-      running += 1;
+      const over = Promise.withResolvers<void>();
+      const run = { session: input.session, call, over: over.promise };
+      runs.add(run);
       try {
-        const { command, args, cwd } = input;
-        const env = { ...input.env, ...surroundings(input, realm.dataDir) };
-        const started = { command, args, env, ...(cwd !== undefined && { cwd }) };
-        const secrets = secretsOf(input, options.allowEnv ?? [], realm.dataDir);
-        return told((await processes.run({ ...call, input: started })) as ProcessOutput, secrets);
+        return await runIn(realm, input, call);
       } finally {
-        running -= 1;
+        runs.delete(run);
+        over.resolve();
       }
     },
   };
+}
+
+/** A process, from its start to its end. */
+interface Run {
+  readonly session: string;
+  readonly call: EffectCall;
+  readonly over: Promise<void>;
 }
 
 /** P2. */

@@ -10,6 +10,7 @@ import type { Msg } from '@nats-io/nats-core';
 import { z } from 'zod';
 import { readHeaders } from '#runtime/bus/message-headers';
 import { ReplyGuard } from '#runtime/bus/reply-guard';
+import { respond } from '#runtime/bus/respond';
 import { addressOfTail } from '#runtime/bus/subjects';
 import type { DriverRealm } from '#runtime/effects/driver';
 import { FabricError, toWireError } from '#schemas/fabric-error';
@@ -59,8 +60,8 @@ export async function openLeaseDoor(realm: DriverRealm): Promise<AsyncDisposable
     callback: (error, m) => {
       if (error !== null || !guard.accepts(m)) return;
       void answer(m).then(
-        (reply) => m.respond(JSON.stringify({ ok: true, ...reply })),
-        (thrown: unknown) => m.respond(JSON.stringify({ ok: false, error: toWireError(thrown) })),
+        (reply) => respond(m, JSON.stringify({ ok: true, ...reply })),
+        (thrown: unknown) => respond(m, JSON.stringify({ ok: false, error: toWireError(thrown) })),
       );
     },
   });

@@ -5,6 +5,7 @@
  * X2  The child sees no variable of the node's environment but those granted, and its key in INFRAFABRIC_EFFECT_KEY.
  * X3  Its output is bounded: what is beyond is read and dropped, and marked.
  * X4  At the time limit the whole group gets SIGTERM, then SIGKILL; it never outlives the node (G2).
+ * X5  It is over when the program is, even where something that left its group holds on to its output.
  */
 import { accessSync, constants } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
@@ -56,6 +57,8 @@ export interface ProcessOutput {
 /** Two streams of this fit in the 128 KiB that an effect may put out. */
 const OUTPUT_BYTES_MAX = 48 * 1024;
 const TERM_GRACE_MS = 2_000;
+/** X5: for what the program wrote last. */
+const OUTPUT_GRACE_MS = 1_000;
 const TIMEOUT_MS = 300_000;
 /** A process each: more than this at a time and the machine is busy switching. */
 const CONCURRENCY_MAX = 16;
@@ -96,13 +99,20 @@ async function runProcess(call: EffectCall, options: ProcessDriverOptions): Prom
   child.stdin?.end(input.stdin ?? '');
 
   let killTimer: NodeJS.Timeout | undefined;
+  let outputTimer: NodeJS.Timeout | undefined;
   const stop = (): void => {
     group.signal('SIGTERM'); // X4
     killTimer = setTimeout(() => group.signal('SIGKILL'), options.termGraceMs ?? TERM_GRACE_MS);
   };
   call.signal.addEventListener('abort', stop, { once: true });
   // What it left running holds the pipes open: end it when the program itself has ended.
-  child.once('exit', () => group.release());
+  child.once('exit', () => {
+    group.release();
+    outputTimer = setTimeout(() => {
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    }, OUTPUT_GRACE_MS);
+  });
   try {
     const { code, signal } = await ended(child, input.command);
     call.signal.throwIfAborted();
@@ -116,6 +126,7 @@ async function runProcess(call: EffectCall, options: ProcessDriverOptions): Prom
   } finally {
     call.signal.removeEventListener('abort', stop);
     clearTimeout(killTimer);
+    clearTimeout(outputTimer);
   }
 }
 

@@ -1,6 +1,7 @@
 /** The admin API of a node: requests on `<prefix>.api.…`, JSON both ways, and what `nats micro` asks of a service. */
 import type { Msg, NatsConnection, Subscription } from '@nats-io/nats-core';
 import { ReplyGuard } from '#runtime/bus/reply-guard';
+import { respond } from '#runtime/bus/respond';
 import type { Subjects } from '#runtime/bus/subjects';
 import type { Logger } from '#runtime/shard/ports';
 import type { Shard } from '#runtime/shard/shard';
@@ -146,7 +147,7 @@ export class ApiServer {
     for (const [verb, body] of Object.entries(answers)) {
       for (const scope of ['', `.${SERVICE_NAME}`, `.${SERVICE_NAME}.${id}`]) {
         const callback = (error: Error | null, m: Msg): void => {
-          if (error === null && this.#guard.accepts(m)) m.respond(JSON.stringify(body));
+          if (error === null && this.#guard.accepts(m)) respond(m, JSON.stringify(body));
         };
         this.#nodeSubscriptions.push(this.#nc.subscribe(`$SRV.${verb}${scope}`, { callback }));
       }
@@ -158,9 +159,9 @@ async function answer(m: Msg, handle: (body: never) => unknown): Promise<void> {
   try {
     const body: unknown = m.data.byteLength === 0 ? {} : parse(m);
     const reply = await handle(body as never);
-    m.respond(JSON.stringify({ ok: true, ...(reply as object) }, plainBytes));
+    respond(m, JSON.stringify({ ok: true, ...(reply as object) }, plainBytes));
   } catch (thrown) {
-    m.respond(JSON.stringify({ ok: false, error: toWireError(thrown) }));
+    respond(m, JSON.stringify({ ok: false, error: toWireError(thrown) }));
   }
 }
 

@@ -231,14 +231,24 @@ export async function nodeStatuses(
   subject: string,
   timeoutMs: number = API_TIMEOUT_MS,
 ): Promise<NodeStatus[]> {
-  const found: NodeStatus[] = [];
+  const found = await apiRequestAll<NodeStatus>(nc, subject, timeoutMs);
+  return found.sort((a, b) => a.nodeId.localeCompare(b.nodeId));
+}
+
+/** One admin request to all nodes that answer it, at least one, and their replies. Throws what {@link apiRequest} throws. */
+export async function apiRequestAll<T>(
+  nc: NatsConnection,
+  subject: string,
+  timeoutMs: number = API_TIMEOUT_MS,
+): Promise<T[]> {
+  const found: T[] = [];
   try {
     const replies = await nc.requestMany(subject, '{}', {
       strategy: 'stall',
       stall: STATUS_STALL_MS,
       maxWait: timeoutMs,
     });
-    for await (const reply of replies) found.push(readReply<NodeStatus>(reply));
+    for await (const reply of replies) found.push(readReply<T>(reply));
   } catch (cause) {
     if (cause instanceof FabricError) throw cause;
     throw new FabricError(nodeErrors.realm_unreachable, `No node answered ${subject}`, {
@@ -251,7 +261,7 @@ export async function nodeStatuses(
       details: { subject },
     });
   }
-  return found.sort((a, b) => a.nodeId.localeCompare(b.nodeId));
+  return found;
 }
 
 /** Turns an error that crossed the wire back into one that can be thrown. */

@@ -258,6 +258,15 @@ test('G1: what a program left running ends with it', async (t) => {
   t.true(await gone(Number(stdout)));
 });
 
+test('X5: a run is over when its program is, whatever has left the group with its output', async (t) => {
+  const driver = processDriver({ allow: ['sh'] });
+  // The shell ends once it has a session of its own.
+  const script = 'setsid sleep 300 & until [ "$(ps -o sid= -p $!)" -eq $! ]; do :; done; echo $!';
+  const { stdout } = (await driver.run(call({ command: 'sh', args: ['-c', script] }))) as ProcessOutput;
+  t.true(running(Number(stdout)));
+  process.kill(Number(stdout), 'SIGKILL');
+});
+
 test('G2: a node ended by SIGKILL takes its processes with it', async (t) => {
   const script = `
     import { startGroup } from '#runtime/effects/process-group';

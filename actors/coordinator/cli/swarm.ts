@@ -1,19 +1,16 @@
 /** `swarm`: sessions from a template, each with a process of its own that the realm supervises. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, isAbsolute, relative, resolve } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { declare, handle, type Shell, timeoutOption, wholeNumber } from '#runtime/cli/command';
 import { EXIT, Refused } from '#runtime/cli/exit-codes';
 import type { Io } from '#runtime/cli/io';
-import type { Realm } from '#runtime/cli/realm';
-import { cut, plural } from '#runtime/cli/render/format';
+import { plural } from '#runtime/cli/render/format';
 import { Problems } from '#runtime/supervise/problems';
 import { checkSchema } from '#runtime/supervise/schema-problems';
 import { Places, readSource } from '#runtime/supervise/source';
 import { FabricError } from '#schemas/fabric-error';
 import {
-  RUNNER_TYPE,
   SWARM_SESSIONS_MAX,
   type SwarmTemplate,
   type SwarmView,
@@ -24,15 +21,14 @@ import { openCoordinator } from '../client.ts';
 import { coordinatorErrors } from '../errors.ts';
 import type { CoordinatorClient } from '../types.ts';
 import { actAs } from './acting.ts';
+import { allEnded, allStarted, FAILED, failureOf, membersOf, runnersOf } from './swarm-processes.ts';
 
 const TEMPLATE = 'swarm.yaml';
-const FAILED = 'failed';
-const STOP_TIMEOUT_MS = 30_000;
-/** What a supervisor has done cannot be awaited from outside, only looked at. */
-const LOOK_EVERY_MS = 50;
+const TIMEOUT_MS = 30_000;
 
 interface SpawnOptions {
   readonly size?: number;
+  readonly timeout: number;
 }
 
 export function swarmCommand(shell: Shell): Command {
@@ -56,7 +52,7 @@ function spawnCommand(shell: Shell): Command {
     name: 'spawn',
     summary: 'form a swarm from a template and start its processes',
     description:
-      'Forms the swarm that a template describes, or changes the one that runs to what it says now. A number alone takes swarm.yaml of this folder in that size. Each session gets a process of its own, which the realm restarts as the template says, and which ends with the swarm or the node.',
+      'Forms the swarm that a template describes, or changes the one that runs to what it says now. A number alone takes swarm.yaml of this folder in that size. Each session gets a process of its own, which the realm restarts as the template says, and which ends with the swarm or the node. Returns once every process runs.',
     group: 'Work',
     examples: [
       ['infrafabric swarm spawn swarm.yaml', 'as it stands there'],
@@ -64,12 +60,16 @@ function spawnCommand(shell: Shell): Command {
     ],
   })
     .argument('<file|n>', 'template, or how many of swarm.yaml')
-    .option('--size <n>', 'sessions, instead of the template’s', wholeNumber);
+    .option('--size <n>', 'sessions, instead of the template’s', wholeNumber)
+    .addOption(timeoutOption(TIMEOUT_MS));
   return handle<[string], SpawnOptions>(shell, command, async ({ io, out, options }, given) => {
     const template = templateOf(given, options.size, io);
     await using acting = await actAs(undefined, options, io);
     await using coordinator = openCoordinator(acting.client);
     const swarm = await coordinator.formSwarm(template);
+    // Where its budget is exhausted, nothing starts.
+    if (template.process !== undefined && swarm.status === 'running')
+      await allStarted(acting.realm, coordinator, swarm, options.timeout);
     out.data({ ok: true, swarm });
     const sessions = sessionsOf(template).map(({ id }) => id);
     const how =
@@ -95,7 +95,7 @@ function listCommand(shell: Shell): Command {
     await using acting = await actAs(undefined, options, io);
     await using coordinator = openCoordinator(acting.client);
     const swarms = await coordinator.swarms();
-    const processes = await processesOf(acting.realm);
+    const processes = await runnersOf(acting.realm);
     const sessions = new Map((await coordinator.sessions()).map((session) => [session.id, session]));
     for (const swarm of swarms) {
       const members = await Promise.all(
@@ -135,22 +135,13 @@ function stopCommand(shell: Shell): Command {
     examples: [['infrafabric swarm stop reviewers', '']],
   })
     .argument('<id>', 'of the swarm')
-    .addOption(timeoutOption(STOP_TIMEOUT_MS));
+    .addOption(timeoutOption(TIMEOUT_MS));
   return handle<[string], { readonly timeout: number }>(shell, command, async ({ io, out, options }, id) => {
     await using acting = await actAs(undefined, options, io);
     await using coordinator = openCoordinator(acting.client);
     const swarm = await existing(coordinator, id);
     await coordinator.stopSwarm(id);
-    const members = membersOf(swarm);
-    for (const deadline = Date.now() + options.timeout; ; ) {
-      const processes = await processesOf(acting.realm);
-      const left = members.filter((member) => processes.get(member) === 'running');
-      if (left.length === 0) break;
-      if (Date.now() > deadline) {
-        throw new FabricError(coordinatorErrors.swarm_still_runs, `${left.join(', ')} still run`);
-      }
-      await pause(LOOK_EVERY_MS);
-    }
+    await allEnded(acting.realm, membersOf(swarm), options.timeout);
     out.data({ ok: true, id });
     out.lines([`${out.palette.good('✓')} ${id} stopped`]);
     return EXIT.ok;
@@ -163,34 +154,6 @@ async function existing(coordinator: CoordinatorClient, id: string): Promise<Swa
   throw new Refused(
     new FabricError(coordinatorErrors.no_swarm, `There is no swarm ${id}`, { details: { id } }),
   );
-}
-
-/** State of the actor that runs a session's process, by session. */
-async function processesOf(realm: Realm): Promise<Map<string, string>> {
-  const found = new Map<string, string>();
-  for await (const { address, status, value } of realm.actors({ type: RUNNER_TYPE })) {
-    found.set(
-      address.slice(RUNNER_TYPE.length + 1),
-      status === 'active' ? String(value) : status === 'error' ? FAILED : status,
-    );
-  }
-  return found;
-}
-
-/** Why the process of a session is not there any more, in a line. */
-async function failureOf(realm: Realm, session: string): Promise<string> {
-  const { error } = await realm.show(`${RUNNER_TYPE}/${session}`);
-  const { message = 'no reason was given', code } = (error ?? {}) as {
-    readonly message?: string;
-    readonly code?: unknown;
-  };
-  const exit = typeof code === 'number' ? `, exit code ${code}` : '';
-  return `${cut(message, 80)}${exit}: \`infrafabric show ${RUNNER_TYPE}/${session}\` says more`;
-}
-
-function membersOf({ template, sessions }: SwarmView): string[] {
-  const planned = template === null ? [] : sessionsOf(template).map(({ id }) => id);
-  return [...new Set([...planned, ...sessions])];
 }
 
 /** Throws `bad_swarm` with everything that is wrong, at its place. */

@@ -1,0 +1,97 @@
+/** The processes of a swarm: what became of them, and waiting for it. */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Realm } from '#runtime/cli/realm';
+import { cut } from '#runtime/cli/render/format';
+import { FabricError } from '#schemas/fabric-error';
+import { RUNNER_TYPE, type SwarmView, sessionsOf } from '#schemas/swarm';
+import { coordinatorErrors } from '../errors.ts';
+import { sessionProcesses } from '../processes.ts';
+import type { CoordinatorClient } from '../types.ts';
+
+export const FAILED = 'failed';
+const RUNNING = 'running';
+const ENDED = 'done';
+/** What a supervisor has done cannot be awaited from outside, only looked at. */
+const LOOK_EVERY_MS = 50;
+
+export function membersOf({ template, sessions }: SwarmView): string[] {
+  const planned = template === null ? [] : sessionsOf(template).map(({ id }) => id);
+  return [...new Set([...planned, ...sessions])];
+}
+
+/** State of the actor that runs a session's process, by session. */
+export async function runnersOf(realm: Realm): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  for await (const { address, status, value } of realm.actors({ type: RUNNER_TYPE })) {
+    found.set(
+      address.slice(RUNNER_TYPE.length + 1),
+      status === 'active' ? String(value) : status === 'error' ? FAILED : status,
+    );
+  }
+  return found;
+}
+
+/** Why the process of a session is not there any more, in a line. */
+export async function failureOf(realm: Realm, session: string): Promise<string> {
+  const { error } = await realm.show(`${RUNNER_TYPE}/${session}`);
+  const { message = 'no reason was given', code } = (error ?? {}) as {
+    readonly message?: string;
+    readonly code?: unknown;
+  };
+  const exit = typeof code === 'number' ? `, exit code ${code}` : '';
+  return `${cut(message, 80)}${exit}: \`infrafabric show ${RUNNER_TYPE}/${session}\` says more`;
+}
+
+/**
+ * Resolves once every session of a swarm that runs has had a process. Throws `swarm_not_started` where the swarm gave up,
+ * or the time is over.
+ */
+export async function allStarted(
+  realm: Realm,
+  coordinator: CoordinatorClient,
+  { id, template }: SwarmView,
+  timeoutMs: number,
+): Promise<void> {
+  const missing = new Set(template === null ? [] : sessionsOf(template).map((session) => session.id));
+  for (const deadline = Date.now() + timeoutMs; ; ) {
+    const isOver = Date.now() > deadline || (await coordinator.swarm(id))?.status !== RUNNING;
+    const { running } = await sessionProcesses(realm.connection, realm.subjects);
+    const runners = await runnersOf(realm);
+    for (const session of missing)
+      if (running.has(session) || runners.get(session) === ENDED) missing.delete(session);
+    if (missing.size === 0) return;
+    if (isOver) throw await notStarted(realm, id, [...missing], runners);
+    await pause(LOOK_EVERY_MS);
+  }
+}
+
+/** Resolves once no process of these sessions is there. Throws `swarm_still_runs`. */
+export async function allEnded(realm: Realm, sessions: readonly string[], timeoutMs: number): Promise<void> {
+  for (const deadline = Date.now() + timeoutMs; ; ) {
+    const runners = await runnersOf(realm);
+    let left = sessions.filter((session) => runners.get(session) === RUNNING);
+    if (left.length === 0) {
+      const { running, ending } = await sessionProcesses(realm.connection, realm.subjects);
+      left = sessions.filter((session) => running.has(session) || ending.has(session));
+    }
+    if (left.length === 0) return;
+    if (Date.now() > deadline)
+      throw new FabricError(coordinatorErrors.swarm_still_runs, `${left.join(', ')} still run`);
+    await pause(LOOK_EVERY_MS);
+  }
+}
+
+async function notStarted(
+  realm: Realm,
+  id: string,
+  missing: readonly string[],
+  runners: ReadonlyMap<string, string>,
+): Promise<FabricError> {
+  const [first = ''] = missing.filter((session) => runners.get(session) === FAILED);
+  const why = first === '' ? '' : `. ${first}: ${await failureOf(realm, first)}`;
+  return new FabricError(
+    coordinatorErrors.swarm_not_started,
+    `No process of ${missing.join(', ')} in swarm ${id} runs${why}`,
+    { details: { id, sessions: missing } },
+  );
+}
