@@ -22,6 +22,10 @@ export const busErrors = errorKinds({
     retryable: false,
     help: 'Write headers as NATS clients do: each line ends in CRLF, and an empty one after the last ends them.',
   },
+  ask_too_big: {
+    retryable: false,
+    help: 'A node had to pass it on to the owner of its shard: send a smaller body, or ask the shard itself, as the client does.',
+  },
   not_handed_on: {
     retryable: true,
     help: 'The shard is moving between nodes; retry with the same message id.',

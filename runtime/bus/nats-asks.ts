@@ -2,7 +2,7 @@
  * The ask doors: the long form straight to a shard, alone or in batches, and the short form through any node. None takes an ask whose answer
  * may not be written (R1 of the reply guard).
  */
-import type { Msg, NatsConnection } from '@nats-io/nats-core';
+import { InvalidArgumentError, type Msg, type NatsConnection } from '@nats-io/nats-core';
 import { encodeRefusal } from '#runtime/edge/replies';
 import type { Ask, AskDoor, Encoded, Logger } from '#runtime/shard/ports';
 import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
@@ -35,28 +35,14 @@ export function natsAsks(
       const queue = group === undefined ? {} : { queue: group };
       const subscription = nc.subscribe(subjects.wildcards.ask(shard), {
         ...queue,
-        callback: (error, m) => {
-          if (error !== null || !guard.accepts(m)) return;
-          const ask = askOf(m, nc, subjects, senders);
-          if (ask !== undefined) deliver(ask);
-        },
+        callback: taking(guard, logger, (m) => deliver(new NatsAsk(m, nc, subjects, senders))),
       });
       const batches = nc.subscribe(subjects.wildcards.askBatch(shard), {
         ...queue,
-        callback: (error, m) => {
-          if (error === null && guard.accepts(m)) deliverBatch(m);
-        },
+        callback: taking(guard, logger, (m) => {
+          for (const ask of asksOf(m, nc, subjects, logger, senders)) deliver(ask);
+        }),
       });
-      const deliverBatch = (m: Msg): void => {
-        let asks: readonly Ask[];
-        try {
-          asks = asksOf(m, nc, subjects, logger, senders);
-        } catch (thrown) {
-          m.respond(encodeRefusal(toWireError(thrown), undefined));
-          return;
-        }
-        for (const ask of asks) deliver(ask);
-      };
       return {
         async close() {
           await Promise.all([subscription, batches].map((sub) => closeSubscription(nc, sub)));
@@ -84,34 +70,23 @@ export function openAskRouter(
   const guard = new ReplyGuard(subjects.prefix, logger);
   const short = nc.subscribe(subjects.wildcards.askShort(), {
     queue: ROUTER_QUEUE,
-    callback: (error, m) => {
-      if (error === null && guard.accepts(m)) forward(m);
-    },
+    callback: taking(guard, logger, forward),
   });
   const malformed = subjects.wildcards.askMalformed().map((subject) =>
     nc.subscribe(subject, {
       queue: ROUTER_QUEUE,
-      callback: (error, m) => {
-        if (error === null && guard.accepts(m)) refuseSubject(m);
-      },
+      callback: taking(guard, logger, refuseSubject),
     }),
   );
 
   function forward(m: Msg): void {
-    let address: string;
-    try {
-      address = addressOfTail(m.subject);
-    } catch (thrown) {
-      m.respond(encodeRefusal(toWireError(thrown), contentTypeOf(m)));
-      return;
-    }
+    const address = addressOfTail(m.subject);
     const shard = subjects.shardOf(address);
-    const ask = askOf(m, nc, subjects, senders);
-    if (ask === undefined) return;
+    const ask = new NatsAsk(m, nc, subjects, senders);
     if (route.offer(shard, ask)) return;
     const refusal = route.refusal(shard);
     if (refusal !== undefined) ask.respond(encodeRefusal(refusal, ask.contentType));
-    else handOn(nc, subjects.askShard(address), m);
+    else ask.handOn();
   }
 
   return {
@@ -121,41 +96,47 @@ export function openAskRouter(
   };
 }
 
-/** Undefined for what has no sender that can be told: that is refused here. */
-function askOf(m: Msg, nc: NatsConnection, subjects: Subjects, senders: Senders): NatsAsk | undefined {
-  try {
-    return new NatsAsk(m, nc, subjects, senders);
-  } catch (thrown) {
-    m.respond(encodeRefusal(toWireError(thrown), contentTypeOf(m)));
-    return undefined;
-  }
-}
-
-function refuseSubject(m: Msg): void {
-  const error = new FabricError(busErrors.bad_subject, `"${m.subject.slice(0, 256)}" is no ask subject`, {
-    details: { subject: m.subject.slice(0, 256) },
-  });
-  m.respond(encodeRefusal(error.toWire(), contentTypeOf(m)));
-}
-
-/** Headers that the client cannot write again are refused here, where they are read. */
-function handOn(nc: NatsConnection, subject: string, m: Msg): void {
-  let options: ReturnType<typeof forwardOptions>;
-  try {
-    options = forwardOptions(m);
-  } catch (cause) {
-    const error = new FabricError(busErrors.bad_body, 'The headers of the ask cannot be read', { cause });
-    m.respond(encodeRefusal(error.toWire(), contentTypeOf(m)));
-    return;
-  }
-  nc.publish(subject, m.data, options);
-}
-
-function forwardOptions(m: Msg): { reply?: string; headers?: NonNullable<Msg['headers']> } {
-  return {
-    ...(m.reply !== undefined && m.reply !== '' && { reply: m.reply }),
-    ...(m.headers !== undefined && { headers: m.headers }),
+/**
+ * A callback that refuses what `take` throws for. An error that leaves it would end the reader of the whole connection
+ * (L2 of live-event.ts): the node would hear nothing more.
+ */
+function taking(guard: ReplyGuard, logger: Logger, take: (m: Msg) => void) {
+  return (error: Error | null, m: Msg): void => {
+    if (error !== null || !guard.accepts(m)) return;
+    try {
+      take(m);
+    } catch (thrown) {
+      refuse(m, thrown, logger);
+    }
   };
+}
+
+function refuse(m: Msg, thrown: unknown, logger: Logger): void {
+  try {
+    m.respond(encodeRefusal(toWireError(thrown), contentTypeOf(m)));
+  } catch (unsent) {
+    logger.warn({ error: toWireError(thrown), unsent: toWireError(unsent) }, 'ask_not_refused');
+  }
+}
+
+/** Throws `bad_subject`, always. */
+function refuseSubject({ subject }: Msg): never {
+  const shown = subject.slice(0, 256);
+  throw new FabricError(busErrors.bad_subject, `"${shown}" is no ask subject`, {
+    details: { subject: shown },
+  });
+}
+
+/** Throws `bad_body`. */
+function forwardOptions(m: Msg): { reply?: string; headers?: NonNullable<Msg['headers']> } {
+  try {
+    return {
+      ...(m.reply !== undefined && m.reply !== '' && { reply: m.reply }),
+      ...(m.headers !== undefined && { headers: m.headers }),
+    };
+  } catch (cause) {
+    throw new FabricError(busErrors.bad_body, 'The headers of the ask cannot be read', { cause });
+  }
 }
 
 function contentTypeOf(m: Msg): string | undefined {
@@ -196,7 +177,22 @@ class NatsAsk implements Ask {
     this.#message.respond(bytesOf(body));
   }
 
+  /** Throws `bad_subject`, `bad_body` for headers that the client cannot write again, `ask_too_big`. */
   handOn(): void {
-    handOn(this.#nc, this.#subjects.askShard(addressOfTail(this.subject)), this.#message);
+    const to = this.#subjects.askShard(addressOfTail(this.subject));
+    const options = forwardOptions(this.#message);
+    try {
+      this.#nc.publish(to, this.body, options);
+    } catch (cause) {
+      if (!(cause instanceof InvalidArgumentError)) throw cause;
+      // The server adds a header to what comes in, and the client writes those of others longer.
+      throw new FabricError(
+        busErrors.ask_too_big,
+        'With its headers the ask is above what the server takes',
+        {
+          cause,
+        },
+      );
+    }
   }
 }

@@ -61,11 +61,7 @@ export class Doors {
   /** Takes an ask. It is answered after its commit, or at once with a typed refusal. */
   offer(ask: Ask): void {
     const { deps } = this.#options;
-    if (this.#held !== undefined) {
-      this.#held.add(ask);
-      return;
-    }
-    const closed = this.#options.closedFor();
+    const closed = this.#held === undefined ? this.#options.closedFor() : undefined;
     if (closed !== undefined) {
       this.#refuse(ask, closed.kind, closed.message);
       return;
@@ -76,6 +72,10 @@ export class Doors {
       checkHeaders(ask);
     } catch (thrown) {
       ask.respond(encodeRefusal(toWireError(thrown), ask.contentType));
+      return;
+    }
+    if (this.#held !== undefined) {
+      this.#held.add(ask);
       return;
     }
     const state = this.#options.state();
@@ -139,7 +139,7 @@ export class Doors {
 
   /** From now on asks are kept for the next owner. */
   hold(): HeldAsks {
-    this.#held ??= new HeldAsks(this.#options.deps.shard);
+    this.#held ??= new HeldAsks(this.#options.deps.shard, this.#options.deps.logger);
     return this.#held;
   }
 

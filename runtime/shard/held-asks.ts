@@ -1,28 +1,30 @@
 /**
  * Asks that reached a shard while it was handed over to another node, kept until that one is open.
  *
- * A1  Each is handed on or refused, once; none was stepped here.
+ * A1  Each is handed on or refused, once; none was stepped here. One that cannot be handed on costs no other.
  * A2  They are bounded: beyond the bound they are refused at once, retryably.
  * A3  What two owners may have heard is handed on only where its id tells that it is the same.
  */
 import { encodeRefusal } from '#runtime/edge/replies';
-import { type ErrorKind, FabricError } from '#schemas/fabric-error';
+import { type ErrorKind, FabricError, toWireError } from '#schemas/fabric-error';
 import { shardErrors } from './errors.ts';
 import { weightOfAsk } from './gather.ts';
-import type { Ask } from './ports.ts';
+import type { Ask, Logger } from './ports.ts';
 
 const ASKS_MAX = 65_536;
 const BYTES_MAX = 64 * 1024 * 1024;
 
 export class HeldAsks {
   readonly #shard: number;
+  readonly #logger: Logger;
   #asks: Ask[] = [];
   #bytes = 0;
   /** What becomes of those that still come. */
   #end: ((ask: Ask) => void) | undefined;
 
-  constructor(shard: number) {
+  constructor(shard: number, logger: Logger) {
     this.#shard = shard;
+    this.#logger = logger;
   }
 
   get size(): number {
@@ -62,17 +64,33 @@ export class HeldAsks {
 
   #finish(end: (ask: Ask) => void): void {
     if (this.#end !== undefined) return;
-    this.#end = end;
+    this.#end = (ask) => this.#endOne(ask, end);
     const asks = this.#asks;
     this.#asks = [];
     this.#bytes = 0;
-    for (const ask of asks) end(ask);
+    for (const ask of asks) this.#endOne(ask, end);
+  }
+
+  #endOne(ask: Ask, end: (ask: Ask) => void): void {
+    try {
+      end(ask);
+    } catch (thrown) {
+      this.#tell(ask, thrown);
+    }
   }
 
   #refuse(ask: Ask, kind: ErrorKind): void {
-    const error = new FabricError(kind, `Shard ${this.#shard} is moving to another node`, {
-      details: { shard: this.#shard },
-    });
-    ask.respond(encodeRefusal(error.toWire(), ask.contentType));
+    const message = `Shard ${this.#shard} is moving to another node`;
+    this.#tell(ask, new FabricError(kind, message, { details: { shard: this.#shard } }));
+  }
+
+  #tell(ask: Ask, why: unknown): void {
+    const error = toWireError(why);
+    try {
+      ask.respond(encodeRefusal(error, ask.contentType));
+    } catch (thrown) {
+      // There is no connection any more: who asked hears of that.
+      this.#logger.warn({ shard: this.#shard, error, unsent: toWireError(thrown) }, 'ask_not_refused');
+    }
   }
 }

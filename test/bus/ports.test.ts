@@ -324,6 +324,27 @@ test('a header that the client cannot parse loses no message and no ask', async 
   await router.close();
 });
 
+test('an ask that has grown too big to be passed on is refused, and the node goes on hearing', async (t) => {
+  await using bus = await Bus.open();
+  const route = { offer: () => false, refusal: () => undefined };
+  const router = openAskRouter(bus.nc, bus.subjects, route, silentLogger);
+  const answer = bus.nc.subscribe('answers', { max: 2 });
+  await bus.nc.flush();
+  const { hostname, port } = new URL(bus.server.url);
+  const raw = createConnection(Number(port), hostname);
+  // The client writes a space behind each colon.
+  const head = 'NATS/1.0\r\nA:b\r\n\r\n';
+  const size = bus.nc.info?.max_payload ?? 0;
+  const login = JSON.stringify({ verbose: false, headers: true, auth_token: bus.server.token });
+  raw.write(`CONNECT ${login}\r\nHPUB if.ask.counter.k1 answers ${head.length} ${size}\r\n${head}`);
+  raw.write(`${' '.repeat(size - head.length)}\r\nPUB if.ask.bad answers 2\r\n{}\r\n`);
+  const codes: string[] = [];
+  for await (const m of answer) codes.push((m.json() as { error: { code: string } }).error.code);
+  t.deepEqual(codes, ['ask_too_big', 'bad_subject']);
+  raw.destroy();
+  await router.close();
+});
+
 test('mail that no shard has written is no mail', (t) => {
   const subjects = new Subjects('if', SHARDS);
   const good: MailBundle = {
