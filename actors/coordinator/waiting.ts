@@ -76,6 +76,7 @@ export class WaitingRoom {
       this.#waiting.add(waiting);
       this.#passOn(worker);
       this.#serve(waiting);
+      this.#lookAgain();
     });
   }
 
@@ -173,7 +174,12 @@ export class WaitingRoom {
     this.#timer ??= this.#clock.setTimer(() => {
       this.#timer = undefined;
       this.changed(undefined);
-      if (this.#waiting.size > 0 && this.#offered.size > 0) this.#arm();
+      this.#lookAgain();
     }, OFFER_MS);
+  }
+
+  /** What was passed over may be free later; the timer has stopped where nobody waited for that. */
+  #lookAgain(): void {
+    if (this.#waiting.size > 0 && this.#offered.size > 0) this.#arm();
   }
 }

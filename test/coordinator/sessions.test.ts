@@ -291,6 +291,29 @@ test('a task is offered to one who waits at a time, and to the next when it was 
   room.close();
 });
 
+test('who begins to wait after the room was empty is offered what another leaves', async (t) => {
+  const clock = new VirtualClock(NOW);
+  const tasks = new Map(['one', 'two'].map((id) => [id, taskOf({ id, requires: [id] })]));
+  const room = new WaitingRoom(tasks, clock);
+  const { signal } = new AbortController();
+  const given: string[] = [];
+  const wait = (id: string, capability: string): void => {
+    void room
+      .wait({ id, capabilities: [capability], fillersOnly: false }, signal)
+      .then(({ task }) => given.push(`${id}:${task}`));
+  };
+  wait('a', 'one');
+  await clock.advance(5_000);
+  wait('b', 'two');
+  // The first offer has run out, and nobody waits.
+  await clock.advance(5_001);
+  wait('c', 'two');
+  await clock.advance(10_001);
+  await new Promise(setImmediate);
+  t.deepEqual(given, ['a:one', 'b:two', 'c:two']);
+  room.close();
+});
+
 function taskOf(of: Partial<TaskView>): TaskView {
   return { status: 'available', owner: null, requires: [], filler: false, priority: 0, ...of } as TaskView;
 }
