@@ -50,8 +50,8 @@ export function judged(context: TaskContext, event: AnyEventObject, who: Who): C
   const { permitted, verdict } = parsed.data;
   const isAwaited = pending?.permitted === null && registryEntry(pending.by) === who.by;
   if (!isAwaited || context.status !== 'available') {
-    // G2.
-    const event = { type: 'task.released', task: context.id, token: context.token };
+    // G2. A permitted slot has token 0 until it is claimed: a claim of the same worker, by a permit before, keeps its own.
+    const event = { type: 'task.released', task: context.id, token: 0 };
     return permitted ? { mail: [{ to: who.by, event }] } : {};
   }
   const judgement = { ...pending, permitted, verdict };

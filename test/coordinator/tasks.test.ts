@@ -2,10 +2,15 @@ import test from 'ava';
 import fc from 'fast-check';
 import { initialSession } from '#machines/session/context';
 import { decideSession } from '#machines/session/decide';
+import { unanswered } from '#machines/task/check';
 import { initialTask, type TaskContext } from '#machines/task/context';
 import { decideTask } from '#machines/task/decide';
+import { initialWorker, type WorkerContext } from '#machines/worker/context';
+import { decideWorker } from '#machines/worker/decide';
 import type { EventData } from '#runtime/machine/types';
 import type { LoggedEntry } from '#runtime/testing/realm';
+import { assignmentRulesSchema } from '#schemas/assignment';
+import { workerProfileSchema } from '#schemas/worker';
 import { NOW, World } from './world.ts';
 
 const A = 'session/a';
@@ -387,6 +392,51 @@ test('a worker that claims again while the governor is asked joins its own claim
   };
   const claimed = hear(again.next, permit, 'worker/a');
   t.like(claimed.next, { status: 'claimed', worker: A, lease: 'L2', token: 1, attempts: 1 });
+});
+
+test('a second permit for one claim gives back what was permitted, and never the slot of the claim', (t) => {
+  const asked = { type: 'task.claim', lease: 'L', leaseMs: 5_000 };
+  const rules = assignmentRulesSchema.parse({});
+  const profile = workerProfileSchema.parse({ id: 'a', maxConcurrent: 2 });
+  const registered = { status: 'registered' as const, profile, rules };
+  let x = { ...initialTask({ governed: true }, 'task/x'), status: 'available' as const } as TaskContext;
+  let entry: WorkerContext = { ...initialWorker(undefined, 'worker/a'), ...registered };
+  const mailed: EventData[] = [];
+  const toTask = (event: EventData, from: string): void => {
+    const outcome = decideTask(x, { event, self: 'task/x', at: NOW, from });
+    x = { ...x, ...outcome.patch };
+    mailed.push(...(outcome.mail ?? []).filter(({ to }) => to === 'worker/a').map((mail) => mail.event));
+  };
+  /** The entry hears what was mailed: its answers. */
+  const heard = (): EventData[] =>
+    mailed.splice(0).flatMap((event) => {
+      const outcome = decideWorker(entry, { event, self: 'worker/a', at: NOW, from: 'task/x' });
+      entry = { ...entry, ...outcome.patch };
+      return (outcome.mail ?? []).filter(({ to }) => to === 'task/x').map((mail) => mail.event);
+    });
+  // The entry's shard has no owner for longer than a claim waits.
+  toTask(asked, A);
+  x = { ...x, ...unanswered(x, NOW).patch };
+  toTask(asked, A);
+  const answers = heard();
+  t.is(answers.length, 2);
+  for (const answer of answers) toTask(answer, 'worker/a');
+  t.like(x, { status: 'claimed', worker: A, token: 1 });
+  heard();
+  t.like(entry.tasks, [{ id: 'x', token: 1 }]);
+  toTask({ type: 'task.complete', token: 1 }, A);
+  heard();
+  t.like(entry, { tasks: [], completed: 1 });
+
+  // Where it waits for neither answer, nothing is held.
+  x = { ...x, status: 'available', worker: null };
+  toTask(asked, A);
+  const [late] = heard();
+  t.like(entry.tasks, [{ id: 'x', token: 0 }]);
+  x = { ...x, ...unanswered(x, NOW).patch };
+  toTask(late ?? asked, 'worker/a');
+  heard();
+  t.deepEqual(entry.tasks, []);
 });
 
 test('a watch, or a look for work, that failed is begun again', (t) => {
