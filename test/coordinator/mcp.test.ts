@@ -199,7 +199,8 @@ test.skipIf(isEveryday)(
       performative: 'query-if',
       content: { ready: true },
     });
-    const { messages } = await ok(t, agent, 'read_messages', {});
+    const { messages, more } = await ok(t, agent, 'read_messages', {});
+    t.false(more);
     t.like((messages as object[])[0], {
       from: 'session/rtc',
       performative: 'query-if',

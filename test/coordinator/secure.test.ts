@@ -58,6 +58,8 @@ test('an agent and a swarm do work in a secure realm, each with its own key, and
   // Said by the server's refusal: an answer that never came could be asked for again.
   const listed = await call('list_tasks');
   t.like(listed.structuredContent, { error: { code: 'api_refused', retryable: false } });
+  const unread = await call('read_messages');
+  t.like(unread.structuredContent, { error: { code: 'api_refused', retryable: false } });
   t.deepEqual(await say('why_task', { task: 'T2' }), {
     reasons: ['It is free.'],
     unseen: ['This key does not see which sessions are there, so not who could do it.'],

@@ -12,6 +12,7 @@ import { SESSION_TYPE } from '#schemas/session';
 import { LEASE_MS_DEFAULT } from '#schemas/task';
 import { openCoordinator } from '../client.ts';
 import { mcpErrors } from '../mcp/errors.ts';
+import { Inbox } from '../mcp/inbox.ts';
 import { News } from '../mcp/news.ts';
 import type { Served } from '../mcp/server.ts';
 import type { Seat } from '../mcp/tool.ts';
@@ -75,9 +76,9 @@ export function mcpCommand(shell: Shell): Command {
       coordinator,
       client: acting.client,
       realm: acting.realm,
+      inbox: await Inbox.open(acting.realm, coordinator.as),
       root: resolve(io.cwd, options.root ?? '.'),
       lost: (task, why) => news.tell('warning', { event: 'claim_lost', task, why }),
-      readAt: Date.now(),
     };
     const adopted = await coordinator.registerSession(profileOf(options, io));
     const served = { seat, news, version: version() };

@@ -3,20 +3,21 @@ import type { z } from 'zod';
 import type { Realm } from '#runtime/cli/realm';
 import type { Client } from '#runtime/client/client';
 import type { CoordinatorClient } from '../types.ts';
+import type { Inbox } from './inbox.ts';
 
 /** Everything that tools act with: one session of one realm. */
 export interface Seat {
   readonly coordinator: CoordinatorClient;
   /** Asks in the name of the session. */
   readonly client: Client;
-  /** Signed messages, and the log. */
-  readonly realm: Pick<Realm, 'askDraft' | 'log' | 'now'>;
+  /** Signed messages. */
+  readonly realm: Pick<Realm, 'askDraft'>;
+  /** Messages to the session. */
+  readonly inbox: Inbox;
   /** Artifacts lie below. */
   readonly root: string;
   /** A claim of ours was lost. */
   readonly lost: (task: string, why: string) => void;
-  /** When messages were last read, ms since the epoch. */
-  readAt: number;
 }
 
 export interface Tool<Input extends z.ZodType = z.ZodType> {

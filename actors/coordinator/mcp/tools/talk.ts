@@ -1,9 +1,8 @@
 /** Tools for talking: messages to and from other workers, and about a task. */
 import { z } from 'zod';
-import { facetsOf } from '#runtime/index/facets';
 import { parseAddress } from '#schemas/address';
-import { type IFMessage, PERFORMATIVES } from '#schemas/if-message';
-import { type Seat, tool } from '../tool.ts';
+import { PERFORMATIVES } from '#schemas/if-message';
+import { tool } from '../tool.ts';
 
 const READ_MAX = 200;
 
@@ -59,44 +58,24 @@ export const talkTools = [
     name: 'read_messages',
     title: 'Read messages',
     description:
-      'With `task`: the conversation of that task. Without: messages to this session since they were last read.',
+      'With `task`: the conversation of that task, the newest. Without: messages to this session since they were last read, the oldest first; while `more` is true, read again for the next.',
     readOnly: true,
     input: z.strictObject({
       task: z.string().min(1).max(200).optional(),
       since: z.iso
         .datetime({ offset: true })
         .optional()
-        .describe('From this time on, instead of since the last read.'),
+        .describe(
+          'From this time on, instead of since the last read; the next read goes on behind what this one gives.',
+        ),
       limit: z.int().min(1).max(READ_MAX).default(50),
     }),
     run: async (seat, { task, since, limit }) => {
       if (task !== undefined) return { messages: (await seat.coordinator.conversation(task)).slice(-limit) };
-      return {
-        messages: (await toUs(seat, since === undefined ? seat.readAt : Date.parse(since))).slice(-limit),
-      };
+      return seat.inbox.read(limit, since === undefined ? undefined : Date.parse(since));
     },
   }),
 ];
-
-async function toUs(seat: Seat, since: number): Promise<object[]> {
-  const until = seat.realm.now();
-  const messages: object[] = [];
-  const range = { limit: 0, follow: false, signal: new AbortController().signal };
-  for await (const { at, entry } of seat.realm.log({ actor: seat.coordinator.as, since }, range)) {
-    const message = messageOf(entry.event);
-    if (message === undefined || entry.op === 'dead') continue;
-    const { performative, conversation, content } = message;
-    messages.push({ at, from: facetsOf(entry).sender ?? null, performative, conversation, content });
-  }
-  // Commits of the same moment are read twice rather than never.
-  seat.readAt = until;
-  return messages;
-}
-
-function messageOf(event: unknown): IFMessage | undefined {
-  if (typeof event !== 'object' || event === null || !('message' in event)) return undefined;
-  return event.message as IFMessage;
-}
 
 function isRefusal(reply: unknown): reply is { readonly accepted: false } {
   return typeof reply === 'object' && reply !== null && 'accepted' in reply && reply.accepted === false;
