@@ -80,6 +80,7 @@ export class Client {
   readonly #sequences: SequenceStore;
   #nextId = 0;
   #shards: number | undefined;
+  #isLearning = false;
   readonly #routes = new Map<string, Route>();
   readonly #outstandingMax: number;
   readonly #turns = new Turns();
@@ -103,6 +104,7 @@ export class Client {
       outstandingMax: this.#outstandingMax,
       attemptMs: options.attemptMs ?? ATTEMPT_MS,
       batching: options.batching ?? true,
+      astray: () => this.#learnAnew(),
     });
   }
 
@@ -218,6 +220,15 @@ export class Client {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** The realm may have another number of shards by now: asked once for all that went astray meanwhile. */
+  #learnAnew(): void {
+    if (this.#isLearning) return;
+    this.#isLearning = true;
+    void this.learnShards().finally(() => {
+      this.#isLearning = false;
+    });
   }
 
   /** Where asks of an actor go. */

@@ -9,10 +9,13 @@
  * D4  What is sent again is sent a few at a time: who is slow is not buried under what he has already.
  * D5  Who meets nobody asks through any node next, now and then: it may know better, or say why nobody is there. From
  *     there it goes straight again soon: what a node hands on to one who has gone is lost without a word.
+ * D6  What an owner refuses as another shard's was not done. It goes through any node from then on, which knows the number
+ *     of shards: another one than the client's, which hears that it went astray.
  */
 import { errors, type Msg, type MsgHdrs, type NatsConnection, type Subscription } from '@nats-io/nats-core';
 import { ownInbox } from '#runtime/bus/own-inbox';
 import { RetryTime } from '#runtime/bus/retry-time';
+import { shardErrors } from '#runtime/shard/errors';
 import { FabricError } from '#schemas/fabric-error';
 import { backoffMs } from './backoff.ts';
 import { Batches, ROW_CHARS_MAX } from './batches.ts';
@@ -67,6 +70,8 @@ interface Open {
   attempts: number;
   /** Which way the last attempt took. */
   way: keyof Ways;
+  /** Where it goes straight: through any node too, once it went astray (D6). */
+  straight: string;
   /** The last attempt met nobody. */
   isUnheard: boolean;
   lastError: FabricError | undefined;
@@ -91,6 +96,8 @@ export interface DeskOptions {
   /** The longest that an attempt waits for its answer. */
   readonly attemptMs: number;
   readonly batching: boolean;
+  /** D6, D5: the way straight was the wrong one, or any node knew a better one. Called for each such request. */
+  readonly astray: () => void;
 }
 
 export class RequestDesk {
@@ -163,6 +170,7 @@ export class RequestDesk {
         attemptAt: now + this.#retryTime.afterMs(1),
         attempts: 1,
         way: 'straight',
+        straight: request.subjects.straight,
         isUnheard: false,
         lastError: undefined,
         unheard: 0,
@@ -286,8 +294,13 @@ export class RequestDesk {
   #settle(open: Open, outcome: Outcome<unknown>): void {
     if (outcome.ok) {
       if (open.attempts === 1) this.#retryTime.observe(performance.now() - open.startedAt);
+      else if (open.way === 'anyNode' && mayBeAstray(open)) this.#options.astray();
       this.#finish(open);
       open.resolve(outcome.value as never);
+      return;
+    }
+    if (outcome.error.code === shardErrors.wrong_shard.code && mayBeAstray(open)) {
+      this.#redirect(open);
       return;
     }
     if (!outcome.error.retryable) {
@@ -299,6 +312,16 @@ export class RequestDesk {
     open.isUnheard = code === clientErrors.nobody_answers.code;
     if (open.isUnheard) open.unheard += 1;
     open.attemptAt = performance.now() + backoffMs(code, open.attempts, Math.random());
+  }
+
+  /** D6. At once the first time; refused again it may be a second attempt that had gone straight, or a realm at odds with itself. */
+  #redirect(open: Open): void {
+    const { anyNode } = open.request.subjects;
+    const pauseMs = backoffMs(shardErrors.wrong_shard.code, open.attempts, Math.random());
+    open.attemptAt = open.straight === anyNode ? performance.now() + pauseMs : 0;
+    open.straight = anyNode;
+    open.isUnheard = false;
+    this.#options.astray();
   }
 
   #fail(open: Open, error: FabricError): void {
@@ -319,10 +342,11 @@ export class RequestDesk {
   }
 
   #attempt(open: Open): void {
-    const { request, token, way } = open;
+    const { request, token } = open;
+    const subject = open.way === 'straight' ? open.straight : request.subjects.anyNode;
     try {
       const { body, headers } = request.message();
-      this.#nc.publish(request.subjects[way], body, { reply: `${this.#inbox}.${token}`, headers });
+      this.#nc.publish(subject, body, { reply: `${this.#inbox}.${token}`, headers });
     } catch (cause) {
       this.#fail(open, cause instanceof FabricError ? cause : this.#unpublished(cause));
     }
@@ -368,6 +392,11 @@ export class RequestDesk {
 /** D5: which way the next attempt takes. */
 function nextWay({ way, isUnheard, unheard }: Open): keyof Ways {
   return isUnheard && way === 'straight' && unheard % ANY_NODE_EVERY === 1 ? 'anyNode' : 'straight';
+}
+
+/** It knew a way of its own, which is for one number of shards only. */
+function mayBeAstray({ request: { subjects } }: Open): boolean {
+  return subjects.straight !== subjects.anyNode;
 }
 
 function readMessage<T>(request: Request<T>, message: Msg): Outcome<T> {

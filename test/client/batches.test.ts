@@ -443,7 +443,12 @@ test('of a batch whose askers gave up nothing is kept, whatever their patience w
     status: async function* () {},
     isClosed: () => false,
   } as unknown as NatsConnection;
-  await using desk = new RequestDesk(nc, { outstandingMax: 10, attemptMs: 60_000, batching: true });
+  await using desk = new RequestDesk(nc, {
+    outstandingMax: 10,
+    attemptMs: 60_000,
+    batching: true,
+    astray: () => undefined,
+  });
   for (let turn = 0; turn < 20; turn += 1) {
     const caller = new AbortController();
     const asked = [1, 2].map((n) =>

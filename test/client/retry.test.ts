@@ -62,7 +62,12 @@ function connection() {
 test('D4: what was under way when the connection was lost is sent again on the next one, a few at a time', async (t) => {
   const { nc, published, tell } = connection();
   const caller = new AbortController();
-  const desk = new RequestDesk(nc, { outstandingMax: 1_000, attemptMs: 60_000, batching: false });
+  const desk = new RequestDesk(nc, {
+    outstandingMax: 1_000,
+    attemptMs: 60_000,
+    batching: false,
+    astray: () => undefined,
+  });
   const asked = Array.from({ length: 200 }, (_, n) =>
     desk.request({
       subjects: { straight: `${n}`, anyNode: 'never' },
@@ -90,7 +95,12 @@ test('D4: what was under way when the connection was lost is sent again on the n
 test('D5: who meets nobody asks through any node, and goes straight again before an answer would be due', async (t) => {
   const { nc, published, nobody } = connection();
   const caller = new AbortController();
-  const desk = new RequestDesk(nc, { outstandingMax: 1, attemptMs: 3_600_000, batching: false });
+  const desk = new RequestDesk(nc, {
+    outstandingMax: 1,
+    attemptMs: 3_600_000,
+    batching: false,
+    astray: () => undefined,
+  });
   const asked = desk.request({
     subjects: { straight: 'owner', anyNode: 'any' },
     message: () => ({ body: new Uint8Array(), headers: headers() }),
