@@ -8,7 +8,9 @@
  *     and hands it on once the new owner says that its door is open.
  * S3  Both owners of a move share a queue group, so an ask reaches exactly one of them, whoever is open.
  *     Where the old owner hangs or dies before it closed its door, the new one leaves the group: what the other's door
- *     still gets is lost, and asks find the new one alone.
+ *     still gets is lost, and asks find the new one alone. Until one or the other is certain it gives the shard to nobody:
+ *     the next owner would be told a group that this one is leaving, where each ask is heard twice, or would share it with
+ *     one that hangs, of whom it has never heard.
  * S4  A shard that moved stays for a while, unless its owner has to go: moves cost those who ask a wait.
  * S5  A lease may be with an owner that another has fenced meanwhile: an idle one looks at the log once in a lease's
  *     time, so that timers, effects and mail of the other do not wait for the next message.
@@ -257,10 +259,11 @@ export class Seat {
         this.#options.wake.wake();
       });
       void this.#confirm(running, () => isLeft);
-      if (giver !== undefined) void this.#leaveGroupOf(giver, running, () => isLeft);
+      const grouped = giver === undefined ? undefined : this.#leaveGroupOf(giver, running, () => isLeft);
       const stayUntil = isMoved ? clock.now() + this.#options.stayMs : 0;
       // Once it begins to move it leaves, whatever becomes of the move.
       while (!this.#isMoving && (await this.#nextOwner(() => isLeft, stayUntil)) !== undefined) {
+        await grouped; // S3
         await this.#options.inTurn(() => this.#giveAway(running, lease, stayUntil));
       }
       const reason = await running.left;
@@ -308,7 +311,10 @@ export class Seat {
     this.#options.roster.setShard(this.shard, undefined);
   }
 
-  /** S3: once the old owner says that its door is closed all is well; where it has gone without saying so, it may hang. */
+  /**
+   * S3: once the old owner says that its door is closed all is well; where it has gone without saying so, it may hang.
+   * Resolves when the group is this owner's alone, or the shard has left.
+   */
   async #leaveGroupOf(giver: string, running: Shard, isLeft: () => boolean): Promise<void> {
     const { wake, roster, random, doorOf, logger } = this.#options;
     for (;;) {

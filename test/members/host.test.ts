@@ -277,6 +277,54 @@ test('S3: where the old owner hangs in the middle of a move, its door takes noth
   }
 });
 
+/** A shard whose old owner hung in the middle of its move is given away again before the row of that one has ended. */
+async function movedOn(freshenMs: number): Promise<{ asked: number; told: Told[] }> {
+  const cluster = new Cluster(1);
+  let writes = 0;
+  cluster.bus.delayMs = ({ kind }) => (kind === 'blob' && ++writes === 1 ? freshenMs : 2);
+  // Of the doors of a group the one that opened last, which is not that of the node that hangs.
+  cluster.pick = (count) => count - 1;
+  const old = await cluster.start('old');
+  const starting = cluster.start('next', { capacity: 1_000 });
+  while (cluster.doors.length < 2) await cluster.clock.advance(1);
+  old.freeze();
+  await cluster.clock.advance(10);
+  const next = await starting;
+  // Enough for a snapshot before the move.
+  let asked = 1_100;
+  for (let n = 0; n < asked; n++) void cluster.ask('counter/k1');
+  await cluster.clock.advance(500);
+  await cluster.start('third', { capacity: 1_000 });
+  void next.roster.drain(true);
+  for (let ms = 0; ms < 4_000; ms++) {
+    asked += 1;
+    void cluster.ask('counter/k1');
+    await cluster.clock.advance(1);
+  }
+  if (cluster.owners()[0] !== 'third') throw new Error('it was not moved on');
+  const told = [cluster.ask('counter/k1')];
+  await cluster.clock.advance(10);
+  cluster.pick = () => 0;
+  told.push(cluster.ask('counter/k1'));
+  await cluster.clock.advance(31_000);
+  return { asked, told: await Promise.all(told) };
+}
+
+test('S3: a shard that is given away again while its old owner hangs is heard by one owner only, and by that one always', async (t) => {
+  // The row ends after the move, while the shard yields, and before.
+  for (const freshenMs of [2, 1_464, 1_700]) {
+    const { asked, told } = await movedOn(freshenMs);
+    t.deepEqual(
+      told,
+      [
+        { ok: true, n: asked + 1 },
+        { ok: true, n: asked + 2 },
+      ],
+      `a snapshot took ${freshenMs} ms`,
+    );
+  }
+});
+
 test('before a move a long log is cut short by a snapshot; one that cannot be made holds nothing up', async (t) => {
   for (const [fate, foldedMax] of [
     ['ok', 20],
