@@ -71,9 +71,17 @@ export function errorKinds<const K extends Record<string, Omit<ErrorKind, 'code'
   };
 }
 
-/** The wire form of anything thrown: a {@link FabricError} keeps its code, the rest becomes `internal`. */
+/** The wire form of anything thrown: a {@link FabricError} keeps its code, the rest becomes `internal`. Never throws. */
 export function toWireError(thrown: unknown): WireError {
   if (thrown instanceof FabricError) return thrown.toWire();
-  const message = thrown instanceof Error ? thrown.message : thrown;
-  return { code: 'internal', message: String(message).toWellFormed(), retryable: false };
+  return { code: 'internal', message: textOf(thrown).toWellFormed(), retryable: false };
+}
+
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    // An object without `toString`, or a getter that throws.
+    return 'something that has no text';
+  }
 }

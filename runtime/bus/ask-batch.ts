@@ -72,6 +72,17 @@ function isRow(row: unknown, type: string): row is Row {
   );
 }
 
+/** Of an answer of that length that no connection would carry. */
+export function replyTooBig(length: number): FabricError {
+  const message = `The answer of ${length} characters is above what the server takes`;
+  return new FabricError(busErrors.reply_too_big, message);
+}
+
+function refusalText(error: FabricError): string {
+  const refusal = encodeRefusal(error.toWire(), undefined);
+  return typeof refusal === 'string' ? refusal : Buffer.from(refusal).toString();
+}
+
 function bad(why: string): FabricError {
   return new FabricError(busErrors.bad_batch, `The batch of asks ${why}`);
 }
@@ -168,13 +179,21 @@ class Answers {
   }
 
   add(n: number, body: Encoded): void {
-    const answer = typeof body === 'string' ? body : Buffer.from(body).toString();
+    const given = typeof body === 'string' ? body : Buffer.from(body).toString();
+    const answer = this.#fits(given) ? given : refusalText(replyTooBig(given.length));
     if (this.#text === '') queueMicrotask(() => this.#flush());
     else if (this.#text.length + answer.length + PLACE_CHARS > this.#charsMax) {
       this.#publish();
       queueMicrotask(() => this.#flush());
     }
     this.#text += this.#text === '' ? `[[${n},${answer}]` : `,[${n},${answer}]`;
+  }
+
+  /** On its own, at least. */
+  #fits(answer: string): boolean {
+    if (answer.length <= this.#charsMax) return true;
+    const bytesMax = this.#nc.info?.max_payload ?? Number.POSITIVE_INFINITY;
+    return Buffer.byteLength(answer) + PLACE_CHARS <= bytesMax;
   }
 
   #flush(): void {

@@ -26,6 +26,10 @@ export const busErrors = errorKinds({
     retryable: false,
     help: 'A node had to pass it on to the owner of its shard: send a smaller body, or ask the shard itself, as the client does.',
   },
+  reply_too_big: {
+    retryable: false,
+    help: 'It was done, and is in the log. Let the machine answer with less, or raise max_payload of the NATS server.',
+  },
   not_handed_on: {
     retryable: true,
     help: 'The shard is moving between nodes; retry with the same message id.',

@@ -6,11 +6,12 @@ import { InvalidArgumentError, type Msg, type NatsConnection } from '@nats-io/na
 import { encodeRefusal } from '#runtime/edge/replies';
 import type { Ask, AskDoor, Encoded, Logger } from '#runtime/shard/ports';
 import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
-import { asksOf } from './ask-batch.ts';
+import { asksOf, replyTooBig } from './ask-batch.ts';
 import { closeSubscription } from './close-subscription.ts';
 import { busErrors } from './errors.ts';
 import { readHeaders } from './message-headers.ts';
 import { ReplyGuard } from './reply-guard.ts';
+import { isGone } from './respond.ts';
 import { claimedSenders, type Senders } from './senders.ts';
 import { addressOfTail, type Subjects } from './subjects.ts';
 
@@ -173,8 +174,15 @@ class NatsAsk implements Ask {
     this.trace = found.trace;
   }
 
+  /** What is too big to be sent is told; who asked over a connection that has gone hears of that. */
   respond(body: Encoded): void {
-    this.#message.respond(bytesOf(body));
+    try {
+      this.#message.respond(bytesOf(body));
+    } catch (thrown) {
+      if (isGone(thrown)) return;
+      if (!(thrown instanceof InvalidArgumentError)) throw thrown;
+      this.#message.respond(bytesOf(encodeRefusal(replyTooBig(body.length).toWire(), this.contentType)));
+    }
   }
 
   /** Throws `bad_subject`, `bad_body` for headers that the client cannot write again, `ask_too_big`. */

@@ -3,6 +3,7 @@
  *
  * X1  No letter blocks those behind it for ever: a body that does not fit beside the headers lies in the object store,
  *     and a letter that no connection would carry is told of in the log and given up. Its entry stays in the log.
+ * X2  A live event that has no JSON form, or that no connection would carry, is told of in the same way.
  */
 import { JetStreamApiError, type JetStreamClient, jetstream } from '@nats-io/jetstream';
 import {
@@ -16,6 +17,7 @@ import { encode } from '#runtime/bus/codec';
 import { bodyHash, bodyName } from '#runtime/shard/bodies';
 import type { BlobStore, DeadLetter, Logger, Outbox } from '#runtime/shard/ports';
 import { isActorId, isActorType } from '#schemas/address';
+import { toWireError } from '#schemas/fabric-error';
 import { eventHeaders } from './live-event.ts';
 import type { Subjects } from './subjects.ts';
 
@@ -88,9 +90,13 @@ export function natsOutbox({ nc, subjects, blobs, logger }: OutboxDeps): Outbox 
 
     event(actor, name, body) {
       if (nc.isClosed()) return;
-      nc.publish(subjects.event(actor, name), encoder.encode(JSON.stringify(body) ?? 'null'), {
-        headers: eventHeaders(),
-      });
+      try {
+        nc.publish(subjects.event(actor, name), encoder.encode(JSON.stringify(body) ?? 'null'), {
+          headers: eventHeaders(),
+        });
+      } catch (thrown) {
+        logger.warn({ actor, name, error: toWireError(thrown) }, 'event_dropped'); // X2
+      }
     },
   };
 }

@@ -6,8 +6,11 @@ export function respond(message: Msg, body: string): void {
   try {
     message.respond(body);
   } catch (thrown) {
-    const isOver =
-      thrown instanceof errors.ClosedConnectionError || thrown instanceof errors.DrainingConnectionError;
-    if (!isOver) throw thrown;
+    if (!isGone(thrown)) throw thrown;
   }
+}
+
+/** True for what is thrown where a connection has closed, or is closing. */
+export function isGone(thrown: unknown): boolean {
+  return thrown instanceof errors.ClosedConnectionError || thrown instanceof errors.DrainingConnectionError;
 }

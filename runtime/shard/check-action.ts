@@ -29,6 +29,8 @@ function problemOf(action: MachineAction, actor: string): string | undefined {
       return eventProblem(action.event) ?? delayProblem(action);
     case 'timer':
       return eventProblem(action.event) ?? delayProblem(action);
+    case 'emit':
+      return eventProblem(action.event);
     case 'start':
     case 'migrate':
       return addressProblem(action.to) ?? machineProblem(action.machine);

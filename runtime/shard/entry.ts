@@ -40,7 +40,7 @@ const THROWN_BYTES_MAX = 16_384;
 /** Never throws, whatever a machine threw. */
 export function threwError(work: Work, thrown: unknown): WireError {
   if (thrown instanceof FabricError && !isHeavy(thrown)) return thrown.toWire();
-  const message = messageOf(thrown).slice(0, THROWN_CHARS_MAX).toWellFormed();
+  const message = toWireError(thrown).message.slice(0, THROWN_CHARS_MAX).toWellFormed();
   const what = work.event === undefined ? 'starting' : `on ${work.event.type}`;
   return new FabricError(shardErrors.machine_threw, `${work.actor} threw ${what}: ${message}`, {
     details: { actor: work.actor, ...(work.event !== undefined && { event: work.event.type }) },
@@ -53,15 +53,6 @@ function isHeavy({ message, details }: FabricError): boolean {
     estimateBytes(details) > THROWN_BYTES_MAX ||
     storageProblem(details) !== undefined
   );
-}
-
-function messageOf(thrown: unknown): string {
-  try {
-    return String(toWireError(thrown).message);
-  } catch {
-    // An object without `toString`, or a getter that throws.
-    return 'something that has no text';
-  }
 }
 
 export function plainError(error: unknown): WireError {

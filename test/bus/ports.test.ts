@@ -534,6 +534,33 @@ test('release lets go of a shard’s consumed messages and of nothing else', asy
   await (await bus.inbox(0)).release(0);
 });
 
+test('what no connection would carry: an answer is refused in its place, alone and in a batch; a live event is dropped', async (t) => {
+  await using bus = await Bus.open();
+  const shard = bus.subjects.shardOf('counter/k1');
+  const size = bus.nc.info?.max_payload ?? 0;
+  const door = natsAsks(bus.nc, bus.subjects, shard, silentLogger).open((ask) => {
+    ask.respond(JSON.stringify(ask.id === 'small' ? 'ok' : 'x'.repeat(size)));
+  });
+  const alone = await bus.nc.request(bus.subjects.askShard('counter/k1'), '{}', { timeout: PATIENCE_MS });
+  t.regex(alone.string(), /"code":"reply_too_big"/);
+  const rows = ['big', 'small'].map((id) => ['counter.k1', id, {}]);
+  const answers = bus.nc.subscribe('answers');
+  bus.nc.publish(`if.asks.${shard}.counter`, JSON.stringify(rows), { reply: 'answers' });
+  let told = '';
+  for await (const m of answers) {
+    told += m.string();
+    if (told.includes('[1,"ok"]')) break;
+  }
+  t.regex(told, /\[0,\{"ok":false,"error":\{"code":"reply_too_big"/);
+  await door.close();
+
+  const lines: unknown[] = [];
+  const outbox = await bus.outbox({ ...silentLogger, warn: (fields) => lines.push(fields) });
+  outbox.event('counter/k1', 'odd', { type: 'odd', n: 1n });
+  outbox.event('counter/k1', 'big', { type: 'big', text: 'x'.repeat(size) });
+  t.like(lines, [{ name: 'odd' }, { name: 'big' }]);
+});
+
 test('the short form reaches the shard wherever it lives, with reply, body and headers', async (t) => {
   await using bus = await Bus.open();
   const shard = bus.subjects.shardOf('counter/k1');

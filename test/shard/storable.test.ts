@@ -1,7 +1,7 @@
 /** Only what the log gives back as it went in becomes a part of a state, or is told to others (S2, C2). */
 import test from 'ava';
 import fc from 'fast-check';
-import { assign, setup } from 'xstate';
+import { assign, emit, setup } from 'xstate';
 import { decode, encode } from '#runtime/bus/codec';
 import { contextProblem, storageProblem } from '#runtime/shard/storable';
 import { testRealm } from '#runtime/testing/testing';
@@ -80,6 +80,12 @@ const odd = setup({
         throw new Error('z'.repeat(1_200_000));
       }),
     },
+    dieOdd: {
+      actions: { type: 'fail', params: { error: { toString: 1 } } },
+    },
+    tellNothing: {
+      actions: [assign({ heard: ['told'] }), emit(() => undefined as never)],
+    },
     throwOdd: {
       actions: assign(() => {
         throw Object.create(null);
@@ -102,6 +108,9 @@ test('what cannot be stored is refused where it arises, and the shard comes back
   }
   t.is(await code('throwBig', ''), 'machine_threw');
   t.is(await code('throwOdd', ''), 'machine_threw');
+  t.is(await code('tellNothing', ''), 'bad_action');
+  await realm.ask('odd/c', { type: 'dieOdd' });
+  t.like(await realm.actor('odd/c'), { status: 'error' });
   t.is(await code('half', ''), 'taken');
   await realm.idle();
   t.deepEqual((await realm.actor('odd/b')).context, { kept: null, heard: [['cut \ufffd', 0]] });
