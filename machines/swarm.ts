@@ -11,7 +11,7 @@ import {
   swarmActionSchema,
 } from '#schemas/swarm';
 import { decidedMachine, type Heard, type Outcome } from './decided.ts';
-import { accountOrders, CREW, crewOrders, dismissed } from './swarm/crew.ts';
+import { accountOrders, CREW, type Crew, crewOrders, crewStart, dismissed } from './swarm/crew.ts';
 
 export const swarmErrors = errorKinds({
   unknown_swarm: { retryable: false, help: 'Form it first: `infrafabric swarm spawn`.' },
@@ -25,8 +25,7 @@ export interface SwarmContext {
   /** Exact: millionths. */
   readonly spentMicros: number;
   readonly formedAt: number | null;
-  /** True while a supervisor runs its processes. */
-  readonly crew: boolean;
+  readonly crew: Crew;
 }
 
 export const swarm = {
@@ -45,7 +44,7 @@ export const swarm = {
       sessions: [],
       spentMicros: 0,
       formedAt: null,
-      crew: false,
+      crew: 'none',
     }),
     decide,
   }),
@@ -80,10 +79,9 @@ function act(context: SwarmContext, action: SwarmAction, at: number): Outcome<Sw
         template: action.template,
         status: statusOf(action.template, context.spentMicros),
         formedAt: context.formedAt ?? at,
-        crew: action.template.process !== undefined,
       };
-      const change = changed(context, patch);
-      const orders = crewOrders(context.crew, context.id, action.template);
+      const { crew, ...orders } = crewOrders(context.crew, context.id, action.template);
+      const change = changed(context, { ...patch, crew });
       const mail = [...accountOrders(action.template), ...(change.mail ?? []), ...(orders.mail ?? [])];
       return { ...change, ...orders, mail };
     }
@@ -105,17 +103,24 @@ function act(context: SwarmContext, action: SwarmAction, at: number): Outcome<Sw
       };
     }
     case 'stop': {
-      const stopped = changed(context, { status: 'stopped', crew: false });
-      return context.crew ? { ...stopped, mail: [...(stopped.mail ?? []), dismissed(context.id)] } : stopped;
+      if (context.crew !== 'running') return changed(context, { status: 'stopped' });
+      const stopped = changed(context, { status: 'stopped', crew: 'ending' });
+      return { ...stopped, mail: [...(stopped.mail ?? []), dismissed(context.id)] };
     }
   }
 }
 
-/** All its processes have ended for good, or failed too often. */
+/** All its processes have ended for good, or failed too often; or it was told to end them. */
 function crewEnded(context: SwarmContext, event: AnyEventObject): Outcome<SwarmContext> {
-  if (!context.crew) return {};
+  const { id, template, crew, status } = context;
+  if (crew === 'none') return {};
+  if (crew === 'ending') {
+    // Formed again meanwhile, it has waited for this.
+    const starts = status === 'stopped' ? undefined : crewStart(id, template);
+    return starts === undefined ? { patch: { crew: 'none' } } : { patch: { crew: 'running' }, starts };
+  }
   const failed = event.type.startsWith('xstate.error.');
-  const change = changed(context, { crew: false, status: 'stopped' });
+  const change = changed(context, { crew: 'none', status: 'stopped' });
   if (!failed) return change;
   return { ...change, log: { severity: 'HIGH', message: { type: 'swarm_failed', swarm: context.id } } };
 }

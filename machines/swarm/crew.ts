@@ -14,15 +14,35 @@ import type { Outcome } from '../decided.ts';
 /** The id under which a swarm knows its supervisor. */
 export const CREW = 'crew';
 
+/**
+ * The supervisor that runs its processes. One that is `ending` was told to, and its end is still to be heard: a start
+ * before that would be taken up by the one that ends, or that end be taken for the new one's.
+ */
+export type Crew = 'none' | 'running' | 'ending';
+
 type Orders = Pick<Outcome<never>, 'starts' | 'mail'>;
 
-/** What makes the processes those of the template; `isRunning`: there is a supervisor already. */
-export function crewOrders(isRunning: boolean, swarm: string, template: SwarmTemplate): Orders {
+/** What makes the processes those of the template, and how the supervisor stands then. */
+export function crewOrders(
+  crew: Crew,
+  swarm: string,
+  template: SwarmTemplate,
+): Orders & { readonly crew: Crew } {
+  if (crew === 'ending') return { crew };
   const spec = specOf(template);
-  if (spec === undefined) return isRunning ? { mail: [dismissed(swarm)] } : {};
-  const to = addressOf(swarm);
-  if (isRunning) return { mail: [{ to, event: { type: 'config.apply', spec } }] };
-  return { starts: [{ to, childId: CREW, machine: SUPERVISOR_MACHINE, input: spec }] };
+  if (crew === 'running') {
+    if (spec === undefined) return { crew: 'ending', mail: [dismissed(swarm)] };
+    return { crew, mail: [{ to: addressOf(swarm), event: { type: 'config.apply', spec } }] };
+  }
+  const starts = crewStart(swarm, template);
+  return starts === undefined ? { crew } : { crew: 'running', starts };
+}
+
+/** Starts the supervisor; undefined where there is nothing for it to run. */
+export function crewStart(swarm: string, template: SwarmTemplate | null): Orders['starts'] {
+  const spec = template === null ? undefined : specOf(template);
+  if (spec === undefined) return undefined;
+  return [{ to: addressOf(swarm), childId: CREW, machine: SUPERVISOR_MACHINE, input: spec }];
 }
 
 /** Ends all processes, the last started first. */

@@ -3,6 +3,10 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { parse } from 'yaml';
+import { runner } from '#machines/runner';
+import { supervisor } from '#machines/supervisor';
+import { swarm } from '#machines/swarm';
+import { testRealm } from '#runtime/testing/testing';
 import { CliFolder } from '../rig/cli.ts';
 import { until } from '../rig/load.ts';
 import { TestRealm } from '../rig/realm.ts';
@@ -42,6 +46,13 @@ test('a spawn is over when every process runs or cannot, a stop when none is the
   t.is(stopped.code, 0, stopped.err);
   for (const pid of before) t.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
 
+  // At once, while its supervisor may not have ended yet.
+  const again = await swarm('spawn', 'slow.yaml');
+  t.is(again.code, 0, again.err);
+  await until(async () => pids().every((pid, i) => pid !== before[i]), 'their new pids');
+  t.regex((await swarm('list')).out, /^slow +running.*\n {2}slow-1 +running/m);
+  t.is((await swarm('stop', 'slow')).code, 0);
+
   write('refused', 1, 'true', '');
   const refused = await swarm('spawn', 'refused.yaml');
   t.not(refused.code, 0);
@@ -50,6 +61,54 @@ test('a spawn is over when every process runs or cannot, a stop when none is the
   write('quick', 3, process.execPath, '');
   const quick = await swarm('spawn', 'quick.yaml');
   t.is(quick.code, 0, quick.err);
+});
+
+test('a swarm that is formed again while its processes end runs those of its last form, once', async (t) => {
+  const running = new Set<string>();
+  await using realm = await testRealm({
+    machines: [runner, supervisor, swarm],
+    drivers: {
+      'session-process': {
+        waits: true,
+        run: async ({ input, signal }) => {
+          const { command } = input as { command: string };
+          running.add(command);
+          signal.addEventListener('abort', () => running.delete(command));
+          return await new Promise(() => undefined);
+        },
+      },
+    },
+  });
+  const by = { from: 'operator/ann' };
+  const form = (command?: string) => ({
+    type: 'swarm.form',
+    template: { id: 'a', size: 2, ...(command !== undefined && { process: { command } }) },
+  });
+  const stop = { type: 'swarm.stop' };
+  const say = async (...events: object[]): Promise<void> => {
+    for (const event of events) realm.send('swarm/a', event, by);
+    await realm.idle();
+  };
+  const status = async () => (await realm.actor('swarm/a')).state;
+
+  await say(form('first'));
+  await say(stop, form('second'));
+  t.is(await status(), 'running');
+  t.deepEqual([...running], ['second']);
+
+  await say(form(), form('third'), form('fourth'));
+  t.is(await status(), 'running');
+  t.deepEqual([...running], ['fourth']);
+
+  await say(form(), form('fifth'), stop);
+  t.is(await status(), 'stopped');
+  t.deepEqual([...running], []);
+
+  await say(form('sixth'));
+  t.is(await status(), 'running');
+  await say(stop, form());
+  t.is(await status(), 'running', 'its sessions come by themselves');
+  t.deepEqual([...running], []);
 });
 
 function textOf(file: string): string {
