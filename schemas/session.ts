@@ -44,7 +44,11 @@ export const sessionActionSchema = z.discriminatedUnion('action', [
     leaseMs: z.int().min(LEASE_MS_MIN).max(LEASE_MS_MAX).default(LEASE_MS_DEFAULT),
   }),
   z.object({ action: z.literal('presence'), status: z.enum(['here', 'away']) }),
-  z.object({ action: z.literal('leave') }),
+  z.object({
+    action: z.literal('leave'),
+    /** The lease under which it was present; where that is no more the session's, nothing happens. */
+    lease: z.string().min(1).max(64).optional(),
+  }),
   /** Looks for work: the best match arrives as the live event `session.offered`. */
   z.object({ action: z.literal('next') }),
   /** Says no to an offer: it goes to the next, and comes not again before `next`. */

@@ -14,6 +14,7 @@ import { Claims } from './claims.ts';
 import { coordinatorErrors } from './errors.ts';
 import { isRoundView } from './is-view.ts';
 import { outcomeOf } from './outcome.ts';
+import { Presence } from './presence.ts';
 import { Sight } from './sight.ts';
 import type {
   Candidate,
@@ -47,6 +48,7 @@ class Coordinator implements CoordinatorClient {
   readonly #client: Client;
   readonly #asking: Asking;
   readonly #claims: Claims;
+  readonly #presence: Presence;
   readonly #sight: Sight;
 
   constructor(client: Client, options: CoordinatorOptions) {
@@ -62,6 +64,7 @@ class Coordinator implements CoordinatorClient {
     this.#client = client;
     this.#asking = new Asking(client, options);
     this.#claims = new Claims(client, this.#asking, own, options);
+    this.#presence = new Presence(this.as, this.#asking, this.#claims.leases, this.#claims.leaseMs);
     this.#sight = new Sight(client, this.#asking, own, () => this.#claims.tasks);
   }
 
@@ -168,29 +171,20 @@ class Coordinator implements CoordinatorClient {
   }
 
   async registerSession(session: Partial<Omit<SessionInput, 'id'>> = {}): Promise<readonly string[]> {
-    const present = async (): Promise<boolean> => (await this.session(this.as))?.status !== 'gone';
-    const lease =
-      (await this.#claims.leases.adopt(this.as, present)) ??
-      (await this.#claims.leases.take(this.as, present));
-    const reply = await this.#asking.session<{ readonly session?: SessionView }>(this.as, {
-      action: 'register',
-      ...session,
-      ...(lease !== undefined && { lease: lease.nonce, leaseMs: this.#claims.leaseMs }),
-    });
+    const view = await this.#presence.begin(session);
     const adopted: string[] = [];
-    for (const { id } of reply.session?.tasks ?? []) {
+    for (const { id } of view?.tasks ?? []) {
       if (this.#claims.has(id) || (await this.adopt(id)).won) adopted.push(id);
     }
     return adopted;
   }
 
   async heartbeat(): Promise<boolean> {
-    return await this.#claims.leases.renew(this.as);
+    return await this.#presence.renew();
   }
 
   async closeSession(): Promise<void> {
-    await this.#asking.session(this.as, { action: 'leave' });
-    await this.#claims.leases.release(this.as);
+    await this.#presence.end();
   }
 
   async sessions(): Promise<readonly SessionView[]> {

@@ -50,10 +50,18 @@ export class Leases implements AsyncDisposable {
     return (await lease?.renew()) === true && keys.stored > before;
   }
 
-  /** Takes the lease on an actor; undefined where another has it. `isStillOurs` is C2. */
+  /**
+   * Takes the lease on an actor under a nonce of its own, also from another process of this worker; undefined where somebody
+   * else has it. `isStillOurs` is C2.
+   */
   async take(actor: string, isStillOurs: () => Promise<boolean>): Promise<Lease | undefined> {
     const options = this.#lease(actor, isStillOurs);
-    return this.#keep(actor, options, await acquireLease(options));
+    for (;;) {
+      const row = await options.store.get(options.key);
+      if (row !== undefined && readClaim(row).holder !== this.#options.holder) return undefined;
+      const lease = row === undefined ? await acquireLease(options) : await adoptLease(options, row);
+      if (lease !== undefined) return this.#keep(actor, options, lease);
+    }
   }
 
   /**

@@ -128,12 +128,14 @@ export interface CoordinatorClient extends AsyncDisposable {
     changes: { readonly priority?: number; readonly deadline?: number | null; readonly title?: string },
   ): Promise<TaskReply>;
   /**
-   * Registers `as`, present until `closeSession`, the end of this client, or a lease time of silence. What it had claimed
-   * before a crash and still holds is adopted: the ids.
+   * Registers `as`, present until `closeSession`, the end of this client, or a lease time of silence, after which it comes
+   * back by itself unless another process has its place. What it had claimed before a crash and still holds is adopted: the
+   * ids.
    */
   registerSession(session?: Partial<Omit<SessionInput, 'id'>>): Promise<readonly string[]>;
   /** Renews presence now; it renews by itself. False where it was lost, or is not known to be renewed. */
   heartbeat(): Promise<boolean>;
+  /** Leaves, and lets the lease go; nothing where another process has taken the session over. */
   closeSession(): Promise<void>;
   sessions(): Promise<readonly SessionView[]>;
   session(id: string): Promise<SessionView | undefined>;

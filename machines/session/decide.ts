@@ -98,6 +98,8 @@ function steered(
     case 'register':
       return registered(context, action, at);
     case 'leave':
+      // S2: the word of a process whose successor is present by now.
+      if (action.lease !== undefined && action.lease !== context.lease) return {};
       return gone(context, at, 'it left');
     case 'presence':
       return present(context, action.status, at);

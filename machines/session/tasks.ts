@@ -54,7 +54,9 @@ export function heardTask(
     case 'task.claimed': {
       const tasks = [...others, { id: task, token, filler, blocked }].slice(-TASKS_MAX);
       const offered = context.offered?.task === task ? null : context.offered;
-      return settled(context, { tasks, offered, status: busyness(tasks) }, at);
+      // What it won before it went stays its own; it alone brings it back (S2).
+      const status = context.status === 'gone' ? 'gone' : busyness(tasks);
+      return settled(context, { tasks, offered, status }, at);
     }
     case 'task.completed': {
       const change = resulted(context, others, confidence ?? 1, at);

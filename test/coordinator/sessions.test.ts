@@ -140,6 +140,28 @@ test('a session is present for as long as its lease, and comes back to its tasks
   await t.throwsAsync(world.session('nobody'), { code: 'unknown_session' });
 });
 
+test('who is gone comes back by its own word only, and no late word of a process before it sends it away', async (t) => {
+  await using world = await World.open();
+  await world.add({ id: 'one' });
+  await world.register('a', { lease: 'S1', leaseMs: 5_000 });
+  await world.register('a', { lease: 'S2', leaseMs: 5_000 });
+  await world.ask(A, A, { type: 'session.leave', lease: 'S1' });
+  t.is((await world.session('a')).status, 'idle');
+  await world.ask(A, A, { type: 'session.leave', lease: 'S2' });
+  t.is((await world.session('a')).status, 'gone');
+  const looks = world.sought.length;
+  // Its claim was on its way.
+  await world.claim(A, 'one', 4);
+  t.like(await world.session('a'), { status: 'gone', tasks: [{ id: 'one' }] });
+  world.ends.hear('task/one', undefined);
+  await world.realm.idle();
+  t.like(await world.session('a'), { status: 'gone', tasks: [] });
+  t.is(world.sought.length, looks, 'nobody is there to do work');
+  await world.claim(A, 'one', 5);
+  await world.register('a', { lease: 'S3', leaseMs: 5_000 });
+  t.is((await world.session('a')).status, 'working');
+});
+
 test('a weight rises with results and falls with failures, never to zero; a late bloomer is told', async (t) => {
   const profile = profileSchema.parse({ baseWeight: 0.5, successBonus: 0.4, successThreshold: 75 });
   t.is(nextWeight(profile, 1.9, 0.75), 0.9);
