@@ -93,7 +93,7 @@ export const SESSION_EVENTS = [
   'session.offered',
   'session.recalled',
   'session.help_wanted',
-  /** `task`, `token`, `why`: released, expired, cancelled. */
+  /** `task`, `token`, `why`: completed, failed, released, expired, cancelled. */
   'session.claim_ended',
   'session.late_bloomer',
   'session.changed',

@@ -29,6 +29,8 @@ export class Claims implements AsyncDisposable {
   readonly #held = new Map<string, Held>();
   /** Tasks whose claim is under way. */
   readonly #claiming = new Set<string>();
+  /** Claims that this client is ending: that one has ended may be told before the answer comes, and is no loss then. */
+  readonly #parting = new Set<string>();
   readonly #unwatch: () => void;
 
   /** Of the worker `session/<own>`. */
@@ -41,7 +43,7 @@ export class Claims implements AsyncDisposable {
     this.#unwatch = watch(client, { session: own, events: ['session.claim_ended'] }, (news) => {
       if (news.kind !== 'session') return;
       const { task, token, why } = news.details as { task: string; token: number; why: string };
-      if (this.#held.get(task)?.token === token) this.#drop(task, why);
+      if (this.#held.get(task)?.token === token && !this.#parting.has(task)) this.#drop(task, why);
     });
   }
 
@@ -90,23 +92,9 @@ export class Claims implements AsyncDisposable {
 
   async transfer(id: string, to: string): Promise<TaskReply> {
     const lease = await this.leases.held(taskAddress(id));
-    const held = this.#held.get(id);
-    const token = this.#token(id);
-    // That our claim has ended may be told before the answer comes: the key must not be let go of for it.
-    this.#held.delete(id);
-    let reply: TaskReply | undefined;
-    try {
-      reply = await this.#asking.task<TaskReply>(id, {
-        action: 'transfer',
-        to,
-        ...token,
-        ...(lease !== undefined && { lease: lease.nonce, leaseMs: this.leaseMs }),
-      });
-    } finally {
-      if (reply?.accepted !== true && held !== undefined) this.#held.set(id, held);
-    }
-    // Where this fails, the lease ends and the task is free again.
-    if (reply.accepted) await this.leases.transfer(taskAddress(id), to);
+    const named = lease === undefined ? {} : { lease: lease.nonce, leaseMs: this.leaseMs };
+    const reply = await this.#part(id, { action: 'transfer', to, ...named }, to);
+    if (reply.accepted) await this.#handOn(id, to);
     return reply;
   }
 
@@ -125,14 +113,13 @@ export class Claims implements AsyncDisposable {
   /** A write of the claimant, under its token. */
   async write(id: string, action: TaskActionInput): Promise<TaskReply> {
     const reply = await this.#asking.task(id, { ...action, ...this.#token(id) } as TaskActionInput);
-    const isOver = !reply.accepted && (reply.code === 'not_yours' || reply.code === 'stale_token');
-    if (isOver && this.#held.has(id)) this.#drop(id, reply.reason);
+    if (isOver(reply) && this.#held.has(id)) this.#drop(id, reply.reason);
     return reply;
   }
 
   /** A write that gives the task back, or ends it. */
   async end(id: string, action: TaskActionInput): Promise<TaskReply> {
-    const reply = await this.write(id, action);
+    const reply = await this.#part(id, action);
     if (!reply.accepted || !this.#held.delete(id)) return reply;
     await this.leases.release(taskAddress(id)).catch(() => undefined);
     return reply;
@@ -142,6 +129,43 @@ export class Claims implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#unwatch();
     await this.leases[Symbol.asyncDispose]();
+  }
+
+  /** A write after which the claim is ours no more; `to` where it is another's then. */
+  async #part(id: string, action: TaskActionInput, to?: string): Promise<TaskReply> {
+    const held = this.#held.get(id);
+    this.#parting.add(id);
+    let reply: TaskReply | undefined;
+    try {
+      reply = await this.#asking.task<TaskReply>(id, { ...action, ...this.#token(id) } as TaskActionInput);
+      return reply;
+    } finally {
+      const isUnclear = reply === undefined || isOver(reply);
+      if (isUnclear && held !== undefined) await this.#settle(held, reply, to);
+      this.#parting.delete(id);
+    }
+  }
+
+  /**
+   * No answer came, or one that it is not ours: this try, or one before, may have been stored. What is nobody's to renew must
+   * run out (T4).
+   */
+  async #settle({ task: id, token }: Held, reply: TaskReply | undefined, to?: string): Promise<void> {
+    const view = await this.#asking.taskView(id).catch(() => undefined);
+    if (this.#isClaimOf(view, token)) return;
+    if (to !== undefined && view?.worker === to && isHeldStatus(view.status)) {
+      await this.#handOn(id, to).catch(() => undefined);
+      return;
+    }
+    // What was to end, and nobody says whether it has, can be tried again; the taker of what was handed on cannot.
+    const isUnknown = reply === undefined && view === undefined && to === undefined;
+    if (!isUnknown) this.#drop(id, view === undefined ? 'nobody says whose it is' : `it is ${view.status}`);
+  }
+
+  /** Where this fails, the lease ends and the task is free again. */
+  async #handOn(id: string, to: string): Promise<void> {
+    this.#held.delete(id);
+    await this.leases.transfer(taskAddress(id), to);
   }
 
   /** What the governor says of our claim. */
@@ -174,7 +198,10 @@ export class Claims implements AsyncDisposable {
   }
 
   async #isOurs(id: string, token: number | undefined): Promise<boolean> {
-    const view = await this.#asking.taskView(id);
+    return this.#isClaimOf(await this.#asking.taskView(id), token);
+  }
+
+  #isClaimOf(view: TaskView | undefined, token: number | undefined): boolean {
     const isHeld = view !== undefined && isHeldStatus(view.status);
     return isHeld && view.worker === this.#client.from && view.token === token;
   }
@@ -198,6 +225,12 @@ function leasesOf(client: Client, leaseMs: number, { leases }: CoordinatorOption
     holder: from,
     leaseMs,
   });
+}
+
+/** The claim under which it was written is none any more. */
+function isOver(reply: TaskReply): reply is Extract<TaskReply, { accepted: false }> {
+  if (reply.accepted) return false;
+  return reply.code === 'not_yours' || reply.code === 'stale_token' || !isHeldStatus(reply.status);
 }
 
 function isHeldStatus(status: TaskView['status']): boolean {

@@ -60,19 +60,20 @@ export function heardTask(
     }
     case 'task.completed': {
       const change = resulted(context, others, confidence ?? 1, at);
-      return { ...change, mail: spent(context, task, costMicros) };
+      const told = claimEnded(context, change, event.type, task, token);
+      return { ...told, mail: spent(context, task, costMicros) };
     }
-    case 'task.failed':
-      return resulted(context, others, undefined, at);
+    case 'task.failed': {
+      const change = resulted(context, others, undefined, at);
+      return claimEnded(context, change, event.type, task, token);
+    }
     case 'task.released':
     case 'task.expired':
     case 'task.cancelled': {
       // The end of an earlier claim says nothing of the one it has now.
       const isOlder = context.tasks.some((held) => held.id === task && held.token > token);
       const change = isOlder ? {} : settled(context, moved(context, others), at);
-      const why = event.type.slice('task.'.length);
-      const ended = { type: 'session.claim_ended', session: sessionView({ ...context, ...change.patch }) };
-      return { ...change, tell: [...(change.tell ?? []), { ...ended, task, token, why }] };
+      return claimEnded(context, change, event.type, task, token);
     }
     case 'task.blocked':
       return settled(context, moved(context, marked(context.tasks, task, true)), at);
@@ -86,6 +87,20 @@ export function heardTask(
     default:
       return {};
   }
+}
+
+/** Tells it its client, which need not be who ended it. */
+function claimEnded(
+  context: SessionContext,
+  change: Outcome<SessionContext>,
+  type: string,
+  task: string,
+  token: number,
+): Outcome<SessionContext> {
+  const session = sessionView({ ...context, ...change.patch });
+  const why = type.slice('task.'.length);
+  const ended = { type: 'session.claim_ended', session, task, token, why };
+  return { ...change, tell: [...(change.tell ?? []), ended] };
 }
 
 /** What a change of tasks makes of it. */

@@ -148,6 +148,60 @@ test.serial(
   },
 );
 
+test.serial('a claim whose end was not answered is renewed for nobody', async (t) => {
+  await operator.addTasks([{ id: 'given' }, { id: 'unsaid' }, { id: 'ended' }]);
+  const client = await clientOf('session/giver');
+  let isCut = false;
+  /** What it asks is done, and the answers to some are lost. */
+  const ask: Client['ask'] = async (to, said, ...options) => {
+    const answer = await client.ask(to, said, ...options);
+    const { type } = said as { type?: string };
+    if (isCut || type === 'task.transfer' || type === 'task.complete') throw new Error('the answer was lost');
+    return answer;
+  };
+  const lossy = new Proxy(client, {
+    get: (of, name) => {
+      const member: unknown = name === 'ask' ? ask : Reflect.get(of, name);
+      return typeof member === 'function' ? member.bind(of) : member;
+    },
+  });
+  const giver = openCoordinator(lossy, { leaseMs: LEASE_MS });
+  const taker = await as('session/taker');
+  for (const id of ['given', 'unsaid']) await won(giver, id);
+  await t.throwsAsync(giver.transfer('given', 'session/taker'), { message: /lost/ });
+  t.true((await taker.adopt('given')).won, 'the lease is handed on');
+  t.true((await taker.complete('given')).accepted);
+
+  const claim = await giver.claim('ended');
+  await t.throwsAsync(giver.complete('ended'), { message: /lost/ });
+  t.is(claim.won && (await claim.claim.lost), 'it is completed');
+  t.false(await giver.renew('ended'));
+
+  const free = event('unsaid', 'task.available');
+  isCut = true;
+  await t.throwsAsync(giver.transfer('unsaid', 'session/taker'), { message: /lost/ });
+  await free;
+  await giver[Symbol.asyncDispose]();
+  await taker[Symbol.asyncDispose]();
+});
+
+test.serial('a claim that another ended is let go of, and its own end is no loss', async (t) => {
+  await operator.addTasks([{ id: 'own' }, { id: 'over', gate: {} }]);
+  const worker = await as('session/w');
+  const own = await worker.claim('own');
+  const over = await worker.claim('over');
+  const lost: string[] = [];
+  for (const result of [own, over])
+    if (result.won) void result.claim.lost.then((why) => lost.push(`${result.claim.task} ${why}`));
+  t.like(await worker.complete('over'), { code: 'gate_failed' });
+  t.true((await worker.complete('own')).accepted);
+  t.true((await operator.override('over', 'the rest is seen to')).accepted);
+  await until(async () => lost.length > 0, 'the end of its claim');
+  t.false(await worker.renew('over'));
+  t.deepEqual(lost, ['over completed']);
+  await worker[Symbol.asyncDispose]();
+});
+
 test.serial(
   'who has just said that it is blocked is shown fillers, and work again once it is not',
   async (t) => {
