@@ -370,15 +370,16 @@ test('answers of a batch leave in as many messages as the server takes', async (
   const { asks, sent } = batchOf(rows, 16 * 1024);
   const answer = JSON.stringify({ ok: true, reply: '\u20ac'.repeat(300) });
   for (const [n, ask] of asks.entries()) {
-    // One that no message can hold costs the others nothing.
+    // One that no message can hold is refused in its place, and costs the others nothing.
     ask.respond(n === 50 ? JSON.stringify('x'.repeat(20_000)) : answer);
   }
   await new Promise(setImmediate);
-  const places = sent.flatMap((text) => (JSON.parse(text) as [number, unknown][]).map(([n]) => n));
+  const answers = sent.flatMap((text) => JSON.parse(text) as [number, object][]);
   t.deepEqual(
-    places,
-    rows.map((_, n) => n).filter((n) => n !== 50),
+    answers.map(([n]) => n),
+    rows.map((_, n) => n),
   );
+  t.like(answers[50]?.[1], { ok: false, error: { code: 'reply_too_big', retryable: false } });
   t.true(sent.length < 40, `${sent.length} messages`);
 });
 
