@@ -42,6 +42,8 @@ export const sessionActionSchema = z.discriminatedUnion('action', [
     /** Name of the lease under which it is present; absent: present until it leaves. */
     lease: z.string().min(1).max(64).optional(),
     leaseMs: z.int().min(LEASE_MS_MIN).max(LEASE_MS_MAX).default(LEASE_MS_DEFAULT),
+    /** Only where the end of this lease is what sent it away; otherwise nothing happens. */
+    back: z.boolean().optional(),
   }),
   z.object({ action: z.literal('presence'), status: z.enum(['here', 'away']) }),
   z.object({

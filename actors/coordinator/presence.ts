@@ -2,7 +2,8 @@
  * The presence of one session: a lease on it, whose name it is told.
  *
  * P1  A process that slept past the lease finds its session gone when it renews: it registers it again under the same
- *     lease, and then puts the key back. Where another process of the session has the key by then, that one is present.
+ *     lease, and then puts the key back. Where another process of the session is present by then, or it was sent away, it
+ *     changes nothing.
  * P2  Who leaves names its lease: the end of a process says nothing of its successor's presence.
  */
 import type { SessionInput, SessionView } from '#schemas/session';
@@ -53,11 +54,13 @@ export class Presence {
   async #isPresent(): Promise<boolean> {
     const view = await this.#asking.sessionView(this.#as);
     if (!this.#isOpen) return false;
-    if (view?.status === 'gone') await this.#register({});
-    return true;
+    const now = view?.status === 'gone' ? await this.#register({ back: true }) : view;
+    return now?.status !== 'gone';
   }
 
-  async #register(session: Partial<Omit<SessionInput, 'id'>>): Promise<SessionView | undefined> {
+  async #register(
+    session: Partial<Omit<SessionInput, 'id'>> & { readonly back?: boolean },
+  ): Promise<SessionView | undefined> {
     const reply = await this.#asking.session<{ readonly session?: SessionView }>(this.#as, {
       action: 'register',
       ...session,

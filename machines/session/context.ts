@@ -27,6 +27,8 @@ export interface SessionContext extends SessionInput {
   /** Name of the lease under which it is present. */
   readonly lease: string | null;
   readonly leaseMs: number;
+  /** Name of the lease whose end sent it away; null where anything else did. */
+  readonly lapsed: string | null;
   /** What its word counts in a round. */
   readonly weight: number;
   /** Weights after its last results, the newest last. */
@@ -56,6 +58,7 @@ export function initialSession(input: unknown, self: string): SessionContext {
     status: input === undefined ? 'absent' : 'idle',
     lease: null,
     leaseMs: 0,
+    lapsed: null,
     weight: firstWeight(parsed.profile),
     weights: [],
     lateBloomer: false,

@@ -4,6 +4,8 @@
  * S1  Only it (or who steers) registers it, sends it away, or lets it look for work.
  * S2  It is present for as long as its lease, which the driver `lease` watches; its claims have leases of their own, so a
  *     crash of its process leaves them to it for a lease time, and then to others.
+ * S3  A process that slept comes back where nothing else has happened meanwhile: not over a successor, nor where it was
+ *     sent away.
  */
 import { z } from 'zod';
 import { type Heard, type Outcome, TIMER_EVENT } from '#machines/decided';
@@ -34,7 +36,7 @@ export function decideSession(context: SessionContext, heard: Heard): Outcome<Se
   const { event, at, from } = heard;
   switch (event.type) {
     case `xstate.done.actor.${LEASE}`:
-      return gone(context, at, 'its lease ended');
+      return gone(context, at, 'its lease ended', context.lease);
     case `xstate.error.actor.${LEASE}`:
       return unwatched(context);
     case `${TIMER_EVENT}${REWATCH}`:
@@ -96,10 +98,12 @@ function steered(
 ): Outcome<SessionContext> {
   switch (action.action) {
     case 'register':
+      // S3.
+      if (action.back === true && (context.status !== 'gone' || context.lapsed !== action.lease)) return {};
       return registered(context, action, at);
     case 'leave':
       // S2: the word of a process whose successor is present by now.
-      if (action.lease !== undefined && action.lease !== context.lease) return {};
+      if (action.lease !== undefined && context.lease !== null && action.lease !== context.lease) return {};
       return gone(context, at, 'it left');
     case 'presence':
       return present(context, action.status, at);
@@ -170,9 +174,14 @@ function unwatched({ id, lease }: SessionContext): Outcome<SessionContext> {
 }
 
 /** S2. */
-function gone(context: SessionContext, at: number, reason: string): Outcome<SessionContext> {
+function gone(
+  context: SessionContext,
+  at: number,
+  reason: string,
+  lapsed: string | null = null,
+): Outcome<SessionContext> {
   if (context.status === 'gone' || context.status === 'absent') return { ended: [LEASE, MATCH, OFFER] };
-  const change = settled(context, { status: 'gone', lease: null, offered: null }, at, 'session.gone');
+  const change = settled(context, { status: 'gone', lease: null, lapsed, offered: null }, at, 'session.gone');
   const { swarm, id } = context;
   return {
     ...change,

@@ -108,6 +108,10 @@ export async function openRealm(
   }
   const nc = client.connection;
   const statuses = () => nodeStatuses(nc, subjects.api('status'));
+  const logEnd = async (): Promise<number> => {
+    const { natsLogReader } = await import('#runtime/bus/nats-log-reader');
+    return (await (await natsLogReader(nc, subjects)).range()).last;
+  };
   const openLog = async (): Promise<LogReader> => {
     const { openWholeLog } = await import('#runtime/archive/open');
     return await openWholeLog(nc, subjects, env);
@@ -192,6 +196,7 @@ export async function openRealm(
     },
 
     openLog,
+    logEnd,
 
     async *log(query, range) {
       yield* readLog(await openLog(), query, range);

@@ -93,6 +93,8 @@ export interface Realm {
   handled(places: readonly { readonly address: string; readonly seq: number }[]): Promise<void>;
   /** Every commit of the realm, whoever owns the shards. */
   openLog(): Promise<LogReader>;
+  /** Sequence of the last commit in the log stream; 0 where there is none. */
+  logEnd(): Promise<number>;
   log(query: LogQuery, range: LogRange): AsyncIterable<LogItem>;
   /** The last matches, in the order of the log. */
   tail(query: LogQuery, limit: number): Promise<readonly LogItem[]>;

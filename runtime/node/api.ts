@@ -202,11 +202,7 @@ export async function apiRequest<T>(
       return readReply<T>(await nc.request(subject, JSON.stringify(body), { timeout: timeoutMs }));
     } catch (cause) {
       if (cause instanceof FabricError) throw cause;
-      if (isForbidden(cause))
-        throw new FabricError(nodeErrors.api_refused, `The server lets this key not ask ${subject}`, {
-          details: { subject },
-          cause,
-        });
+      if (isForbidden(cause)) throw refused(subject, cause);
       // What nobody heard was not done; a shard that is moving has nobody for a moment.
       const mayMove = subject.includes('.shard.') && isUnheard(cause) && performance.now() < deadline;
       if (mayMove) {
@@ -219,6 +215,11 @@ export async function apiRequest<T>(
       });
     }
   }
+}
+
+function refused(subject: string, cause: unknown): FabricError {
+  const message = `The server lets this key not ask ${subject}`;
+  return new FabricError(nodeErrors.api_refused, message, { details: { subject }, cause });
 }
 
 function isUnheard(cause: unknown): boolean {
@@ -251,6 +252,7 @@ export async function apiRequestAll<T>(
     for await (const reply of replies) found.push(readReply<T>(reply));
   } catch (cause) {
     if (cause instanceof FabricError) throw cause;
+    if (isForbidden(cause)) throw refused(subject, cause);
     throw new FabricError(nodeErrors.realm_unreachable, `No node answered ${subject}`, {
       details: { subject },
       cause,

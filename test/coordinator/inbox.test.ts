@@ -47,7 +47,9 @@ test('from a time on: the oldest since then, and the next read goes on behind th
 
 async function reader(log: MemoryLog) {
   const tool = talkTools.find(({ name }) => name === 'read_messages');
-  const seat = { inbox: await Inbox.open({ openLog: async () => log }, US) } as Seat;
+  const seat = {
+    inbox: await Inbox.open({ openLog: async () => log, logEnd: async () => (await log.range()).last }, US),
+  } as Seat;
   return async (given: object = {}) => {
     const found = await tool?.run(seat, tool.input.parse(given));
     const { messages, more } = found as { messages: { content: string }[]; more: boolean };

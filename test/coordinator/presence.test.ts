@@ -75,3 +75,40 @@ test('a process that slept does not take the session from who has it by now', as
   t.like(await world.session('a'), { status: 'idle', capabilities: ['next'] });
   await next.end();
 });
+
+test('a process that slept does not come back over what has happened since: a successor, or that it was sent away', async (t) => {
+  await using world = await World.open();
+  const store = await watchedStore(world);
+  const slept = processIn(world, store);
+  await slept.begin({});
+  const lost = async (): Promise<void> => {
+    const row = await store.get(A);
+    await store.remove(A, row?.revision ?? 0);
+    await world.realm.idle();
+    t.is((await world.session('a')).status, 'gone');
+  };
+  // Its word comes after its successor's.
+  const lease = readClaim((await store.get(A)) ?? t.fail()).nonce;
+  await lost();
+  const next = processIn(world, store);
+  await next.begin({ capabilities: ['next'] });
+  await world.ask(A, A, { type: 'session.register', back: true, lease, leaseMs: LEASE_MS });
+  await world.realm.idle();
+  t.like(await world.session('a'), { status: 'idle', capabilities: ['next'] });
+  t.true(await next.renew());
+  t.false(await slept.renew());
+
+  await world.ask('operator/o', A, { type: 'session.leave' });
+  await lost();
+  t.false(await next.renew());
+  t.is((await world.session('a')).status, 'gone');
+});
+
+test('one that was registered without a lease meanwhile goes when its process leaves', async (t) => {
+  await using world = await World.open();
+  const one = processIn(world, await watchedStore(world));
+  await one.begin({});
+  await world.register('a', { capabilities: ['x'] });
+  await one.end();
+  t.is((await world.session('a')).status, 'gone');
+});

@@ -2,7 +2,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Realm } from '#runtime/cli/realm';
 import { cut } from '#runtime/cli/render/format';
+import { nodeErrors } from '#runtime/node/errors';
 import { FabricError } from '#schemas/fabric-error';
+import { SUPERVISOR_TYPE } from '#schemas/supervisor';
 import { RUNNER_TYPE, type SwarmView, sessionsOf } from '#schemas/swarm';
 import { coordinatorErrors } from '../errors.ts';
 import { sessionProcesses } from '../processes.ts';
@@ -42,27 +44,45 @@ export async function failureOf(realm: Realm, session: string): Promise<string> 
   return `${cut(message, 80)}${exit}: \`infrafabric show ${RUNNER_TYPE}/${session}\` says more`;
 }
 
+/** What can be said of the processes of a swarm after a while. */
+export type Started = 'running' | 'waiting for its budget' | 'its processes are not shown to this key';
+
 /**
- * Resolves once every session of a swarm that runs has had a process. Throws `swarm_not_started` where the swarm gave up,
- * or the time is over.
+ * Resolves once every session of a swarm has had a process, its budget keeps it from that, or nobody here may see it.
+ * Throws `swarm_not_started` where the swarm gave up, or the time is over.
  */
 export async function allStarted(
   realm: Realm,
   coordinator: CoordinatorClient,
   { id, template }: SwarmView,
   timeoutMs: number,
-): Promise<void> {
+): Promise<Started> {
   const missing = new Set(template === null ? [] : sessionsOf(template).map((session) => session.id));
-  for (const deadline = Date.now() + timeoutMs; ; ) {
-    const isOver = Date.now() > deadline || (await coordinator.swarm(id))?.status !== RUNNING;
-    const { running } = await sessionProcesses(realm.connection, realm.subjects);
-    const runners = await runnersOf(realm);
-    for (const session of missing)
-      if (running.has(session) || runners.get(session) === ENDED) missing.delete(session);
-    if (missing.size === 0) return;
-    if (isOver) throw await notStarted(realm, id, [...missing], runners);
-    await pause(LOOK_EVERY_MS);
+  try {
+    for (const deadline = Date.now() + timeoutMs; ; ) {
+      const status = (await coordinator.swarm(id))?.status;
+      const isOver = Date.now() > deadline || status === 'stopped';
+      const { running } = await sessionProcesses(realm.connection, realm.subjects);
+      const runners = await runnersOf(realm);
+      for (const session of missing)
+        if (running.has(session) || runners.get(session) === ENDED) missing.delete(session);
+      if (missing.size === 0) return 'running';
+      if (isOver) throw await notStarted(realm, id, [...missing], runners);
+      if (status === 'exhausted' || (await isHalted(realm, id))) return 'waiting for its budget';
+      await pause(LOOK_EVERY_MS);
+    }
+  } catch (thrown) {
+    const isUnseen = thrown instanceof FabricError && thrown.code === nodeErrors.api_refused.code;
+    if (isUnseen) return 'its processes are not shown to this key';
+    throw thrown;
   }
+}
+
+/** Its budget has stopped its supervisor (S6 of machines/supervision.ts). */
+async function isHalted(realm: Realm, id: string): Promise<boolean> {
+  for await (const { address, value } of realm.actors({ type: SUPERVISOR_TYPE }))
+    if (address === `${SUPERVISOR_TYPE}/swarm:${id}`) return value === 'halted';
+  return false;
 }
 
 /** Resolves once no process of these sessions is there. Throws `swarm_still_runs`. */

@@ -52,7 +52,7 @@ function spawnCommand(shell: Shell): Command {
     name: 'spawn',
     summary: 'form a swarm from a template and start its processes',
     description:
-      'Forms the swarm that a template describes, or changes the one that runs to what it says now. A number alone takes swarm.yaml of this folder in that size. Each session gets a process of its own, which the realm restarts as the template says, and which ends with the swarm or the node. Returns once every process runs.',
+      'Forms the swarm that a template describes, or changes the one that runs to what it says now. A number alone takes swarm.yaml of this folder in that size. Each session gets a process of its own, which the realm restarts as the template says, and which ends with the swarm or the node. Returns once every process runs, or waits for the budget of the swarm.',
     group: 'Work',
     examples: [
       ['infrafabric swarm spawn swarm.yaml', 'as it stands there'],
@@ -67,9 +67,10 @@ function spawnCommand(shell: Shell): Command {
     await using acting = await actAs(undefined, options, io);
     await using coordinator = openCoordinator(acting.client);
     const swarm = await coordinator.formSwarm(template);
-    // Where its budget is exhausted, nothing starts.
-    if (template.process !== undefined && swarm.status === 'running')
-      await allStarted(acting.realm, coordinator, swarm, options.timeout);
+    const started =
+      template.process === undefined
+        ? 'running'
+        : await allStarted(acting.realm, coordinator, swarm, options.timeout);
     out.data({ ok: true, swarm });
     const sessions = sessionsOf(template).map(({ id }) => id);
     const how =
@@ -80,6 +81,7 @@ function spawnCommand(shell: Shell): Command {
       `${out.palette.good('✓')} ${swarm.id} ${swarm.status}, ${plural(sessions.length, 'session')} (${how})`,
       `  ${sessions.join(', ')}`,
     ]);
+    if (started !== 'running') out.note(`${swarm.id}: ${started}`);
     return EXIT.ok;
   });
 }

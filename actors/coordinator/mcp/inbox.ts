@@ -4,6 +4,7 @@
  * B1  What was read is a place in the log, not a time: clocks differ, and a commit may be stored after a read that is later
  *     than its time.
  * B2  The place moves behind what was given, never over what was not.
+ * B3  What lies in the stream is read without the archive, which need not be at hand here.
  */
 import { decodeCommit } from '#runtime/bus/codec';
 import { isForbidden } from '#runtime/bus/forbidden';
@@ -11,7 +12,7 @@ import { seqStoredAt } from '#runtime/cli/log-stream';
 import type { Realm } from '#runtime/cli/realm';
 import { facetsOf, messageOf } from '#runtime/index/facets';
 import { nodeErrors } from '#runtime/node/errors';
-import type { LogMessage, LogRange, LogReader } from '#runtime/witness/log-reader';
+import type { LogMessage, LogReader } from '#runtime/witness/log-reader';
 import type { Entry } from '#schemas/commit';
 import { FabricError } from '#schemas/fabric-error';
 
@@ -27,39 +28,44 @@ interface Read {
   readonly more: boolean;
 }
 
+type Logs = Pick<Realm, 'openLog' | 'logEnd'>;
+
 export class Inbox {
-  readonly #realm: Pick<Realm, 'openLog'>;
+  readonly #realm: Logs;
   readonly #session: string;
   #unread: Place;
 
-  private constructor(realm: Pick<Realm, 'openLog'>, session: string, unread: Place) {
+  private constructor(realm: Logs, session: string, unread: Place) {
     this.#realm = realm;
     this.#session = session;
     this.#unread = unread;
   }
 
   /** From the end that the log has now. */
-  static async open(realm: Pick<Realm, 'openLog'>, session: string): Promise<Inbox> {
+  static async open(realm: Logs, session: string): Promise<Inbox> {
     return new Inbox(realm, session, { seq: (await endOf(realm)) + 1, n: 0 });
   }
 
   /** The oldest that were not read; with `since`, ms since the epoch, the oldest from then on, and what is unread begins behind. */
   async read(limit: number, since?: number): Promise<Read> {
-    const { log, first, last } = await logOf(this.#realm);
-    const begin =
-      since === undefined ? this.#unread : { seq: await seqStoredAt(log, since, first, last), n: 0 };
-    const messages: object[] = [];
-    for await (const batch of log.read(begin.seq, last)) {
-      for (const { place, message } of batch.flatMap((commit) => this.#toUs(commit, begin, since))) {
-        if (messages.length === limit) {
-          this.#unread = place;
-          return { messages, more: true };
+    return await mayRead(async () => {
+      const log = await this.#realm.openLog();
+      const begin = since === undefined ? this.#unread : await placeOf(log, since);
+      const messages: object[] = [];
+      let end = begin;
+      for await (const batch of log.read(begin.seq, Number.MAX_SAFE_INTEGER)) {
+        for (const { place, message } of batch.flatMap((commit) => this.#toUs(commit, begin, since))) {
+          if (messages.length === limit) {
+            this.#unread = place;
+            return { messages, more: true };
+          }
+          messages.push(message);
         }
-        messages.push(message);
+        end = { seq: (batch.at(-1)?.seq ?? end.seq - 1) + 1, n: 0 };
       }
-    }
-    this.#unread = { seq: last + 1, n: 0 };
-    return { messages, more: false };
+      this.#unread = end;
+      return { messages, more: false };
+    });
   }
 
   #toUs(
@@ -77,10 +83,15 @@ export class Inbox {
   }
 }
 
+async function placeOf(log: LogReader, since: number): Promise<Place> {
+  const { first, last } = await log.range();
+  return { seq: await seqStoredAt(log, since, first, last), n: 0 };
+}
+
 /** 0 for a key that may not read the log: it is told so when it reads. */
-async function endOf(realm: Pick<Realm, 'openLog'>): Promise<number> {
+async function endOf(realm: Logs): Promise<number> {
   try {
-    return (await logOf(realm)).last;
+    return await mayRead(() => realm.logEnd());
   } catch (thrown) {
     if (thrown instanceof FabricError && thrown.code === nodeErrors.api_refused.code) return 0;
     throw thrown;
@@ -88,10 +99,9 @@ async function endOf(realm: Pick<Realm, 'openLog'>): Promise<number> {
 }
 
 /** Throws `api_refused`. */
-async function logOf(realm: Pick<Realm, 'openLog'>): Promise<LogRange & { readonly log: LogReader }> {
+async function mayRead<T>(read: () => Promise<T>): Promise<T> {
   try {
-    const log = await realm.openLog();
-    return { log, ...(await log.range()) };
+    return await read();
   } catch (cause) {
     if (!isForbidden(cause)) throw cause;
     throw new FabricError(nodeErrors.api_refused, 'The server lets this key not read the log', { cause });
