@@ -77,9 +77,16 @@ export function toWireError(thrown: unknown): WireError {
   return { code: 'internal', message: textOf(thrown).toWellFormed(), retryable: false };
 }
 
+function hasMessage(thrown: unknown): thrown is { readonly message: string } {
+  if (thrown instanceof Error) return true;
+  return (
+    typeof thrown === 'object' && thrown !== null && 'message' in thrown && typeof thrown.message === 'string'
+  );
+}
+
 function textOf(thrown: unknown): string {
   try {
-    return String(thrown instanceof Error ? thrown.message : thrown);
+    return String(hasMessage(thrown) ? thrown.message : thrown);
   } catch {
     // An object without `toString`, or a getter that throws.
     return 'something that has no text';

@@ -67,6 +67,10 @@ export const coordinatorErrors = errorKinds({
   },
   bad_swarm: { retryable: false, help: 'docs/agents.md shows a template; correct what is named.' },
   no_swarm: { retryable: false, help: '`infrafabric swarm list` names those there are.' },
+  session_of_another: {
+    retryable: false,
+    help: 'Give the session another name, or stop the other swarm: `infrafabric swarm list` shows both.',
+  },
   swarm_not_started: {
     retryable: false,
     help: 'Look at its processes with `infrafabric swarm list`; correct the template, or the programs that the realm config allows, and spawn it again.',

@@ -141,7 +141,8 @@ function isStreamMissing(error: unknown): boolean {
 }
 
 /** Rejects with the reason, once the command is interrupted. */
-function aborted(signal: AbortSignal): Promise<never> {
+/** Rejects once the command is interrupted. */
+export function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     if (signal.aborted) reject(signal.reason);
     else signal.addEventListener('abort', () => reject(signal.reason), { once: true });

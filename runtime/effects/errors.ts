@@ -35,7 +35,7 @@ export const effectErrors = errorKinds({
   },
   http_host_refused: {
     retryable: false,
-    help: 'Add the host to the realm config, `drivers: {http: {allowHosts: [the.host]}}`, and reload.',
+    help: 'Add the host to the realm config, `drivers: {http: {allowHosts: [the.host]}}`, and start the node again.',
   },
   http_private_address: {
     retryable: false,
@@ -55,7 +55,7 @@ export const effectErrors = errorKinds({
   env_missing: { retryable: false, help: 'Set the variable in the environment of the node and restart it.' },
   process_refused: {
     retryable: false,
-    help: 'Add the command to the realm config, `drivers: {process: {allow: [command]}}`, and reload.',
+    help: 'Add the command to the realm config, `drivers: {process: {allow: [command]}}`, and start the node again.',
   },
   process_not_started: { retryable: false, help: 'Check that the program is installed and may be run.' },
 });

@@ -7,7 +7,7 @@
  * X4  At the time limit the whole group gets SIGTERM, then SIGKILL; it never outlives the node (G2).
  * X5  It is over when the program is, even where something that left its group holds on to its output.
  */
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
@@ -88,6 +88,11 @@ async function runProcess(call: EffectCall, options: ProcessDriverOptions): Prom
   }
   env[KEY_VARIABLE] = call.key; // X2
   call.signal.throwIfAborted();
+  // The system names the program in both cases.
+  if (input.cwd !== undefined && !isFolder(input.cwd)) {
+    const message = `${input.command} did not start: there is no folder ${input.cwd}`;
+    throw new FabricError(effectErrors.process_not_started, message);
+  }
 
   const group = startGroup(file, input.args, { cwd: input.cwd, env });
   const { child } = group;
@@ -148,7 +153,7 @@ function ended(child: ReturnType<typeof startGroup>['child'], command: string) {
 function programFile(command: string, allow: readonly string[], driver: string): string {
   if (!allow.includes(command)) {
     const add = `drivers: {${driver}: {allow: [${command}]}}`;
-    const help = `Add the command to the realm config, \`${add}\`, and reload.`;
+    const help = `Add the command to the realm config, \`${add}\`, and start the node again.`;
     throw new FabricError({ ...effectErrors.process_refused, help }, `Running ${command} is not allowed`, {
       details: { command, add },
     });
@@ -171,6 +176,10 @@ function isProgram(file: string): boolean {
   } catch {
     return false;
   }
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 /** X3 */

@@ -51,6 +51,9 @@ test('a spawn is over when every process runs or cannot, a stop when none is the
   t.is(again.code, 0, again.err);
   await until(async () => pids().every((pid, i) => pid !== before[i]), 'their new pids');
   t.regex((await swarm('list')).out, /^slow +running.*\n {2}slow-1 +running/m);
+  const named = { id: 'other', sessions: [{ id: 'slow-1' }], process: { command: process.execPath } };
+  writeFileSync(join(folder.path, 'named.yaml'), JSON.stringify(named));
+  t.regex((await swarm('spawn', 'named.yaml')).err, /session_of_another.*slow-1 .*in swarm slow/s);
   t.is((await swarm('stop', 'slow')).code, 0);
 
   write('refused', 1, 'true', '');

@@ -258,6 +258,13 @@ test('G1: what a program left running ends with it', async (t) => {
   t.true(await gone(Number(stdout)));
 });
 
+test('a folder that is not there is named, and not the program', async (t) => {
+  const driver = processDriver({ allow: ['true'] });
+  const error = await refusal(t, driver.run(call({ command: 'true', cwd: '/no-such-folder' })));
+  t.is(error.code, 'process_not_started');
+  t.regex(error.message, /no folder \/no-such-folder/);
+});
+
 test('X5: a run is over when its program is, whatever has left the group with its output', async (t) => {
   const driver = processDriver({ allow: ['sh'] });
   // The shell ends once it has a session of its own.

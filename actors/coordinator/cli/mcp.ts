@@ -1,7 +1,7 @@
 /** `mcp`: the MCP server of one session. */
 import { join, resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { declare, durationMs, handle, type Shell, wholeNumber } from '#runtime/cli/command';
 import { EXIT } from '#runtime/cli/exit-codes';
 import type { Io } from '#runtime/cli/io';
@@ -19,6 +19,7 @@ import type { Seat } from '../mcp/tool.ts';
 import { actAs } from './acting.ts';
 
 const TOKEN_FILE = 'mcp.token';
+const PORT_MAX = 65_535;
 
 interface Options {
   readonly as?: string;
@@ -56,7 +57,7 @@ export function mcpCommand(shell: Shell): Command {
       new Option(
         '--http [port]',
         'serve streamable HTTP on 127.0.0.1, on a free port where none is given',
-      ).argParser(wholeNumber),
+      ).argParser(port),
     )
     .option('--token-file <file>', 'where the token of --http lies (default: made in the data folder)')
     .option('--root <dir>', 'folder of the artifacts that are handed in (default: this one)')
@@ -97,6 +98,12 @@ export function mcpCommand(shell: Shell): Command {
     }
     return EXIT.ok;
   });
+}
+
+function port(text: string): number {
+  const given = wholeNumber(text);
+  if (given > PORT_MAX) throw new InvalidArgumentError(`Expected a port, 0 to ${PORT_MAX}.`);
+  return given;
 }
 
 function profileOf({ capability }: Options, { env }: Io) {

@@ -5,7 +5,7 @@ import { cut } from '#runtime/cli/render/format';
 import { nodeErrors } from '#runtime/node/errors';
 import { FabricError } from '#schemas/fabric-error';
 import { SUPERVISOR_TYPE } from '#schemas/supervisor';
-import { RUNNER_TYPE, type SwarmView, sessionsOf } from '#schemas/swarm';
+import { RUNNER_TYPE, type SwarmTemplate, type SwarmView, sessionsOf } from '#schemas/swarm';
 import { coordinatorErrors } from '../errors.ts';
 import { sessionProcesses } from '../processes.ts';
 import type { CoordinatorClient } from '../types.ts';
@@ -19,6 +19,25 @@ const LOOK_EVERY_MS = 50;
 export function membersOf({ template, sessions }: SwarmView): string[] {
   const planned = template === null ? [] : sessionsOf(template).map(({ id }) => id);
   return [...new Set([...planned, ...sessions])];
+}
+
+/** Throws `session_of_another` where another swarm that runs has a session of this one: it has one process. */
+export async function noneOfAnother(coordinator: CoordinatorClient, template: SwarmTemplate): Promise<void> {
+  const wanted = new Set(sessionsOf(template).map(({ id }) => id));
+  const others = await coordinator.swarms().catch((thrown: unknown) => {
+    if (isUnseen(thrown)) return [];
+    throw thrown;
+  });
+  for (const other of others) {
+    if (other.id === template.id || other.status === 'stopped' || other.template?.process === undefined)
+      continue;
+    const [session] = sessionsOf(other.template).filter(({ id }) => wanted.has(id));
+    if (session === undefined) continue;
+    const message = `Session ${session.id} of swarm ${template.id} has its process in swarm ${other.id}`;
+    throw new FabricError(coordinatorErrors.session_of_another, message, {
+      details: { session: session.id, swarm: other.id },
+    });
+  }
 }
 
 /** State of the actor that runs a session's process, by session. */
@@ -72,10 +91,14 @@ export async function allStarted(
       await pause(LOOK_EVERY_MS);
     }
   } catch (thrown) {
-    const isUnseen = thrown instanceof FabricError && thrown.code === nodeErrors.api_refused.code;
-    if (isUnseen) return 'its processes are not shown to this key';
+    if (isUnseen(thrown)) return 'its processes are not shown to this key';
     throw thrown;
   }
+}
+
+/** The key may not look. */
+function isUnseen(thrown: unknown): boolean {
+  return thrown instanceof FabricError && thrown.code === nodeErrors.api_refused.code;
 }
 
 /** Its budget has stopped its supervisor (S6 of machines/supervision.ts). */
@@ -85,8 +108,14 @@ async function isHalted(realm: Realm, id: string): Promise<boolean> {
   return false;
 }
 
-/** Resolves once no process of these sessions is there. Throws `swarm_still_runs`. */
-export async function allEnded(realm: Realm, sessions: readonly string[], timeoutMs: number): Promise<void> {
+/** Resolves once no process of a stopped swarm is there. Throws `swarm_still_runs`, also where it was formed again meanwhile. */
+export async function allEnded(
+  realm: Realm,
+  coordinator: CoordinatorClient,
+  swarm: SwarmView,
+  timeoutMs: number,
+): Promise<void> {
+  const sessions = membersOf(swarm);
   for (const deadline = Date.now() + timeoutMs; ; ) {
     const runners = await runnersOf(realm);
     let left = sessions.filter((session) => runners.get(session) === RUNNING);
@@ -95,6 +124,8 @@ export async function allEnded(realm: Realm, sessions: readonly string[], timeou
       left = sessions.filter((session) => running.has(session) || ending.has(session));
     }
     if (left.length === 0) return;
+    if ((await coordinator.swarm(swarm.id))?.status !== 'stopped')
+      throw new FabricError(coordinatorErrors.swarm_still_runs, `${swarm.id} was formed again meanwhile`);
     if (Date.now() > deadline)
       throw new FabricError(coordinatorErrors.swarm_still_runs, `${left.join(', ')} still run`);
     await pause(LOOK_EVERY_MS);

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { declare, handle, type Shell, timeoutOption, wholeNumber } from '#runtime/cli/command';
 import { EXIT, Refused } from '#runtime/cli/exit-codes';
 import type { Io } from '#runtime/cli/io';
+import { aborted } from '#runtime/cli/realm';
 import { plural } from '#runtime/cli/render/format';
 import { Problems } from '#runtime/supervise/problems';
 import { checkSchema } from '#runtime/supervise/schema-problems';
@@ -21,7 +22,15 @@ import { openCoordinator } from '../client.ts';
 import { coordinatorErrors } from '../errors.ts';
 import type { CoordinatorClient } from '../types.ts';
 import { actAs } from './acting.ts';
-import { allEnded, allStarted, FAILED, failureOf, membersOf, runnersOf } from './swarm-processes.ts';
+import {
+  allEnded,
+  allStarted,
+  FAILED,
+  failureOf,
+  membersOf,
+  noneOfAnother,
+  runnersOf,
+} from './swarm-processes.ts';
 
 const TEMPLATE = 'swarm.yaml';
 const TIMEOUT_MS = 30_000;
@@ -66,11 +75,15 @@ function spawnCommand(shell: Shell): Command {
     const template = templateOf(given, options.size, io);
     await using acting = await actAs(undefined, options, io);
     await using coordinator = openCoordinator(acting.client);
+    if (template.process !== undefined) await noneOfAnother(coordinator, template);
     const swarm = await coordinator.formSwarm(template);
     const started =
       template.process === undefined
         ? 'running'
-        : await allStarted(acting.realm, coordinator, swarm, options.timeout);
+        : await Promise.race([
+            allStarted(acting.realm, coordinator, swarm, options.timeout),
+            aborted(io.signal),
+          ]);
     out.data({ ok: true, swarm });
     const sessions = sessionsOf(template).map(({ id }) => id);
     const how =
@@ -143,7 +156,7 @@ function stopCommand(shell: Shell): Command {
     await using coordinator = openCoordinator(acting.client);
     const swarm = await existing(coordinator, id);
     await coordinator.stopSwarm(id);
-    await allEnded(acting.realm, membersOf(swarm), options.timeout);
+    await Promise.race([allEnded(acting.realm, coordinator, swarm, options.timeout), aborted(io.signal)]);
     out.data({ ok: true, id });
     out.lines([`${out.palette.good('✓')} ${id} stopped`]);
     return EXIT.ok;
