@@ -4,10 +4,12 @@
  * O1  An object that is replaced while it is read is read anew, a few times.
  * O2  What lies under `body/` is named after its content: it is stored once and never replaced, but in a bucket that
  *     forgets, where what is put again begins its time anew.
+ * O3  A put whose answer is lost may leave an object without its content: the client takes the pieces away again. That one
+ *     is stored is believed for what can be read.
  */
 
 import type { NatsConnection } from '@nats-io/nats-core';
-import { type ObjectStore, Objm } from '@nats-io/obj';
+import { Objm } from '@nats-io/obj';
 import type { BlobStore } from '#runtime/shard/ports';
 import { FabricError } from '#schemas/fabric-error';
 import { busErrors } from './errors.ts';
@@ -35,7 +37,7 @@ export async function natsBlobs(
   return {
     async put(name, bytes) {
       const isForGood = name.startsWith(CONTENT_ADDRESSED) && !forgets;
-      if (isForGood && (await isStored(store, name, bytes.byteLength))) return;
+      if (isForGood && (await isWhole(reader, name))) return;
       await store.putBlob({ name }, bytes);
     },
 
@@ -62,8 +64,12 @@ function isCorrupt(thrown: unknown): boolean {
   return thrown instanceof FabricError && thrown.code === busErrors.object_corrupt.code;
 }
 
-/** O2 */
-async function isStored(store: ObjectStore, name: string, size: number): Promise<boolean> {
-  const info = await store.info(name);
-  return info !== null && !info.deleted && info.size === size;
+/** O2, O3 */
+async function isWhole(reader: ObjectReader, name: string): Promise<boolean> {
+  try {
+    return (await reader.get(name)) !== undefined;
+  } catch (thrown) {
+    if (isCorrupt(thrown)) return false;
+    throw thrown;
+  }
 }

@@ -802,6 +802,19 @@ test('what runs of sandboxed tasks took and gave is forgotten in time, and begin
   t.is(text(await blobs.get('body/data/x')), 'x');
 });
 
+test('O3: a body whose put was not answered, and lost its content, is stored when it is put again', async (t) => {
+  await using bus = await Bus.open();
+  const blobs = await natsBlobs(bus.nc, bus.subjects);
+  const body = Buffer.alloc(300_000, 7);
+  await blobs.put('body/7', body);
+  const bucket = bus.subjects.buckets.objects;
+  const jsm = await jetstreamManager(bus.nc);
+  await jsm.streams.purge(`OBJ_${bucket}`, { filter: `$O.${bucket}.C.>` });
+  await t.throwsAsync(blobs.get('body/7'), { code: 'object_corrupt' });
+  await blobs.put('body/7', body);
+  t.deepEqual(Buffer.from((await blobs.get('body/7')) ?? []), body);
+});
+
 test('a blob that is replaced while it is read comes whole, or not in time, but never hangs; bodies are put once', async (t) => {
   await using bus = await Bus.open();
   const blobs = await natsBlobs(bus.nc, bus.subjects);

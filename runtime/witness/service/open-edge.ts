@@ -1,6 +1,8 @@
 /** The right edge of the tree after a restart: from the full tiles that are stored, and only the last commits. */
 import { sha256 } from '#runtime/bus/codec';
+import { busErrors } from '#runtime/bus/errors';
 import { equalBytes } from '#runtime/shard/commit';
+import { FabricError } from '#schemas/fabric-error';
 import type { LogBreak } from '#schemas/log-break';
 import { readCommitHead } from '../commit-head.ts';
 import { encodeLeaf } from '../leaf.ts';
@@ -22,7 +24,8 @@ export interface Recovered {
 
 /**
  * The edge over the tree that was signed last (builder.ts, W5). Where tiles are missing or spoilt they are made anew
- * from the log, if that gives the signed root; spoilt ones are told of.
+ * from the log, if that gives the signed root; spoilt ones are told of, but for those that a put left without their content
+ * (its answer was lost, and the client took its pieces away again).
  */
 export async function recoverEdge(
   { tiles, reader, tell }: { tiles: TileStore; reader: LogReader; tell: (found: LogBreak) => void },
@@ -41,7 +44,7 @@ export async function recoverEdge(
     const spoilt = new Map<string, Uint8Array>();
     const problem = await growEdge(edge, reader, size, signal, async (tile) => {
       const path = tileName(tile);
-      const stored = await tiles.get(path);
+      const stored = await wholeTile(tiles, path);
       if (stored === undefined) await tiles.put(path, tile.bytes);
       else if (!equalBytes(stored, tile.bytes) && spoilt.size < SPOILT_MAX) spoilt.set(path, tile.bytes);
     });
@@ -106,7 +109,7 @@ async function edgeFromTiles(tiles: TileStore, size: number): Promise<RightEdge 
     const full = Math.floor(size / span);
     const hashes: Uint8Array[] = [];
     for (let n = full - (full % TILE_WIDTH); n < full; n += 1) {
-      const tile = await tiles.get(tilePath({ level, n, width: TILE_WIDTH }));
+      const tile = await wholeTile(tiles, tilePath({ level, n, width: TILE_WIDTH }));
       const below = tile === undefined ? undefined : hashesOf(tile, TILE_WIDTH);
       if (below === undefined) return undefined;
       hashes.push(tileRoot(merkle, below));
@@ -114,6 +117,16 @@ async function edgeFromTiles(tiles: TileStore, size: number): Promise<RightEdge 
     partials.push(hashes);
   }
   return new RightEdge(size, partials);
+}
+
+/** Undefined for one that is missing, or of which the store itself knows that it is not what was put. */
+async function wholeTile(tiles: TileStore, path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await tiles.get(path);
+  } catch (thrown) {
+    if (thrown instanceof FabricError && thrown.code === busErrors.object_corrupt.code) return undefined;
+    throw thrown;
+  }
 }
 
 /** Why a log does not give the leaves that it should. */

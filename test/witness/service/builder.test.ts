@@ -1,6 +1,7 @@
 /** Breaks W1–W6 of runtime/witness/service/builder.ts. */
 import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import test, { type ExecutionContext } from 'ava';
 import { decodeCommit, sha256 } from '#runtime/bus/codec';
@@ -85,6 +86,20 @@ test('a checkpoint has the RFC 6962 root over the log, and a restart takes up fr
     8_192,
     'a missing tile is made anew from the log',
   );
+
+  // What is left where the answer to a put was lost.
+  const bucket = rig.subjects.buckets.tiles;
+  const jsm = await jetstreamManager(rig.nc);
+  await jsm.streams.purge(`OBJ_${bucket}`, { filter: `$O.${bucket}.C.>` });
+  await t.throwsAsync(tiles.get(tilePath({ level: 0, n: 0, width: 256 })), { code: 'object_corrupt' });
+  t.is((await rig.build()).halted, undefined);
+  for (const n of [0, 1])
+    t.is(
+      (await tiles.get(tilePath({ level: 0, n, width: 256 })))?.byteLength,
+      8_192,
+      'one without its pieces, too',
+    );
+  t.deepEqual(rig.told, []);
 });
 
 function bound(reader: LogReader): LogReader {
