@@ -114,6 +114,8 @@ export class Leases implements AsyncDisposable {
     isStillOurs: () => Promise<boolean>,
   ): Promise<Lease | undefined> {
     const options = this.#lease(actor, isStillOurs);
+    // Who claimed hears of it first: there is a whole lease time for the key.
+    await new Promise<void>((resolve) => void systemClock.setTimer(resolve, 0));
     for (;;) {
       const lease = await acquireLease(options, nonce);
       if (lease !== undefined) return this.#keep(actor, options, lease);

@@ -15,6 +15,8 @@ export const matchInputSchema = z.discriminatedUnion('want', [
     want: z.literal('taken'),
     session: z.string().max(200),
     task: z.string().max(200),
+    /** What it could be offered instead. */
+    next: z.object({ capabilities: names, fillersOnly: z.boolean(), declined: names.default([]) }).optional(),
   }),
   z.object({
     want: z.literal('sessions'),

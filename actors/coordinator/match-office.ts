@@ -32,8 +32,10 @@ export class MatchOffice implements AsyncDisposable {
       return await this.#room.wait({ id, capabilities, fillersOnly, declined: new Set(declined) }, signal);
     }
     if (wanted.want === 'taken') {
-      await this.#offered.taken(wanted.task, wanted.session, signal);
-      return {};
+      const { task, session: id, next } = wanted;
+      await this.#offered.taken(task, id, signal);
+      const offer = next && this.#room.offerNow({ ...next, id, declined: new Set(next.declined) });
+      return offer === undefined ? {} : { next: offer };
     }
     const { task, requires, except, max } = wanted;
     const view = index.tasks.get(task);

@@ -80,6 +80,12 @@ export class WaitingRoom {
     });
   }
 
+  /** An offer, where there is one at this moment. */
+  offerNow(worker: Worker): Offer | undefined {
+    const best = this.#best(worker);
+    return best && this.#reserve(worker, best);
+  }
+
   /** A task changed, or all may have. */
   changed(task: TaskView | undefined): void {
     if (task === undefined) {
@@ -109,10 +115,13 @@ export class WaitingRoom {
   }
 
   #serve(waiting: Waiting): void {
-    const { worker } = waiting;
-    const free = this.#tasks.values().filter((task) => this.#mayHave(task, worker));
-    const best = bestTask(worker, free, this.#governor());
+    const best = this.#best(waiting.worker);
     if (best !== undefined) this.#offer(waiting, best);
+  }
+
+  #best(worker: Worker): Candidate | undefined {
+    const free = this.#tasks.values().filter((task) => this.#mayHave(task, worker));
+    return bestTask(worker, free, this.#governor());
   }
 
   /** Of those who wait, whom the governor chooses. */
@@ -160,13 +169,17 @@ export class WaitingRoom {
     return status === 'available' && !isOthers;
   }
 
-  #offer(waiting: Waiting, { task, verdict }: Candidate): void {
-    const { worker } = waiting;
+  #offer(waiting: Waiting, candidate: Candidate): void {
+    waiting.offer(this.#reserve(waiting.worker, candidate));
+  }
+
+  /** O1. */
+  #reserve(worker: Worker, { task, verdict }: Candidate): Offer {
     const { id, requires, filler } = task;
     this.#offered.set(id, { worker: worker.id, until: this.#clock.now() + OFFER_MS });
     const match = verdict?.factors?.match ?? matchOf(requires, worker.capabilities);
-    waiting.offer({ task: id, match, filler, ...(verdict !== undefined && { verdict }) });
     this.#arm();
+    return { task: id, match, filler, ...(verdict !== undefined && { verdict }) };
   }
 
   /** Who waits is served again when offers have run out. */

@@ -7,7 +7,6 @@
  * S3  A process that slept comes back where nothing else has happened meanwhile: not over a successor, nor where it was
  *     sent away.
  */
-import { z } from 'zod';
 import { type Heard, type Outcome, TIMER_EVENT } from '#machines/decided';
 import { FabricError } from '#schemas/fabric-error';
 import { type IFMessage, messageOf } from '#schemas/if-message';
@@ -15,7 +14,7 @@ import { BID_EVENT } from '#schemas/round';
 import { type SessionAction, sessionActionSchema } from '#schemas/session';
 import { busyness, isHere, type Question, type SessionContext, sessionView } from './context.ts';
 import { sessionErrors } from './errors.ts';
-import { followed, heardTask, lapsed, look, MATCH, OFFER, settled, TASK_MAIL } from './tasks.ts';
+import { heardTask, isLooking, lapsed, look, MATCH, OFFER, offered, settled, TASK_MAIL } from './tasks.ts';
 import { firstWeight } from './weight.ts';
 
 /** Unanswered questions and hazards a session keeps: the newest; the log has all. */
@@ -30,8 +29,6 @@ export const RELOOK = 'relook';
 /** Types of actors that may speak for any session. */
 const STEERING: ReadonlySet<string> = new Set(['operator', 'person', 'supervisor', 'swarm', 'breaker']);
 
-const offerSchema = z.object({ task: z.string().max(200), match: z.number(), filler: z.boolean() });
-
 export function decideSession(context: SessionContext, heard: Heard): Outcome<SessionContext> {
   const { event, at, from } = heard;
   switch (event.type) {
@@ -44,7 +41,7 @@ export function decideSession(context: SessionContext, heard: Heard): Outcome<Se
     case `xstate.done.actor.${MATCH}`:
       return offered(context, event['output'], at);
     case `xstate.done.actor.${OFFER}`:
-      return lapsed(context, at);
+      return lapsed(context, event['output'], at);
     case `xstate.error.actor.${MATCH}`:
     case `xstate.error.actor.${OFFER}`:
       return {
@@ -206,28 +203,12 @@ function declined(context: SessionContext, task: string, at: number): Outcome<Se
   };
 }
 
-function isLooking({ status }: SessionContext): boolean {
-  return status === 'idle' || status === 'blocked';
-}
-
 function present(context: SessionContext, status: 'here' | 'away', at: number): Outcome<SessionContext> {
   if (status === 'here') {
     if (context.status !== 'away') return {};
     return settled(context, { status: busyness(context.tasks) }, at);
   }
   return isHere(context) ? settled(context, { status: 'away', offered: null }, at) : {};
-}
-
-function offered(context: SessionContext, output: unknown, at: number): Outcome<SessionContext> {
-  const parsed = offerSchema.safeParse(output);
-  if (!parsed.success || !isHere(context)) return { ended: [MATCH] };
-  const next = { ...context, offered: parsed.data, changedAt: at };
-  return {
-    ended: [MATCH, OFFER],
-    effects: [followed(context.id, parsed.data.task)],
-    patch: { offered: parsed.data, changedAt: at },
-    tell: [{ type: 'session.offered', session: sessionView(next), ...parsed.data }],
-  };
 }
 
 /** Messages of others; the action of one from itself counts like an event. */

@@ -2,8 +2,8 @@
  * What tasks tell the session that has them.
  *
  * N1  Never idle: who has nothing to do, or only blocked tasks, looks for work (the driver `match` waits until there is
- *     some), and is offered the best match; while blocked only fillers. An offer that another took is followed by a look
- *     for the next one.
+ *     some), and is offered the best match; while blocked only fillers. An offer that another took is followed by the
+ *     next one: at once where the driver has one, else by a look for it.
  * N2  When a blocker clears, fillers are given back: the task itself goes on.
  */
 import type { AnyEventObject } from 'xstate';
@@ -27,6 +27,11 @@ const taskMailSchema = z.object({
   confidence: z.number().min(0).max(1).optional(),
   costMicros: z.number().min(0).optional(),
 });
+
+const offerSchema = z.object({ task: z.string().max(200), match: z.number(), filler: z.boolean() });
+const lapsedSchema = z.object({ next: offerSchema.optional() });
+
+type Offer = z.infer<typeof offerSchema>;
 
 export const TASK_MAIL = [
   'task.claimed',
@@ -135,21 +140,51 @@ export function look({ id, capabilities, status, declined }: SessionContext) {
   return { id: MATCH, driver: 'match', input };
 }
 
-/** Of the task that it is offered. */
-export function followed(session: string, task: string) {
-  return { id: OFFER, driver: 'match', input: { want: 'taken', session, task } };
+export function isLooking({ status }: Pick<SessionContext, 'status'>): boolean {
+  return status === 'idle' || status === 'blocked';
 }
 
-/** N1: what it was offered is gone. */
-export function lapsed(context: SessionContext, at: number): Outcome<SessionContext> {
+/** What the driver found. */
+export function offered(context: SessionContext, output: unknown, at: number): Outcome<SessionContext> {
+  const parsed = offerSchema.safeParse(output);
+  return parsed.success && isHere(context) ? withOffer(context, parsed.data, at) : { ended: [MATCH] };
+}
+
+function withOffer(context: SessionContext, offer: Offer, at: number): Outcome<SessionContext> {
+  const next = { ...context, offered: offer, changedAt: at };
+  return {
+    ended: [MATCH, OFFER],
+    effects: [followed(next, offer.task)],
+    patch: { offered: offer, changedAt: at },
+    tell: [{ type: 'session.offered', session: sessionView(next), ...offer }],
+  };
+}
+
+/** Of the task that it is offered. */
+function followed({ id: session, capabilities, status, declined }: SessionContext, task: string) {
+  const fillersOnly = status === 'blocked';
+  const input = { want: 'taken', session, task, next: { capabilities, fillersOnly, declined } };
+  return { id: OFFER, driver: 'match', input };
+}
+
+/** N1: what it was offered is gone, and what the driver has instead. */
+export function lapsed(context: SessionContext, output: unknown, at: number): Outcome<SessionContext> {
+  const parsed = lapsedSchema.safeParse(output);
+  const instead = parsed.success ? parsed.data.next : undefined;
+  if (instead !== undefined && suits(context, instead)) return withOffer(context, instead, at);
   const next = { ...context, offered: null, changedAt: at };
-  const isLooking = context.status === 'idle' || context.status === 'blocked';
   return {
     patch: { offered: null, changedAt: at },
-    ended: [OFFER, ...(isLooking ? [MATCH] : [])],
+    ended: [OFFER, ...(isLooking(context) ? [MATCH] : [])],
     tell: [{ type: 'session.changed', session: sessionView(next) }],
-    ...(isLooking && { effects: [look(next)] }),
+    ...(isLooking(context) && { effects: [look(next)] }),
   };
+}
+
+/** The driver was told when it began to follow: much may have changed since. */
+function suits(context: SessionContext, { task, filler }: Offer): boolean {
+  const isAllowed = filler || context.status !== 'blocked';
+  return isLooking(context) && isAllowed && !context.declined.includes(task);
 }
 
 /** N2. */

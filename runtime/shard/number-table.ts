@@ -33,7 +33,9 @@ export class NumberTable {
     const keys = new Float64Array(this.size);
     const values = new Float64Array(this.size);
     let at = 0;
-    for (const [slot, mark] of this.#keys.entries()) {
+    // No iterator: a pair for each slot would keep a shard waiting for several times as long.
+    for (let slot = 0; slot < this.#keys.length; slot += 1) {
+      const mark = this.#keys[slot] ?? 0;
       if (mark === 0) continue;
       keys[at] = mark - 1;
       values[at] = this.#values[slot] ?? 0;

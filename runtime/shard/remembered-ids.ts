@@ -132,7 +132,7 @@ function tableOf(name: string, bytes: Uint8Array): NumberTable {
   if (keys.byteLength !== seqs.byteLength) throw damaged(name, 'has ids without a place');
   const [from, to] = [doublesOf(keys), doublesOf(seqs)];
   const table = new NumberTable();
-  for (const [at, key] of from.entries()) table.set(key, to[at] ?? 0);
+  for (let at = 0; at < from.length; at += 1) table.set(from[at] ?? 0, to[at] ?? 0);
   return table;
 }
 

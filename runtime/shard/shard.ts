@@ -55,8 +55,8 @@ const STALL_FIRST_MS = 250;
 const STALL_MAX_MS = 5_000;
 /** An append under way for longer than this is an outage: further asks are refused instead of piling up. */
 const OUTAGE_AFTER_MS = 2_000;
-/** Stepping so many takes longer than a write to the socket. */
-const ANSWERS_FIRST_MIN = 32;
+/** Stepping so many keeps who is answered waiting for longer than a write to the socket takes. */
+const ANSWERS_FIRST_MIN = 3;
 /** A batch is cut when it is estimated to fill this share of the largest message the server takes. */
 const BATCH_SHARE = 0.5;
 /** Largest range that `randomInt` takes. */

@@ -1,62 +1,28 @@
 /**
  * The push of new tasks to watchers, each with a connection of its own: the time from the wish to add a task until each of
  * them has heard that it is there to be claimed. One task at a time: nothing queues but the news of one and the same task.
+ * Who watches is a process of its own, like the one that adds: the rest of the benchmark does not collect its garbage there.
  */
-import { openCoordinator } from '#actors/coordinator/client';
-import type { CoordinatorClient } from '#actors/coordinator/types';
-import { connect } from '#runtime/client/node';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { quantile } from './measure.ts';
+import { startProgram } from './process.ts';
 import type { Durability, Realm } from './realm.ts';
 import { type Row, rounded, row } from './row.ts';
+import type { PushTimes, PushWish } from './task-push-program.ts';
 
 export const PUSH = 'push of a new task';
 
 const WATCHERS = 100;
 const PUSHED = 300;
-
-/** When what was wished for was known to whom, ms after the wish; one of each task, but `heard`. */
-interface Times {
-  /** To who added it: it is in the log of the board. */
-  readonly added: number[];
-  /** To the first watcher. */
-  readonly first: number[];
-  /** To each watcher. */
-  readonly heard: number[];
-}
+/** The first, not counted: those of programs that have only just started. */
+const FIRST = 30;
+const PROGRAM = fileURLToPath(new URL('./task-push-program.ts', import.meta.url));
 
 export async function taskPush(realm: Realm, durability: Durability, scale: number): Promise<Row> {
-  await using stack = new AsyncDisposableStack();
-  const operator = await coordinatorOf(realm, 'operator/pusher', stack);
-  let hear: (task: string, at: number) => void = () => {};
-  await Promise.all(
-    Array.from({ length: WATCHERS }, async (_, n) => {
-      const watcher = await coordinatorOf(realm, `session/v${n}`, stack);
-      stack.defer(
-        watcher.watch({ task: '*', events: ['task.available'] }, (news) => {
-          if (news.kind === 'task') hear(news.task.id, performance.now());
-        }),
-      );
-      // The server knows of the subscription once it has answered.
-      await watcher.task('none');
-    }),
-  );
-  const times: Times = { added: [], first: [], heard: [] };
-  for (let n = 0; n < Math.max(10, Math.ceil(PUSHED * scale)); n += 1) {
-    const id = `p${n}`;
-    const all = Promise.withResolvers<void>();
-    let left = WATCHERS;
-    const start = performance.now();
-    hear = (task, at) => {
-      if (task !== id) return;
-      if (left === WATCHERS) times.first.push(at - start);
-      times.heard.push(at - start);
-      left -= 1;
-      if (left === 0) all.resolve();
-    };
-    await operator.addTasks([{ id }]);
-    times.added.push(performance.now() - start);
-    await all.promise;
-  }
+  const pushed = Math.max(10, Math.ceil(PUSHED * scale));
+  const wish: PushWish = { address: realm.address, watchers: WATCHERS, first: FIRST, pushed };
+  const times = await pushTimes(wish);
   return row(`${PUSH} ${durability} to ${WATCHERS} watchers, from the wish to add it`, {
     p50Ms: at(times.heard, 0.5),
     p99Ms: at(times.heard, 0.99),
@@ -67,14 +33,15 @@ export async function taskPush(realm: Realm, durability: Durability, scale: numb
   });
 }
 
-async function coordinatorOf(
-  realm: Realm,
-  from: string,
-  stack: AsyncDisposableStack,
-): Promise<CoordinatorClient> {
-  const client = await connect({ ...realm.address, from });
-  stack.defer(() => client.close());
-  return stack.use(openCoordinator(client));
+async function pushTimes(wish: PushWish): Promise<PushTimes> {
+  const program = startProgram([PROGRAM, JSON.stringify(wish)]);
+  const said: string[] = [];
+  program.onLine((line) => said.push(line));
+  const [code] = (await once(program.child, 'close')) as [number | null];
+  const told = said.find((line) => line.startsWith('{'));
+  if (code !== 0 || told === undefined)
+    throw new Error(`the watchers ended with ${code}: ${said.join('\n')}`);
+  return JSON.parse(told) as PushTimes;
 }
 
 function at(times: readonly number[], q: number): number {

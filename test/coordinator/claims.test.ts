@@ -61,3 +61,18 @@ test('a lease that is held is not renewed where nobody stored it', async (t) => 
   await leases.release(A);
   t.false(await leases.renew(A));
 });
+
+test('who claimed goes on before the key is written, and what is done with the lease waits for it', async (t) => {
+  const store = memoryLeases(new VirtualClock());
+  const leases = new Leases({ store, keyOf: (actor) => actor, holder: A, leaseMs: 60_000 });
+  t.teardown(() => leases[Symbol.asyncDispose]());
+  const begun = leases.begin('task/x', 'n1', async () => true);
+  await Promise.resolve();
+  t.is(await store.get('task/x'), undefined);
+  t.true(await leases.renew('task/x'), 'renewed once it is there');
+  t.is((await begun)?.nonce, 'n1');
+  const again = leases.begin('task/y', 'n2', async () => true);
+  await leases.release('task/y');
+  t.is(await store.get('task/y'), undefined, 'released, not forgotten while it was written');
+  t.truthy(await again);
+});

@@ -80,6 +80,60 @@ test('who waits looks again when another took what it was offered, and not for w
   t.is(world.sought.length, looks);
 });
 
+test('who loses what it was offered is offered the next in the same step, unless that does not suit it any more', async (t) => {
+  await using world = await World.open();
+  await world.add({ id: 'one' }, { id: 'two' }, { id: 'work' }, { id: 'dep' });
+  const offer = (task: string, filler = false) => ({ task, match: 1, filler });
+  world.matched = ({ declined }) => ((declined as string[]).length > 0 ? undefined : offer('one'));
+  await world.register('a', { capabilities: ['x'] });
+  t.like(world.followed.at(-1), {
+    want: 'taken',
+    session: 'a',
+    task: 'one',
+    next: { capabilities: ['x'], fillersOnly: false, declined: [] },
+  });
+  world.matched = () => undefined;
+  const looks = world.sought.length;
+  world.takeAway.get('a one')?.(offer('two'));
+  await world.realm.idle();
+  t.like(await world.session('a'), { status: 'idle', offered: { task: 'two' } });
+  t.is(world.sought.length, looks, 'nobody looked for it');
+  t.deepEqual(world.told(A).slice(-1), ['session.offered']);
+  t.like(world.followed.at(-1), { task: 'two' });
+
+  // It said no to what comes instead while the driver followed another: then it looks by itself.
+  await world.ask(A, A, { type: 'session.decline', task: 'one' });
+  world.takeAway.get('a two')?.(offer('one'));
+  await world.realm.idle();
+  t.like(await world.session('a'), { status: 'idle', offered: null });
+  t.like(world.sought.at(-1), { want: 'task', session: 'a', declined: ['one'] });
+
+  // Blocked, it is offered fillers only, whatever the driver was told before.
+  world.matched = () => offer('fill', true);
+  await world.say(A, 'work', 'claim');
+  await world.say(A, 'work', 'block', { on: 'dep' });
+  t.like(world.followed.at(-1), { task: 'fill', next: { fillersOnly: true } });
+  world.matched = () => undefined;
+  world.takeAway.get('a fill')?.(offer('two'));
+  await world.realm.idle();
+  t.like(await world.session('a'), { status: 'blocked', offered: null });
+  t.like(world.sought.at(-1), { fillersOnly: true });
+});
+
+test('who asks at once is offered what nobody else was, and it is theirs to take for a while', async (t) => {
+  const clock = new VirtualClock(NOW);
+  const tasks = new Map(['one', 'two'].map((id) => [id, taskOf({ id })]));
+  const room = new WaitingRoom(tasks, clock);
+  const worker = (id: string) => ({ id, capabilities: [], fillersOnly: false });
+  t.deepEqual(room.offerNow(worker('a')), { task: 'one', match: 1, filler: false });
+  t.like(room.offerNow(worker('b')), { task: 'two' });
+  t.is(room.offerNow(worker('c')), undefined);
+  t.is(room.offerNow({ ...worker('a'), declined: new Set(['one']) }), undefined);
+  await clock.advance(10_001);
+  t.like(room.offerNow(worker('c')), { task: 'one' });
+  room.close();
+});
+
 test('what was offered is gone when another has it, or nobody can have it', async (t) => {
   const tasks = new Map<string, TaskView>();
   const offered = new Offered(tasks);

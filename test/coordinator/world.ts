@@ -22,8 +22,10 @@ export class World implements AsyncDisposable {
   /** What the driver `match` finds; undefined: it goes on waiting. */
   matched: Matched = () => undefined;
   readonly sought: Readonly<Record<string, unknown>>[] = [];
-  /** The driver `match` says of what was offered that it is gone. */
-  readonly takeAway = new Map<string, () => void>();
+  /** The driver `match` says of what was offered that it is gone, and what there is instead. */
+  readonly takeAway = new Map<string, (next?: object) => void>();
+  /** What the driver is told when it begins to follow what was offered. */
+  readonly followed: Readonly<Record<string, unknown>>[] = [];
 
   private constructor(realm: TestRealm, ends: LeaseEnds) {
     this.realm = realm;
@@ -54,7 +56,9 @@ export class World implements AsyncDisposable {
             const wanted = input as Readonly<Record<string, unknown>>;
             if (wanted['want'] === 'taken') {
               return await new Promise((resolve, reject) => {
-                here().takeAway.set(`${wanted['session']} ${wanted['task']}`, () => resolve({}));
+                here().followed.push(wanted);
+                const gone = (next?: object): void => resolve(next === undefined ? {} : { next });
+                here().takeAway.set(`${wanted['session']} ${wanted['task']}`, gone);
                 signal.addEventListener('abort', () => reject(signal.reason));
               });
             }

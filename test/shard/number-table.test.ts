@@ -22,6 +22,9 @@ test('it holds what a Map would hold, through every growth', (t) => {
         for (const [k, v] of rows) table.set(k, v);
         t.is(table.size, map.size);
         for (const k of [...map.keys(), ...more]) t.is(table.get(k), map.get(k));
+        const { keys, values } = table.pairs();
+        t.is(keys.length, map.size);
+        t.true(keys.every((k, at) => map.get(k) === values[at]));
       },
     ),
     { numRuns: 50 },
