@@ -6,6 +6,7 @@
  * E2  A lease whose row is not there has one lease time to come (back): the rows are told later than they are written, and
  *     a bucket that was lost is filled again by those who hold leases.
  * E3  A row of another lease is no proof for {@link SETTLE_MS}: the news may be of the time before.
+ * E4  More news of the same kind prolong nothing: who renews a lease that counts no more keeps nobody waiting.
  */
 import type { Clock } from '#runtime/shard/ports';
 
@@ -20,6 +21,8 @@ interface Waiter {
   readonly ms: number;
   readonly over: (end: LeaseEnd) => void;
   timer: unknown;
+  /** What it will be over for when the timer fires. */
+  due: LeaseEnd | undefined;
 }
 
 export class LeaseEnds {
@@ -46,6 +49,7 @@ export class LeaseEnds {
         lease,
         ms,
         timer: undefined,
+        due: undefined,
         over: (end) => {
           this.#forget(key, waiter);
           signal.removeEventListener('abort', abort);
@@ -83,14 +87,14 @@ export class LeaseEnds {
   }
 
   #judge(key: string, waiter: Waiter): void {
-    const lease = this.#rows.get(key);
+    const due = dueOf(this.#rows.get(key), waiter);
+    // E4.
+    if (due === waiter.due) return;
+    waiter.due = due;
     this.#clock.clearTimer(waiter.timer);
     waiter.timer = undefined;
-    if (lease === waiter.lease) return;
-    // E2, E3.
-    const [delayMs, end] =
-      lease === undefined ? [waiter.ms, 'absent' as const] : [SETTLE_MS, 'replaced' as const];
-    waiter.timer = this.#clock.setTimer(() => waiter.over(end), delayMs);
+    if (due === undefined) return;
+    waiter.timer = this.#clock.setTimer(() => waiter.over(due), due === 'absent' ? waiter.ms : SETTLE_MS);
   }
 
   #forget(key: string, waiter: Waiter): void {
@@ -99,4 +103,10 @@ export class LeaseEnds {
     waiters?.delete(waiter);
     if (waiters?.size === 0) this.#waiters.delete(key);
   }
+}
+
+/** E2, E3; undefined where the row is its own. */
+function dueOf(row: string | undefined, { lease }: Waiter): 'absent' | 'replaced' | undefined {
+  if (row === undefined) return 'absent';
+  return row === lease ? undefined : 'replaced';
 }

@@ -283,6 +283,30 @@ async function realStore(t: {
   return { server, nc, store: await natsLeases(nc, subjects.buckets.claims) };
 }
 
+test('E4: who renews a lease that counts no more keeps nobody waiting', async (t) => {
+  const clock = new VirtualClock();
+  const ends = new LeaseEnds(clock);
+  const told: string[] = [];
+  ends.hear('task', 'old');
+  void ends.wait('task', 'new', 30_000, new AbortController().signal).then((end) => told.push(end));
+  for (let n = 0; n < 3; n += 1) {
+    await clock.advance(400);
+    ends.hear('task', 'old');
+  }
+  t.deepEqual(told, ['replaced']);
+  void ends.wait('task', 'newer', 30_000, new AbortController().signal).then((end) => told.push(end));
+  await clock.advance(900);
+  ends.hear('task', 'newer');
+  await clock.advance(60_000);
+  t.deepEqual(told, ['replaced'], 'its own row came');
+  ends.forgetRows();
+  for (let n = 0; n < 3; n += 1) {
+    await clock.advance(10_000);
+    ends.forgetRows();
+  }
+  t.deepEqual(told, ['replaced', 'absent']);
+});
+
 test('on a real bucket: one winner, compare-and-swap, tokens that only grow', async (t) => {
   const { store } = await realStore(t);
   const wins = await Promise.all(Array.from({ length: 32 }, (_, n) => store.create('k', String(n), 5_000)));
