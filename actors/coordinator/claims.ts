@@ -43,7 +43,8 @@ export class Claims implements AsyncDisposable {
     this.#unwatch = watch(client, { session: own, events: ['session.claim_ended'] }, (news) => {
       if (news.kind !== 'session') return;
       const { task, token, why } = news.details as { task: string; token: number; why: string };
-      if (this.#held.get(task)?.token === token && !this.#parting.has(task)) this.#drop(task, why);
+      const held = this.#held.get(task);
+      if (held?.token === token && !this.#parting.has(task)) this.#drop(held, why);
     });
   }
 
@@ -112,8 +113,10 @@ export class Claims implements AsyncDisposable {
 
   /** A write of the claimant, under its token. */
   async write(id: string, action: TaskActionInput): Promise<TaskReply> {
+    const held = this.#held.get(id);
     const reply = await this.#asking.task(id, { ...action, ...this.#token(id) } as TaskActionInput);
-    if (isOver(reply) && this.#held.has(id)) this.#drop(id, reply.reason);
+    // A late answer says nothing of a claim made since.
+    if (held !== undefined && isOver(reply)) this.#drop(held, reply.reason);
     return reply;
   }
 
@@ -150,7 +153,8 @@ export class Claims implements AsyncDisposable {
    * No answer came, or one that it is not ours: this try, or one before, may have been stored. What is nobody's to renew must
    * run out (T4).
    */
-  async #settle({ task: id, token }: Held, reply: TaskReply | undefined, to?: string): Promise<void> {
+  async #settle(held: Held, reply: TaskReply | undefined, to?: string): Promise<void> {
+    const { task: id, token } = held;
     const view = await this.#asking.taskView(id).catch(() => undefined);
     if (this.#isClaimOf(view, token)) return;
     if (to !== undefined && view?.worker === to && isHeldStatus(view.status)) {
@@ -159,7 +163,7 @@ export class Claims implements AsyncDisposable {
     }
     // What was to end, and nobody says whether it has, can be tried again; the taker of what was handed on cannot.
     const isUnknown = reply === undefined && view === undefined && to === undefined;
-    if (!isUnknown) this.#drop(id, view === undefined ? 'nobody says whose it is' : `it is ${view.status}`);
+    if (!isUnknown) this.#drop(held, view === undefined ? 'nobody says whose it is' : `it is ${view.status}`);
   }
 
   /** Where this fails, the lease ends and the task is free again. */
@@ -190,8 +194,10 @@ export class Claims implements AsyncDisposable {
     return held;
   }
 
-  #drop(id: string, why: string): void {
-    this.#held.get(id)?.end(why);
+  #drop(held: Held, why: string): void {
+    const { task: id } = held;
+    if (this.#held.get(id) !== held) return;
+    held.end(why);
     this.#held.delete(id);
     // It expires by itself where this does not reach the bucket.
     void this.leases.release(taskAddress(id)).catch(() => undefined);

@@ -1,6 +1,8 @@
 /** What a client makes of its claims: what came of one that is checked, and whether a lease was renewed. */
 import test from 'ava';
+import type { Asking } from '#actors/coordinator/asking';
 import { checkedOf } from '#actors/coordinator/checked';
+import { Claims } from '#actors/coordinator/claims';
 import { Leases } from '#actors/coordinator/leases';
 import { outcomeOf } from '#actors/coordinator/outcome';
 import type { LeaseKeys } from '#runtime/claims/lease-store';
@@ -75,4 +77,35 @@ test('who claimed goes on before the key is written, and what is done with the l
   await leases.release('task/y');
   t.is(await store.get('task/y'), undefined, 'released, not forgotten while it was written');
   t.truthy(await again);
+});
+
+test('a late refusal of a write under a claim that is over does not end the claim made since', async (t) => {
+  const connection = {
+    subscribe: () => ({ unsubscribe: () => undefined }),
+    request: async () => ({ json: () => ({ ok: true, revision: 7 }) }),
+  };
+  const client = { connection, from: A, prefix: 'if' } as unknown as Client;
+  const late = Promise.withResolvers<unknown>();
+  let token = 4;
+  const asking = {
+    task: async (_: string, { action }: { readonly action: string }) => {
+      if (action === 'claim') token += 1;
+      if (action === 'progress') return await late.promise;
+      return { accepted: true, status: 'claimed', milestone: 0, token };
+    },
+    taskView: async () => undefined,
+  } as unknown as Asking;
+  const claims = new Claims(client, asking, 'a', { leases: 'node' });
+  t.teardown(() => claims[Symbol.asyncDispose]());
+  const first = await claims.claim('x');
+  const written = claims.write('x', { action: 'progress', milestone: 10 });
+  await claims.end('x', { action: 'release' });
+  const second = await claims.claim('x');
+  t.true(first.won && second.won && second.claim.token > first.claim.token);
+  late.resolve({ accepted: false, code: 'stale_token', reason: 'token 5', status: 'claimed' });
+  t.like(await written, { code: 'stale_token' });
+  t.true(claims.has('x'));
+  // What is said of the claim it has now ends it.
+  t.like(await claims.write('x', { action: 'progress', milestone: 20 }), { code: 'stale_token' });
+  t.false(claims.has('x'));
 });
