@@ -4,6 +4,7 @@ import { gangOf } from './gang.ts';
 import type { MatchInput } from './match-input.ts';
 import { needOf, sessionsFor } from './matching.ts';
 import { Offered } from './offered.ts';
+import { Relook } from './relook.ts';
 import { TaskIndex } from './task-index.ts';
 import { WaitingRoom } from './waiting.ts';
 
@@ -12,6 +13,7 @@ export class MatchOffice implements AsyncDisposable {
   readonly #index: TaskIndex;
   readonly #room: WaitingRoom;
   readonly #offered: Offered;
+  readonly #relook: Relook;
 
   constructor(realm: DriverRealm) {
     const { nc, subjects, logger, clock } = realm;
@@ -22,11 +24,17 @@ export class MatchOffice implements AsyncDisposable {
     });
     this.#offered = new Offered(this.#index.tasks);
     this.#room = new WaitingRoom(this.#index.available, clock, this.#index);
+    this.#relook = new Relook({
+      clock,
+      isWanted: () => this.#room.size + this.#offered.size > 0,
+      look: () => this.#index.readAnew(),
+    });
   }
 
   async answer(wanted: MatchInput, signal: AbortSignal): Promise<unknown> {
     const index = this.#index;
     await index.ready();
+    this.#relook.begin();
     if (wanted.want === 'task') {
       const { session: id, capabilities, fillersOnly, declined } = wanted;
       return await this.#room.wait({ id, capabilities, fillersOnly, declined: new Set(declined) }, signal);
@@ -47,6 +55,7 @@ export class MatchOffice implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#relook.close();
     this.#room.close();
     await this.#index[Symbol.asyncDispose]();
   }

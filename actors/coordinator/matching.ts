@@ -28,23 +28,11 @@ export function tasksFor(worker: Worker, tasks: Iterable<TaskView>, governor?: G
   return [...candidates(worker, tasks, governor)].sort(orderFor(worker, governor));
 }
 
-/** The best task for a worker: found in one pass, where a board of thousands would be put in order for its first. */
-export function bestTask(
+/** Of these tasks, what a worker could do, as they come. */
+export function* candidates(
   worker: Worker,
   tasks: Iterable<TaskView>,
   governor?: Governor,
-): Candidate | undefined {
-  const order = orderFor(worker, governor);
-  let best: Candidate | undefined;
-  for (const found of candidates(worker, tasks, governor))
-    if (best === undefined || order(found, best) < 0) best = found;
-  return best;
-}
-
-function* candidates(
-  worker: Worker,
-  tasks: Iterable<TaskView>,
-  governor: Governor | undefined,
 ): Generator<Candidate> {
   const able = new Set(worker.capabilities);
   for (const task of tasks) {
@@ -60,7 +48,11 @@ function* candidates(
   }
 }
 
-function orderFor(worker: Worker, governor: Governor | undefined): (a: Candidate, b: Candidate) => number {
+/** What a worker would rather do: see {@link tasksFor}. */
+export function orderFor(
+  worker: Worker,
+  governor: Governor | undefined,
+): (a: Candidate, b: Candidate) => number {
   const now = governor?.now ?? 0;
   return (a, b) => rank(a, worker) - rank(b, worker) || compare(a, b, now);
 }

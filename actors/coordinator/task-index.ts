@@ -1,7 +1,7 @@
 /**
  * What tasks, sessions and workers there are, kept current by their live events.
  *
- * I1  Events are not stored: after a new connection everything is read anew.
+ * I1  Events are not stored: after a new connection everything is read anew, and where its user wants that.
  * I2  News and pages overlap: of two views of one task or session the later counts.
  * I3  Where the key may not read everything, nothing is read: whoever waits for it is told so.
  */
@@ -17,6 +17,7 @@ import { SESSION_TYPE, type SessionView } from '#schemas/session';
 import { TASK_TYPE } from '#schemas/task';
 import type { TaskView } from '#schemas/task-view';
 import { REGISTRY_TYPE, WORKER_TYPE, type WorkerView } from '#schemas/worker';
+import { FreeTasks } from './free-tasks.ts';
 import { isSessionView, isTaskView, isWorkerView } from './is-view.ts';
 import { listSessions, listTasks, listWorkers, rulesOf, shardsOf } from './views.ts';
 
@@ -26,7 +27,7 @@ const AGAIN_MS = 500;
 export class TaskIndex implements AsyncDisposable {
   readonly tasks = new Map<string, TaskView>();
   /** Of the tasks, those that can be claimed: who looks for work need not pass all that was ever done. */
-  readonly available = new Map<string, TaskView>();
+  readonly available = new FreeTasks();
   readonly sessions = new Map<string, SessionView>();
   /** The governor's registry; empty where there is none. */
   readonly workers = new WorkerIndex();
@@ -67,6 +68,14 @@ export class TaskIndex implements AsyncDisposable {
     await this.#reading;
   }
 
+  /** What is known serves until then. Where it may not be read any more, who asks for it next hears of that (I3). */
+  async readAnew(): Promise<void> {
+    const reading = this.#newReading();
+    await reading.catch(() => {
+      this.#reading = reading;
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
@@ -87,7 +96,7 @@ export class TaskIndex implements AsyncDisposable {
 
   #keepTask(task: TaskView): boolean {
     if (!keep(this.tasks, task)) return false;
-    if (task.status === 'available') this.available.set(task.id, task);
+    if (task.status === 'available') this.available.set(task);
     else this.available.delete(task.id);
     return true;
   }

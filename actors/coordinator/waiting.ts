@@ -9,7 +9,8 @@ import { matchOf } from '#machines/registry/match';
 import type { Clock } from '#runtime/shard/ports';
 import type { AssignmentRules, Verdict } from '#schemas/assignment';
 import type { TaskView } from '#schemas/task-view';
-import { bestTask, type Governor, needOf, tasksFor, type Worker } from './matching.ts';
+import type { FreeTasks } from './free-tasks.ts';
+import { type Governor, needOf, tasksFor, type Worker } from './matching.ts';
 import type { Candidate } from './types.ts';
 
 /** A worker that is told of a task answers within milliseconds; an agent may think before. */
@@ -33,8 +34,7 @@ interface Waiting {
 }
 
 export class WaitingRoom {
-  /** What can be claimed; others among them are passed over. */
-  readonly #tasks: ReadonlyMap<string, TaskView>;
+  readonly #tasks: FreeTasks;
   readonly #clock: Clock;
   readonly #registry: { readonly workers: WorkerIndex; readonly rules: AssignmentRules } | undefined;
   readonly #waiting = new Set<Waiting>();
@@ -43,7 +43,7 @@ export class WaitingRoom {
   #timer: unknown;
 
   constructor(
-    tasks: ReadonlyMap<string, TaskView>,
+    tasks: FreeTasks,
     clock: Clock,
     registry?: { readonly workers: WorkerIndex; readonly rules: AssignmentRules },
   ) {
@@ -89,6 +89,7 @@ export class WaitingRoom {
   /** A task changed, or all may have. */
   changed(task: TaskView | undefined): void {
     if (task === undefined) {
+      for (const id of this.#offered.keys()) if (!this.#tasks.has(id)) this.#offered.delete(id);
       for (const waiting of [...this.#waiting]) this.#serve(waiting);
       return;
     }
@@ -120,8 +121,7 @@ export class WaitingRoom {
   }
 
   #best(worker: Worker): Candidate | undefined {
-    const free = this.#tasks.values().filter((task) => this.#mayHave(task, worker));
-    return bestTask(worker, free, this.#governor());
+    return this.#tasks.best(worker, (task) => this.#mayHave(task, worker), this.#governor());
   }
 
   /** Of those who wait, whom the governor chooses. */
@@ -182,17 +182,24 @@ export class WaitingRoom {
     return { task: id, match, filler, ...(verdict !== undefined && { verdict }) };
   }
 
-  /** Who waits is served again when offers have run out. */
+  /** Who waits is served again when an offer has run out. */
   #arm(): void {
-    this.#timer ??= this.#clock.setTimer(() => {
-      this.#timer = undefined;
-      this.changed(undefined);
-      this.#lookAgain();
-    }, OFFER_MS);
+    if (this.#timer !== undefined) return;
+    const next = this.#offered.values().reduce((least, { until }) => Math.min(least, until), Infinity);
+    if (next === Infinity) return;
+    this.#timer = this.#clock.setTimer(() => this.#runOut(), Math.max(0, next - this.#clock.now()));
+  }
+
+  #runOut(): void {
+    this.#timer = undefined;
+    const now = this.#clock.now();
+    for (const [task, { until }] of this.#offered) if (until <= now) this.#offered.delete(task);
+    this.changed(undefined);
+    this.#lookAgain();
   }
 
   /** What was passed over may be free later; the timer has stopped where nobody waited for that. */
   #lookAgain(): void {
-    if (this.#waiting.size > 0 && this.#offered.size > 0) this.#arm();
+    if (this.#waiting.size > 0) this.#arm();
   }
 }

@@ -58,10 +58,9 @@ export function heardTask(
   switch (event.type) {
     case 'task.claimed': {
       const tasks = [...others, { id: task, token, filler, blocked }].slice(-TASKS_MAX);
-      const offered = context.offered?.task === task ? null : context.offered;
       // What it won before it went stays its own; it alone brings it back (S2).
       const status = context.status === 'gone' ? 'gone' : busyness(tasks);
-      return settled(context, { tasks, offered, status }, at);
+      return settled(context, { tasks, status }, at);
     }
     case 'task.completed': {
       const change = resulted(context, others, confidence ?? 1, at);
@@ -113,24 +112,28 @@ function moved(context: SessionContext, tasks: readonly HeldTask[]): Partial<Ses
   return { tasks, ...(isHere(context) && { status: busyness(tasks) }) };
 }
 
-/** N1: looks for work where it has none, and stops looking where it has. */
+/**
+ * N1: looks for work where it has none, and stops looking where it has. What it was offered counts for as long as it looks
+ * for the same: nothing is kept for who is busy.
+ */
 export function settled(
   context: SessionContext,
-  patch: Partial<SessionContext>,
+  change: Partial<SessionContext>,
   at: number,
   name = 'session.changed',
 ): Outcome<SessionContext> {
-  const next = { ...context, ...patch, changedAt: at };
-  const isLooking = next.status === 'idle' || next.status === 'blocked';
-  const wasLooking = context.status === next.status && isLooking && next.tasks === context.tasks;
+  const changed = { ...context, ...change };
+  const looksOn = isLooking(changed) && context.status === changed.status && changed.tasks === context.tasks;
+  const patch = { ...change, offered: looksOn ? changed.offered : null, changedAt: at };
+  const next = { ...context, ...patch };
   return {
-    patch: { ...patch, changedAt: at },
+    patch,
     tell: [{ type: name, session: sessionView(next) }],
     ended: [
-      ...(wasLooking ? [] : [MATCH]),
+      ...(looksOn ? [] : [MATCH]),
       ...(context.offered !== null && next.offered === null ? [OFFER] : []),
     ],
-    ...(isLooking && !wasLooking && { effects: [look(next)] }),
+    ...(isLooking(next) && !looksOn && { effects: [look(next)] }),
   };
 }
 

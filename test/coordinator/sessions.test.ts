@@ -1,8 +1,10 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { digestOf } from '#actors/coordinator/digest-driver';
-import { bestTask, sessionsFor, tasksFor } from '#actors/coordinator/matching';
+import { FreeTasks } from '#actors/coordinator/free-tasks';
+import { sessionsFor, tasksFor } from '#actors/coordinator/matching';
 import { Offered } from '#actors/coordinator/offered';
+import { Relook } from '#actors/coordinator/relook';
 import { WaitingRoom } from '#actors/coordinator/waiting';
 import { matchOf } from '#machines/registry/match';
 import { isLateBloomer, nextWeight, remembered } from '#machines/session/weight';
@@ -122,7 +124,7 @@ test('who loses what it was offered is offered the next in the same step, unless
 
 test('who asks at once is offered what nobody else was, and it is theirs to take for a while', async (t) => {
   const clock = new VirtualClock(NOW);
-  const tasks = new Map(['one', 'two'].map((id) => [id, taskOf({ id })]));
+  const tasks = new FreeTasks(['one', 'two'].map((id) => taskOf({ id })));
   const room = new WaitingRoom(tasks, clock);
   const worker = (id: string) => ({ id, capabilities: [], fillersOnly: false });
   t.deepEqual(room.offerNow(worker('a')), { task: 'one', match: 1, filler: false });
@@ -316,29 +318,97 @@ test('matching: seven tenths at least, own work first, fillers last, idle helper
   t.deepEqual(sessionsFor([], sessions, new Set(['session/self'])), ['session/idle', 'session/busy']);
 });
 
-test('the best task is the first of all in their order', (t) => {
+test('the best free task is the first of all in their order, whatever came, changed and went before', (t) => {
   const short = fc.subarray(['x', 'y', 'z']);
   const one = fc.record({
+    id: fc.nat(11).map((n) => `t${n}`),
     status: fc.constantFrom('available' as const, 'available' as const, 'claimed' as const),
     owner: fc.constantFrom(null, null, 'a', 'b'),
     requires: short,
     filler: fc.boolean(),
+    governed: fc.boolean(),
     priority: fc.nat(2),
   });
+  const views = fc.array(one, { maxLength: 30 });
   fc.assert(
-    fc.property(fc.array(one, { maxLength: 12 }), short, fc.boolean(), (given, capabilities, fillersOnly) => {
-      const tasks = given.map((task, n) => taskOf({ id: `t${(n * 7) % 12}`, ...task }));
+    fc.property(views, short, fc.boolean(), fc.nat(3), (given, capabilities, fillersOnly, notMine) => {
+      const known = new Map<string, TaskView>();
+      const free = new FreeTasks();
+      for (const task of given.map(taskOf)) {
+        known.set(task.id, task);
+        if (task.status === 'available') free.set(task);
+        else free.delete(task.id);
+      }
+      t.deepEqual(
+        [...free.values()].map(({ id }) => id).sort(),
+        [...known.values()]
+          .filter(({ status }) => status === 'available')
+          .map(({ id }) => id)
+          .sort(),
+      );
       const worker = { id: 'a', capabilities, fillersOnly, declined: new Set(['t3']) };
-      const [first] = tasksFor(worker, tasks);
-      t.deepEqual(bestTask(worker, tasks), first);
+      const mayHave = ({ id }: TaskView): boolean => id !== `t${notMine}`;
+      const [first] = tasksFor(worker, [...known.values()].filter(mayHave));
+      t.deepEqual(free.best(worker, mayHave), first);
     }),
-    { numRuns: 300 },
+    { numRuns: 500 },
   );
+});
+
+test('what was seen is looked at again while somebody relies on it, and takes no more than its share', async (t) => {
+  const clock = new VirtualClock(NOW);
+  let [looks, isWanted, tookMs] = [0, true, 0];
+  const relook = new Relook({
+    clock,
+    isWanted: () => isWanted,
+    look: async () => {
+      looks += 1;
+      if (tookMs > 0) await new Promise<void>((resolve) => void clock.setTimer(resolve, tookMs));
+    },
+  });
+  await clock.advance(60_000);
+  t.is(looks, 0, 'nobody began');
+  relook.begin();
+  relook.begin();
+  await clock.advance(15_000);
+  t.is(looks, 1);
+  tookMs = 1_000;
+  await clock.advance(16_000);
+  t.is(looks, 2);
+  await clock.advance(49_000);
+  t.is(looks, 2, 'a second of looking, fifty of rest');
+  await clock.advance(1_000);
+  t.is(looks, 3);
+  isWanted = false;
+  await clock.advance(120_000);
+  t.is(looks, 3);
+  [isWanted, tookMs] = [true, 0];
+  await clock.advance(120_000);
+  t.is(looks, 3, 'nobody began again');
+  relook.begin();
+  await clock.advance(15_000);
+  t.is(looks, 4);
+  relook.close();
+  await clock.advance(120_000);
+  t.is(looks, 4);
+});
+
+test('who is busy keeps no offer: it is another’s at once, and no next one is kept for it', async (t) => {
+  await using world = await World.open();
+  await world.add({ id: 'one' }, { id: 'two' });
+  world.matched = () => ({ task: 'one', match: 1, filler: false });
+  await world.register('a');
+  t.like(await world.session('a'), { offered: { task: 'one' } });
+  await world.say(A, 'two', 'claim');
+  t.like(await world.session('a'), { status: 'working', offered: null });
+  world.takeAway.get('a one')?.({ task: 'three', match: 1, filler: false });
+  await world.realm.idle();
+  t.like(await world.session('a'), { status: 'working', offered: null });
 });
 
 test('a task is offered to one who waits at a time, and to the next when it was not taken', async (t) => {
   const clock = new VirtualClock(NOW);
-  const tasks = new Map<string, TaskView>();
+  const tasks = new FreeTasks();
   const room = new WaitingRoom(tasks, clock);
   const { signal } = new AbortController();
   const given: string[] = [];
@@ -351,12 +421,12 @@ test('a task is offered to one who waits at a time, and to the next when it was 
   wait('b', ['x']);
   wait('c');
   const one = taskOf({ id: 'one', requires: ['x'] });
-  tasks.set('one', one);
+  tasks.set(one);
   room.changed(one);
   await new Promise(setImmediate);
   t.deepEqual(given, ['b:one']);
   const two = taskOf({ id: 'two' });
-  tasks.set('two', two);
+  tasks.set(two);
   room.changed(two);
   await new Promise(setImmediate);
   t.deepEqual(given, ['b:one', 'a:two']);
@@ -367,9 +437,27 @@ test('a task is offered to one who waits at a time, and to the next when it was 
   room.close();
 });
 
+test('an offer that nobody took makes way when its time is over, not when the one before has run out again', async (t) => {
+  const clock = new VirtualClock(NOW);
+  const tasks = new FreeTasks(['one', 'two'].map((id) => taskOf({ id, requires: [id] })));
+  const room = new WaitingRoom(tasks, clock);
+  const worker = (id: string, capability: string) => ({ id, capabilities: [capability], fillersOnly: false });
+  room.offerNow(worker('a', 'one'));
+  await clock.advance(6_000);
+  room.offerNow(worker('b', 'two'));
+  const given: string[] = [];
+  void room
+    .wait(worker('c', 'two'), new AbortController().signal)
+    .then(({ task }) => given.push(`c:${task} ${clock.now() - NOW}`));
+  await clock.advance(12_000);
+  await new Promise(setImmediate);
+  t.deepEqual(given, ['c:two 16000']);
+  room.close();
+});
+
 test('who begins to wait after the room was empty is offered what another leaves', async (t) => {
   const clock = new VirtualClock(NOW);
-  const tasks = new Map(['one', 'two'].map((id) => [id, taskOf({ id, requires: [id] })]));
+  const tasks = new FreeTasks(['one', 'two'].map((id) => taskOf({ id, requires: [id] })));
   const room = new WaitingRoom(tasks, clock);
   const { signal } = new AbortController();
   const given: string[] = [];
