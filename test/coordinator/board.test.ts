@@ -89,6 +89,27 @@ test('a board whose work is over says so', (t) => {
   t.is(lines.at(-1), 'Nothing is left to do.');
 });
 
+test('a board on which all that is left stands in circles names them, and no chain', (t) => {
+  const blocked = (id: string, on: string) =>
+    taskView(id, { status: 'blocked', blockedOn: { on, kind: 'task', since: now } });
+  const lines = boardLines(
+    {
+      tasks: [
+        blocked('A', 'B'),
+        taskView('B', { deps: ['A'] }),
+        blocked('C', 'D'),
+        taskView('D', { deps: ['C'] }),
+      ],
+      sessions: [],
+      by: 'status',
+      now,
+    },
+    place,
+  );
+  t.false(lines.some((line) => line.startsWith('longest chain') || line.startsWith('Nothing is left')));
+  t.true(lines.includes('circle: A → B → A, and in others C, D'));
+});
+
 test('what tasks and sessions say never reaches the terminal as control characters', (t) => {
   const evil = '\u001b[2J\nx';
   const task = taskView('A', {

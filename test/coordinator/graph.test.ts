@@ -197,6 +197,45 @@ test('work that nobody can do, or that waits for what never comes, is named and 
   t.is(skilled.hours, 1);
 });
 
+const blockedOn = (on: string) => ({ status: 'blocked', blockedOn: { on, kind: 'task' } });
+
+test('however many circles there are, through blocks too, their tasks are on no path and never done', (t) => {
+  const graph = taskGraph([
+    task('d', ['c']),
+    task('b', ['a']),
+    task('a', [], blockedOn('b')),
+    task('c', [], blockedOn('task/d')),
+    task('behind2', ['behind1']),
+    task('behind1', ['a', 'e']),
+    task('e', [], { estimate: { hours: 3 } }),
+  ]);
+  t.deepEqual([...graph.inCircle].toSorted(), ['a', 'b', 'c', 'd']);
+  t.deepEqual(criticalPath(graph), { ids: ['e', 'behind1', 'behind2'], hours: 5 });
+  t.deepEqual([...etaUnlimited(graph).never].toSorted(), ['a', 'b', 'behind1', 'behind2', 'c', 'd']);
+});
+
+test('whatever waits for whom, a path ends, goes through no circle, and each stands behind what it waits for', (t) => {
+  fc.assert(
+    fc.property(anyGraph, (tasks) => {
+      const graph = taskGraph(tasks);
+      t.is(graph.inCircle.size > 0, graph.cycle !== undefined);
+      for (const id of graph.cycle ?? []) t.true(graph.inCircle.has(id));
+      const { ids } = criticalPath(graph);
+      t.is(new Set(ids).size, ids.length);
+      t.false(ids.some((id) => graph.inCircle.has(id)));
+      const order = [...graph.nodes.keys()];
+      t.is(order.length, tasks.length);
+      for (const { id, deps } of tasks)
+        for (const dep of deps)
+          if (graph.nodes.has(dep) && !graph.inCircle.has(id)) t.true(order.indexOf(dep) < order.indexOf(id));
+      t.deepEqual(
+        [...etaUnlimited(graph).never].toSorted(),
+        [...etaWith(graph, [{ id: 'w' }], anyone).never].toSorted(),
+      );
+    }),
+  );
+});
+
 test('what is in work stays with its worker', (t) => {
   const graph = taskGraph([
     task('long', [], { estimate: { hours: 5 } }),

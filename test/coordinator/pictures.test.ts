@@ -57,6 +57,12 @@ test('a circle ends the drawing, not the program', (t) => {
   const lines = graphLines(taskGraph([task('a', ['b']), task('b', ['a']), task('c', ['a'])]), place);
   t.is(lines.filter((line) => / [abc] Task /.test(line)).length, 3);
   t.regex(lines.at(-1) ?? '', /^circle: (a → b → a|b → a → b)$/);
+  const two = graphLines(
+    taskGraph([task('a', ['b']), task('b', ['a']), task('c', ['d']), task('d', ['c'])]),
+    place,
+  );
+  t.is(two.filter((line) => / [abcd] Task /.test(line)).length, 4);
+  t.is(two.at(-1), 'circle: a → b → a, and in others c, d');
 });
 
 test('Mermaid names every task and every dependency, and nothing of a title is syntax', (t) => {

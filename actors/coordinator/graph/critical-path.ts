@@ -17,7 +17,8 @@ export function criticalPath<T extends GraphTask>(graph: TaskGraph<T>): Critical
   }
   if (start === undefined) return { ids: [], hours: 0 };
   const ids: string[] = [];
-  for (let at: string | undefined = start; at !== undefined; ) {
+  // Nothing twice: a chain is never longer than there are tasks on it.
+  for (let at: string | undefined = start; at !== undefined && ids.length < tails.size; ) {
     ids.push(at);
     let next: string | undefined;
     for (const id of graph.nodes.get(at)?.dependents ?? []) {
@@ -31,10 +32,9 @@ export function criticalPath<T extends GraphTask>(graph: TaskGraph<T>): Critical
 
 /** For each open task, the hours left from its own start to the end of the longest chain behind it. */
 export function hoursBehind<T extends GraphTask>(graph: TaskGraph<T>): ReadonlyMap<string, number> {
-  const inCircle = new Set(graph.cycle ?? []);
   const tails = new Map<string, number>();
   for (const [id, node] of [...graph.nodes].toReversed()) {
-    if (isOver(node.task) || inCircle.has(id)) continue;
+    if (isOver(node.task) || graph.inCircle.has(id)) continue;
     const behind = node.dependents.reduce((most, next) => Math.max(most, tails.get(next) ?? 0), 0);
     tails.set(id, node.hoursLeft + behind);
   }

@@ -28,11 +28,10 @@ interface Running {
 export function etaUnlimited<T extends GraphTask>(graph: TaskGraph<T>): Eta {
   const doneAt = new Map<string, number>();
   const never: string[] = [];
-  const inCircle = new Set(graph.cycle ?? []);
   for (const [id, node] of graph.nodes) {
     if (isOver(node.task)) continue;
     const starts = node.deps.map((dep) => startAfter(dep, graph, doneAt));
-    if (inCircle.has(id) || starts.includes(undefined)) never.push(id);
+    if (graph.inCircle.has(id) || starts.includes(undefined)) never.push(id);
     else doneAt.set(id, Math.max(0, ...starts.map((at) => at ?? 0)) + node.hoursLeft);
   }
   return { hours: latest(doneAt), doneAt, never };

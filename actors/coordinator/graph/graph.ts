@@ -31,10 +31,12 @@ export interface TaskNode<T extends GraphTask = GraphTask> {
 }
 
 export interface TaskGraph<T extends GraphTask = GraphTask> {
-  /** In an order in which each comes behind what it waits for; ties in the order given. */
+  /** In an order in which each comes behind what it waits for, circles apart; ties in the order given. */
   readonly nodes: ReadonlyMap<string, TaskNode<T>>;
   /** A circle of dependencies, the first id again at the end; its tasks are in the graph, but wait for ever. */
   readonly cycle: readonly string[] | undefined;
+  /** Every task that stands in a circle, this one or another, or between two: it waits for itself, or for who waits so. */
+  readonly inCircle: ReadonlySet<string>;
   /** Dependencies that no task has (G2). */
   readonly missing: readonly string[];
 }
@@ -73,7 +75,8 @@ export function taskGraph<T extends GraphTask>(
     }
   }
   const nodes = new Map<string, TaskNode<T>>();
-  for (const [id, depth] of depths(deps, dependents)) {
+  const { depths, inCircle } = ordered(deps, dependents);
+  for (const [id, depth] of depths) {
     const task = given.get(id);
     if (task === undefined) continue;
     nodes.set(id, {
@@ -85,7 +88,7 @@ export function taskGraph<T extends GraphTask>(
     });
   }
   const cycle = findCycle(deps.keys(), (id) => deps.get(id) ?? []);
-  return { nodes, cycle, missing: [...missing] };
+  return { nodes, cycle, inCircle, missing: [...missing] };
 }
 
 /** G3. A task cannot wait for itself twice, however often it is named. */
@@ -100,29 +103,50 @@ function hoursLeft(task: GraphTask, hoursDefault: number): number {
   return (hours * (100 - Math.min(100, Math.max(0, task.milestone)))) / 100;
 }
 
-/** Kahn's order, depth by depth; what stands in or behind a circle comes last, in the order given. */
-function depths(
+/** Depths in the order of the graph: what stands behind a circle comes behind it, in the order of its own waiting. */
+function ordered(
   deps: ReadonlyMap<string, readonly string[]>,
   dependents: ReadonlyMap<string, readonly string[]>,
+): { readonly depths: ReadonlyMap<string, number>; readonly inCircle: ReadonlySet<string> } {
+  const depths = layers(deps, dependents);
+  const rest = [...deps.keys()].filter((id) => !depths.has(id));
+  // What waits for ever, taken away from its other end as well: what is left then are the circles.
+  const behind = layers(new Map(rest.map((id) => [id, dependents.get(id) ?? []])), deps);
+  const inCircle = new Set(rest.filter((id) => !behind.has(id)));
+  const first = depths.values().reduce((most, depth) => Math.max(most, depth + 1), 0);
+  const last = behind.values().reduce((most, layer) => Math.max(most, layer), 0);
+  for (const id of inCircle) depths.set(id, first);
+  for (const id of rest.filter((one) => behind.has(one)).toSorted((a, b) => at(b) - at(a)))
+    depths.set(id, first + 1 + last - at(id));
+  return { depths, inCircle };
+
+  function at(id: string): number {
+    return behind.get(id) ?? 0;
+  }
+}
+
+/** Kahn's order of what stands in `before`, layer by layer; what stands in or behind a circle is in none. */
+function layers(
+  before: ReadonlyMap<string, readonly string[]>,
+  next: ReadonlyMap<string, readonly string[]>,
 ): Map<string, number> {
   const open = new Map<string, number>();
-  for (const [id, list] of deps) open.set(id, list.filter((dep) => deps.has(dep)).length);
+  for (const [id, list] of before) open.set(id, list.filter((one) => before.has(one)).length);
   const order = new Map<string, number>();
   let level = [...open].filter(([, waits]) => waits === 0).map(([id]) => id);
-  let depth = 0;
+  let layer = 0;
   while (level.length > 0) {
-    const next: string[] = [];
-    for (const id of level) order.set(id, depth);
+    const following: string[] = [];
+    for (const id of level) order.set(id, layer);
     for (const id of level) {
-      for (const dependent of dependents.get(id) ?? []) {
-        const waits = (open.get(dependent) ?? 0) - 1;
-        open.set(dependent, waits);
-        if (waits === 0) next.push(dependent);
+      for (const one of next.get(id) ?? []) {
+        const waits = (open.get(one) ?? 0) - 1;
+        open.set(one, waits);
+        if (waits === 0) following.push(one);
       }
     }
-    level = next;
-    depth += 1;
+    level = following;
+    layer += 1;
   }
-  for (const id of deps.keys()) if (!order.has(id)) order.set(id, depth);
   return order;
 }

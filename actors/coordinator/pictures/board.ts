@@ -10,7 +10,7 @@ import { blockers } from '../graph/blocking.ts';
 import { criticalPath } from '../graph/critical-path.ts';
 import { type Eta, etaUnlimited, etaWith } from '../graph/eta.ts';
 import { isOver, type TaskGraph, taskGraph } from '../graph/graph.ts';
-
+import { circleText } from './graph-text.ts';
 import { SHOWN_STATUSES, statusColour, statusSign, statusWord, workerName } from './task.ts';
 
 export interface BoardPlace {
@@ -145,10 +145,15 @@ function remarkOf(task: TaskView, now: number, palette: Palette): string {
 function summary({ tasks, sessions }: BoardPicture, { palette, width }: BoardPlace): string[] {
   const graph = taskGraph(tasks.filter(({ filler }) => !filler));
   const { ids, hours } = criticalPath(graph);
-  if (ids.length === 0) return [palette.good('Nothing is left to do.')];
+  if (graph.nodes.values().every(({ task }) => isOver(task))) return [palette.good('Nothing is left to do.')];
   const shown = ids.length > PATH_SHOWN ? [...ids.slice(0, PATH_SHOWN - 1), '…', ids.at(-1) ?? ''] : ids;
   const lines = [
-    `${palette.faint('longest chain ')} ${cut(shown.join(' → '), width - 30)}  ${palette.strong(hoursText(hours))}`,
+    // Where only circles are left, nothing leads anywhere.
+    ...(ids.length === 0
+      ? []
+      : [
+          `${palette.faint('longest chain ')} ${cut(shown.join(' → '), width - 30)}  ${palette.strong(hoursText(hours))}`,
+        ]),
     ...etaLines(graph, sessions, palette),
   ];
   const worst = blockers(graph).slice(0, BLOCKERS_SHOWN);
@@ -156,8 +161,8 @@ function summary({ tasks, sessions }: BoardPicture, { palette, width }: BoardPla
     const text = cut(worst.map(({ id, blocks }) => `${id} (${blocks.length})`).join(', '), width - 16);
     lines.push(`${palette.faint('most wait for ')} ${text}`);
   }
-  if (graph.cycle !== undefined)
-    lines.push(palette.bad(`circle: ${cut(graph.cycle.join(' → '), width - 10)}`));
+  const circle = circleText(graph);
+  if (circle !== undefined) lines.push(palette.bad(`circle: ${cut(circle, width - 10)}`));
   const guessed = tasks.filter(
     (task) => !isOver(task) && !task.filler && task.estimate.hours === null,
   ).length;

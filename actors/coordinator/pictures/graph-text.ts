@@ -15,9 +15,8 @@ export function graphLines(graph: TaskGraph<PictureTask>, place: Place): string[
   const critical = new Set(criticalPath(graph).ids);
   const parents = new Map<string, string | undefined>();
   const children = new Map<string | undefined, string[]>();
-  const inCircle = new Set(graph.cycle ?? []);
   for (const [id, node] of graph.nodes) {
-    const parent = inCircle.has(id) ? undefined : parentOf(node, graph, inCircle);
+    const parent = graph.inCircle.has(id) ? undefined : parentOf(node, graph);
     parents.set(id, parent);
     const list = children.get(parent);
     if (list === undefined) children.set(parent, [id]);
@@ -40,20 +39,24 @@ export function graphLines(graph: TaskGraph<PictureTask>, place: Place): string[
       });
     }
   }
-  if (graph.cycle !== undefined) lines.push('', palette.bad(`circle: ${cut(graph.cycle.join(' → '), 500)}`));
+  const circle = circleText(graph);
+  if (circle !== undefined) lines.push('', palette.bad(`circle: ${cut(circle, 500)}`));
   return lines;
 }
 
+/** One circle from task to task, and the tasks of others; undefined where there is none. */
+export function circleText({ cycle, inCircle }: TaskGraph<PictureTask>): string | undefined {
+  if (cycle === undefined) return undefined;
+  const others = [...inCircle.difference(new Set(cycle))];
+  return `${cycle.join(' → ')}${others.length === 0 ? '' : `, and in others ${others.join(', ')}`}`;
+}
+
 /** The deepest of what it waits for: all the others stand above it by then. */
-function parentOf(
-  { deps }: TaskNode<PictureTask>,
-  graph: TaskGraph<PictureTask>,
-  inCircle: ReadonlySet<string>,
-): string | undefined {
+function parentOf({ deps }: TaskNode<PictureTask>, graph: TaskGraph<PictureTask>): string | undefined {
   let best: TaskNode<PictureTask> | undefined;
   for (const dep of deps) {
     const node = graph.nodes.get(dep);
-    if (node !== undefined && !inCircle.has(dep) && (best === undefined || node.depth > best.depth))
+    if (node !== undefined && !graph.inCircle.has(dep) && (best === undefined || node.depth > best.depth))
       best = node;
   }
   return best?.task.id;
