@@ -25,6 +25,10 @@ export const coordinatorErrors = errorKinds({
     retryable: false,
     help: 'Push or drop what others committed to the local branch, or name another one with --branch.',
   },
+  mirror_no_folder: {
+    retryable: false,
+    help: 'Name a folder with --folder, one that is there or none yet: what stands in its place on the branch is kept.',
+  },
   git_failed: {
     retryable: true,
     help: 'Run the same git command in that repository; its own message stands above.',

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -54,7 +54,7 @@ class Repository {
 }
 
 async function mirror(
-  { path }: Repository,
+  { path }: Pick<Repository, 'path'>,
   tasks: readonly TaskView[],
   more: {
     readonly push?: string;
@@ -155,6 +155,41 @@ test('a branch somebody works on is left alone', async (t) => {
   const { commit } = await mirror(repository, BUSY, { folder: 'docs/board' });
   t.is(repository.git('status', '--porcelain'), '', 'no worktree, no index');
   t.true(repository.git('show', '--format=', '--name-only', commit ?? '').includes('docs/board/BOARD.md'));
+});
+
+test('from a subfolder of a worktree the same is seen as from its root', async (t) => {
+  const repository = new Repository(t, []);
+  repository.git('commit', '-q', '--allow-empty', '-m', 'Begin');
+  const below = { path: join(repository.path, 'sub') };
+  mkdirSync(below.path);
+  for (const folder of ['', 'docs/board']) {
+    await mirror(below, BUSY, { folder });
+    const at = (name: string): string => (folder === '' ? name : `${folder}/${name}`);
+    const theirs = repository.edit(at('STATUS-BUS.yaml'), 'by hand\n');
+    const { left, changed } = await mirror(below, BUSY, { folder });
+    t.deepEqual(left, [at('STATUS-BUS.yaml')]);
+    t.deepEqual(changed, []);
+    t.is(repository.git('rev-parse', BRANCH), theirs, 'R4');
+  }
+});
+
+test('what stands in the place of the folder, or of a file, is no less theirs where it is of another kind', async (t) => {
+  const repository = new Repository(t);
+  await mirror(repository, [taskView('A1')]);
+  repository.edit('notes', 'mine\n');
+  repository.edit('STATUS-BUS.yaml/why.md', 'mine\n');
+  const theirs = repository.edit('docs/.infrafabric-mirror.json/why.md', 'mine\n');
+  for (const folder of ['notes', 'notes/board']) {
+    const error = await t.throwsAsync<FabricError>(mirror(repository, BUSY, { folder }));
+    t.is(error?.code, 'mirror_no_folder');
+  }
+  const unlisted = await t.throwsAsync<FabricError>(mirror(repository, BUSY, { folder: 'docs' }));
+  t.is(unlisted?.code, 'git_failed');
+  t.is(repository.git('rev-parse', BRANCH), theirs);
+  const { left } = await mirror(repository, BUSY);
+  t.deepEqual(left, ['STATUS-BUS.yaml']);
+  t.is(repository.text('STATUS-BUS.yaml/why.md'), 'mine');
+  t.is(repository.text('notes'), 'mine');
 });
 
 test('who commits between the look and the move is not run over', async (t) => {

@@ -59,20 +59,37 @@ export class Git {
     return createHash(this.#format).update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
   }
 
-  /** Text of a file; undefined where it is not there. */
-  async textOf(commit: string, path: string): Promise<string | undefined> {
-    const { code, out } = await this.#run(['cat-file', 'blob', `${commit}:${path}`]);
-    return code === 0 ? out : undefined;
+  /** Text of a file. Throws `git_failed` where no file is there. */
+  async textOf(commit: string, path: string): Promise<string> {
+    return (await this.#must(['cat-file', 'blob', `${commit}:${path}`])).out;
   }
 
-  /** Files of a folder (`''` for the root) by name, with their hashes. */
-  async files(commit: string, folder: string): Promise<Map<string, string>> {
-    const tree = folder === '' ? commit : `${commit}:${folder}`;
-    const { code, out } = await this.#run(['ls-tree', '-z', tree]);
-    const found = new Map<string, string>();
-    for (const line of code === 0 ? out.split('\0') : []) {
-      const [, hash, name] = /^\d+ blob ([0-9a-f]+)\t(.+)$/s.exec(line) ?? [];
-      if (hash !== undefined && name !== undefined) found.set(name, hash);
+  /**
+   * What lies in a folder (`''` for the root) by name, with its hash: files, folders, submodules. Empty where the folder
+   * is not there; throws `mirror_no_folder` where something else stands in its place.
+   */
+  async entries(commit: string, folder: string): Promise<ReadonlyMap<string, string>> {
+    let found = await this.#list(commit);
+    for (const name of folder === '' ? [] : folder.split('/')) {
+      const entry = found.get(name);
+      if (entry === undefined) return new Map();
+      if (entry.type !== 'tree')
+        throw new FabricError(
+          coordinatorErrors.mirror_no_folder,
+          `${name} in ${folder} is no folder in the branch`,
+        );
+      found = await this.#list(entry.hash);
+    }
+    return new Map([...found].map(([name, { hash }]) => [name, hash]));
+  }
+
+  async #list(tree: string): Promise<ReadonlyMap<string, { readonly type: string; readonly hash: string }>> {
+    // Without --full-tree, git shows of a tree only what lies below the folder that it runs in.
+    const { out } = await this.#must(['ls-tree', '--full-tree', '-z', tree]);
+    const found = new Map<string, { readonly type: string; readonly hash: string }>();
+    for (const line of out.split('\0')) {
+      const [, type, hash, name] = /^\d+ (\w+) ([0-9a-f]+)\t(.+)$/s.exec(line) ?? [];
+      if (type !== undefined && hash !== undefined && name !== undefined) found.set(name, { type, hash });
     }
     return found;
   }

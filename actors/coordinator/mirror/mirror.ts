@@ -43,7 +43,7 @@ const listSchema = z.object({ realm: z.string(), files: z.record(z.string(), z.s
 /** Others write to the branch at the same moment: then all is looked at again. */
 const TRIES_MAX = 5;
 
-/** Brings the branch to these files. Throws `mirror_branch_in_use`, `mirror_diverged`, `git_failed`. */
+/** Brings the branch to these files. Throws `mirror_branch_in_use`, `mirror_diverged`, `mirror_no_folder`, `git_failed`. */
 export async function mirrorOnce(
   files: ReadonlyMap<string, string>,
   options: MirrorOptions,
@@ -94,7 +94,7 @@ async function changesOf(
   { git, folder, realm }: MirrorOptions,
 ): Promise<{ readonly changes: Map<string, string | undefined>; readonly left: string[] }> {
   const at = (name: string): string => (folder === '' ? name : `${folder}/${name}`);
-  const there = parent === undefined ? new Map<string, string>() : await git.files(parent, folder);
+  const there = parent === undefined ? new Map<string, string>() : await git.entries(parent, folder);
   const list = there.has(LIST_FILE) ? await git.textOf(parent ?? '', at(LIST_FILE)) : undefined;
   const ours = new Map(Object.entries(listOf(list, realm)));
   const gone = [...ours.keys()].filter((name) => !files.has(name) && there.has(name));
