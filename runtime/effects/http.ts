@@ -24,6 +24,8 @@ export interface HttpDriverOptions {
   readonly allowEnv?: readonly string[];
   readonly bodyBytesMax?: number;
   readonly redirectsMax?: number;
+  /** The first answer counts, by its status alone: no redirect is followed, and no body read. */
+  readonly statusOnly?: boolean;
 }
 
 /** What a machine gives as input. */
@@ -105,8 +107,8 @@ async function request(call: EffectCall, options: HttpDriverOptions): Promise<Ht
       signal: call.signal,
     });
     const location = response.headers.get('location');
-    if (!REDIRECT_STATUSES.includes(response.status) || location === null) {
-      return answer(response, url, options.bodyBytesMax ?? BODY_BYTES_MAX);
+    if (options.statusOnly === true || !REDIRECT_STATUSES.includes(response.status) || location === null) {
+      return answer(response, url, options);
     }
     await response.body?.cancel();
     if (hops >= (options.redirectsMax ?? REDIRECTS_MAX) || !URL.canParse(location, url.href)) {
@@ -157,7 +159,11 @@ async function send(url: URL, init: RequestInit): Promise<Response> {
   }
 }
 
-async function answer(response: Response, url: URL, bytesMax: number): Promise<HttpOutput> {
+async function answer(
+  response: Response,
+  url: URL,
+  { bodyBytesMax = BODY_BYTES_MAX, statusOnly = false }: HttpDriverOptions,
+): Promise<HttpOutput> {
   const { status } = response;
   if (status >= 500 || PATIENCE_STATUSES.includes(status)) {
     await response.body?.cancel();
@@ -166,14 +172,19 @@ async function answer(response: Response, url: URL, bytesMax: number): Promise<H
       details: { status, url: shown(url), ...(retryAfterMs !== undefined && { retryAfterMs }) },
     }); // H4
   }
+  const said = { status, headers: Object.fromEntries(response.headers), url: shown(url) };
+  if (statusOnly) {
+    await response.body?.cancel();
+    return said;
+  }
   const type = response.headers.get('content-type') ?? '';
   let bytes: Uint8Array;
   try {
-    bytes = await readBody(response, bytesMax);
+    bytes = await readBody(response, bodyBytesMax);
   } catch (cause) {
     throw cause instanceof FabricError ? cause : networkError(url, cause);
   }
-  return { status, headers: Object.fromEntries(response.headers), url: shown(url), ...decode(bytes, type) };
+  return { ...said, ...decode(bytes, type) };
 }
 
 function decode(bytes: Uint8Array, type: string): Pick<HttpOutput, 'json' | 'body'> {

@@ -4,9 +4,9 @@
  * W1  At least once, in the order of the log: the place is written after what stands before it was taken. What is
  *     delivered again after a crash has the same id.
  * W2  A receiver that is down or asks for patience is asked again for as long as it takes; it holds up nobody else.
- *     One that refuses for good (4xx) is not asked again for that event, and the log of the node says so.
+ *     One that refuses for good (3xx, 4xx) is not asked again for that event, and the log of the node says so.
  * W3  Nothing goes to another host than that of the config, nor to a private address it was not let to: the guard of
- *     the driver `http` stands before every attempt, redirects included.
+ *     the driver `http` stands before every attempt, and no redirect is followed.
  * W4  Each attempt is signed anew with the time it is made at. The secret is read from its file at each delivery, and
  *     stands in no log.
  */
@@ -35,7 +35,7 @@ export interface WebhookParts {
   readonly secretFile: string;
   readonly realm: string;
   readonly log: LogReader;
-  readonly places: Places;
+  readonly places: Pick<Places, 'read' | 'write'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -106,9 +106,9 @@ async function deliverOne(
   }
 }
 
-/** W3. */
+/** W3. What a receiver says beside its status is of no use here, and must not keep an event from being taken. */
 function driverFor({ url, allowPrivate }: WebhookConfig): Driver {
   const { hostname, port, protocol } = new URL(url);
   const host = `${hostname}:${port === '' ? (protocol === 'https:' ? '443' : '80') : port}`;
-  return httpDriver({ allowHosts: [host], allowPrivate, redirectsMax: 0 });
+  return httpDriver({ allowHosts: [host], allowPrivate, statusOnly: true });
 }

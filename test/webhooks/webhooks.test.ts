@@ -8,8 +8,12 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import { encodeCommit } from '#runtime/bus/codec';
+import { systemClock, systemRandom } from '#runtime/bus/system';
 import { happeningsOf, isWanted } from '#runtime/webhooks/happenings';
+import { deliver } from '#runtime/webhooks/webhook';
 import { COMMIT_FORMAT, type Commit, type Entry } from '#schemas/commit';
+import { silentLogger } from '../rig/nats.ts';
 import { TestRealm } from '../rig/realm.ts';
 import { isEveryday } from '../rig/tier.ts';
 
@@ -75,6 +79,8 @@ class Receiver implements AsyncDisposable {
     await once(this.#server, 'close');
   }
 }
+
+const ENTRY: Entry = { cause: { kind: 'ask', from: 'session/cli' }, actor: 'task/P0.1.1' };
 
 const TASKS = {
   task: { machine: 'task', spawnOnMessage: true, door: 'open' },
@@ -172,25 +178,77 @@ test.skipIf(isEveryday)(
   },
 );
 
+test('whatever an answer has beside its status, the event is taken or refused by that, and the next one comes', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'if-webhooks-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const secretFile = join(folder, 'secret');
+  writeFileSync(secretFile, SECRET, { mode: 0o600 });
+  const asked: string[] = [];
+  const answers: readonly (readonly [status: number, headers: Record<string, string>, bytes: number])[] = [
+    [302, { location: '/elsewhere' }, 0],
+    [200, {}, 300_000],
+    [404, {}, 300_000],
+    [204, {}, 0],
+  ];
+  const server = createServer((request, response) => {
+    const [status, headers, bytes] = answers[asked.length] ?? [204, {}, 0];
+    asked.push(request.url ?? '');
+    request.resume();
+    response.writeHead(status, headers).end(Buffer.alloc(bytes));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const commit = (index: number): Uint8Array =>
+    encodeCommit(commitOf(index, [{ ...ENTRY, op: 'spawn', after: 'available' }]));
+  const batch = answers.map((_, n) => ({ seq: n + 1, shard: 0, bytes: commit(n), storedAt: 0 }));
+  const refused: unknown[] = [];
+  const places: number[] = [];
+  const unasked = (): never => t.fail() as never;
+  await deliver(
+    {
+      hook: {
+        name: 'main',
+        url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`,
+        events: ['*.*'],
+        secretFile,
+        allowPrivate: false,
+      },
+      secretFile,
+      realm: 'demo',
+      log: {
+        range: unasked,
+        read: unasked,
+        get: unasked,
+        async *follow() {
+          yield batch;
+        },
+      },
+      places: { read: async () => 0, write: async (_, seq) => void places.push(seq) },
+      clock: systemClock,
+      random: systemRandom,
+      logger: { ...silentLogger, error: (fields) => void refused.push(fields) },
+    },
+    AbortSignal.timeout(10_000),
+  );
+  t.deepEqual(asked, Array<string>(answers.length).fill('/hook'));
+  t.deepEqual(places, [1, 2, 3, 4]);
+  t.like(refused, [
+    { error: { code: 'webhook_refused', details: { status: 302 } } },
+    { error: { code: 'webhook_refused', details: { status: 404 } } },
+  ]);
+  t.is(refused.length, 2);
+});
+
 test('only entries that change a state are events, and patterns say which are wanted', (t) => {
-  const cause = { kind: 'ask', from: 'session/cli' } as const;
-  const entry = (fields: Partial<Entry>): Entry => ({ cause, actor: 'task/P0.1.1', ...fields });
-  const commit: Commit = {
-    format: COMMIT_FORMAT,
-    shard: 2,
-    index: 7,
-    prev: new Uint8Array(32),
-    at: 5,
-    epoch: 1,
-    consumed: 0,
-    acted: 0,
-    entries: [
-      entry({ op: 'spawn', after: 'available' }),
-      entry({ before: 'claimed', after: 'claimed' }),
-      entry({ op: 'dead', before: 'claimed' }),
-      entry({ before: 'claimed', after: { working: { hard: 'now' } } }),
-    ],
-  };
+  const commit = commitOf(7, [
+    { ...ENTRY, op: 'spawn', after: 'available' },
+    { ...ENTRY, before: 'claimed', after: 'claimed' },
+    { ...ENTRY, op: 'dead', before: 'claimed' },
+    { ...ENTRY, before: 'claimed', after: { working: { hard: 'now' } } },
+  ]);
   const common = { at: 5, actor: 'task/P0.1.1', by: 'session/cli' };
   t.deepEqual(happeningsOf(commit), [
     { ...common, id: '2.7.0', type: 'task.available', state: 'available', before: null },
@@ -201,6 +259,11 @@ test('only entries that change a state are events, and patterns say which are wa
   for (const pattern of ['task.complete', 'tas.*', '*.available'])
     t.false(isWanted('task.completed', [pattern]));
 });
+
+function commitOf(index: number, entries: readonly Entry[]): Commit {
+  const prev = new Uint8Array(32);
+  return { format: COMMIT_FORMAT, shard: 2, index, prev, at: 5, epoch: 1, consumed: 0, acted: 0, entries };
+}
 
 function writeSleeper(folder: string): true {
   writeFileSync(
