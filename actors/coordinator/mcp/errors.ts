@@ -20,6 +20,10 @@ export const mcpErrors = errorKinds({
     help: 'Leave `sha256` out: it is computed from the file. Or hand in the file that has it.',
   },
   mcp_no_file: { retryable: false, help: 'Write the file before naming it as an artifact.' },
+  mcp_other_question: {
+    retryable: false,
+    help: 'Leave `id` out: one is made up. Or ask under an id that nobody has used.',
+  },
   mcp_port_busy: { retryable: false, help: 'Another process has the port: choose another, or leave it out.' },
   mcp_bad_session: { retryable: false, help: 'Say who you are: --as session/NAME.' },
 });

@@ -1,7 +1,15 @@
 /** Tools for what others check: notes on record, and approvals of people. */
 import { z } from 'zod';
-import { APPROVAL_TYPE, type ApprovalReply, approvalActionSchema } from '#schemas/approval';
+import { systemRandom } from '#runtime/bus/system';
+import {
+  APPROVAL_TYPE,
+  type ApprovalReply,
+  type ApprovalView,
+  approvalActionSchema,
+} from '#schemas/approval';
+import { FabricError } from '#schemas/fabric-error';
 import { JOURNAL_TYPE, noteSchema } from '#schemas/journal';
+import { mcpErrors } from '../errors.ts';
 import { type Seat, tool } from '../tool.ts';
 
 /** A tool call should not outlast the patience of the client that makes it. */
@@ -29,14 +37,18 @@ export const oversightTools = [
     name: 'ask_approval',
     title: 'Ask a person for approval',
     description:
-      'Puts a question to the people who watch this realm. The answer comes by check_approval; when nobody answers within waitMs, `default` is the verdict. Asked again with the same id it stays one question.',
+      'Puts a question to the people who watch this realm. The answer comes by check_approval; when nobody answers within waitMs, `default` is the verdict. Asked again with the same id it stays one question; an id under which another question stands is refused.',
     input: request
       .omit({ type: true })
       .extend({ id: id.optional().describe('Made up when absent.') })
       .strict(),
     run: async ({ client }, { id: given, ...question }) => {
-      const name = given ?? `${client.clientId}-${Date.now().toString(36)}`;
-      return shown(await asked(client, name, { type: 'approval.request', ...question }));
+      const name = given ?? systemRandom.id();
+      const reply = await asked(client, name, { type: 'approval.request', ...question });
+      // Of two questions under one id the first stays, and its verdict would be taken for this one's.
+      if (reply.accepted && !isOurs(reply.approval, question.question, client.from))
+        throw new FabricError(mcpErrors.mcp_other_question, `Another question stands under ${name}`);
+      return shown(reply);
     },
   }),
   tool({
@@ -70,6 +82,10 @@ export const oversightTools = [
 
 async function asked(client: Seat['client'], name: string, event: { type: string }): Promise<ApprovalReply> {
   return (await client.ask(`${APPROVAL_TYPE}/${name}`, event)).reply as ApprovalReply;
+}
+
+function isOurs(approval: ApprovalView, question: string, from: string): boolean {
+  return approval.question === question && approval.by === from;
 }
 
 function shown(reply: ApprovalReply): object {
