@@ -24,7 +24,8 @@ export function checkedOf(task: TaskView | undefined, by: string): Checked | und
   return { accepted: false, code: 'not_available', reason: `it is ${status}` };
 }
 
-function reasonOf({ verdict }: NonNullable<TaskView['check']>): string {
+/** Why a claim was not permitted. */
+export function reasonOf({ verdict }: Pick<NonNullable<TaskView['check']>, 'verdict'>): string {
   if (verdict === null) return 'the governor did not answer';
   const words = verdict.refusals.map(({ filter, is, wants }) => `${filter} ${is ?? 'none'}, wanted ${wants}`);
   return `the governor refuses it: ${words.join('; ')}`;

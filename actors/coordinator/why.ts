@@ -1,6 +1,7 @@
 /** Why a task is not running, or who has it and how it came to that. Pure. */
 import type { SessionView } from '#schemas/session';
 import type { TaskView } from '#schemas/task-view';
+import { reasonOf } from './checked.ts';
 import { sessionsFor } from './matching.ts';
 
 /** What a key may not see, in sentences. */
@@ -45,7 +46,8 @@ function now(
         return `It waits for ${id}: ${status}${who}.`;
       });
     case 'available':
-      return sessions === undefined ? free(task) : available(task, sessions);
+      if (task.check?.permitted === null) return checked(task);
+      return [...(sessions === undefined ? free(task) : available(task, sessions)), ...checked(task)];
     case 'claimed':
     case 'in_progress':
       return [`${task.worker} has it under token ${task.token}: ${task.milestone} % done.`];
@@ -81,11 +83,23 @@ function available(task: TaskView, sessions: readonly SessionView[]): string[] {
     if (owner === undefined) return [`It is meant for session/${task.owner}, which is not registered.`];
     return [`It is free, and meant for session/${task.owner}, which is ${owner.status}.`];
   }
-  const able = sessionsFor(task.requires, sessions, new Set());
+  // What sessions say of themselves counts for nothing there.
+  if (task.governed) return ['It is free, and the governor decides who may have it.'];
+  const asked = new Set(task.held.map(({ worker }) => worker));
+  const able = sessionsFor(task.requires, sessions, asked);
   if (able.length > 0) return [`It is free; ${able.join(', ')} could do it and did not claim it.`];
+  if (asked.size > 0) return ['It is free, and no other session that is there could do it.'];
   const required = task.requires.join(', ');
   if (required === '') return ['It is free, and no session is there.'];
   return [`It is free, and no session that is there matches 70 % of what it requires (${required}).`];
+}
+
+/** What came of the claim that the governor was asked about; a permitted one is told as a claim. */
+function checked({ check }: TaskView): string[] {
+  if (check === null || check.permitted === true) return [];
+  if (check.permitted === null)
+    return [`${check.worker} asked for it, and the governor has not answered yet.`];
+  return [`${check.worker} asked for it and was refused: ${reasonOf(check)}.`];
 }
 
 function besides(task: TaskView): string[] {

@@ -190,15 +190,20 @@ test('a task that is added again keeps what it has, and says what was asked othe
   );
 });
 
+function entry(event: object, from: string | undefined, more: Partial<Entry> = {}): LogItem {
+  const cause = { kind: 'ask', id: 'x', ...(from !== undefined && { from }) };
+  return {
+    shard: 1,
+    index: 7,
+    n: 0,
+    at: now,
+    entry: { actor: 'task/A', event, cause, ...more },
+  } as unknown as LogItem;
+}
+
+const textsOf = (items: readonly LogItem[]): string[] => storyOf(items).map(({ text }) => text);
+
 test('the story of a task is who got it, who did not, and why', (t) => {
-  const entry = (event: object, from: string, more: Partial<Entry> = {}): LogItem =>
-    ({
-      shard: 1,
-      index: 7,
-      n: 0,
-      at: now,
-      entry: { actor: 'task/A', event, cause: { kind: 'ask', id: 'x', from }, ...more },
-    }) as unknown as LogItem;
   const told = storyOf([
     entry({ type: 'task.add', addedBy: 'operator/ann' }, 'board/main'),
     entry({ type: 'task.claim' }, 'session/a', { reply: { accepted: true, token: 9 } }),
@@ -225,4 +230,89 @@ test('the story of a task is who got it, who did not, and why', (t) => {
     ],
   );
   t.is(told[0]?.place, '1.7');
+});
+
+test('the story names who acted, whatever an event or an unsigned message says of itself', (t) => {
+  const reply = { accepted: true, token: 3 };
+  const message = { from: 'if://session/bob', content: { action: 'claim' } };
+  const said = { type: 'if.request', message };
+  t.deepEqual(
+    textsOf([
+      entry({ type: 'task.claim', message }, 'session/eve', { reply }),
+      entry({ type: 'task.release', message: { content: { reason: 'never said' } } }, 'session/eve', {
+        reply,
+      }),
+      entry({ type: 'task.add', addedBy: 'operator/ann' }, 'session/eve'),
+      entry({ type: 'task.dep_completed' }, 'session/eve'),
+      entry(said, 'session/eve', { reply }),
+      entry(said, 'operator/o', { reply, signed: { kid: 'k', from: 'session/bob', seq: 1 } }),
+      entry(said, undefined, { reply }),
+    ]),
+    [
+      'session/eve claimed it under token 3',
+      'session/eve gave it back',
+      'session/eve claimed it under token 3',
+      'session/bob claimed it under token 3',
+      'session/bob claimed it under token 3',
+    ],
+  );
+});
+
+const REFUSED = {
+  worker: 'ann',
+  factors: null,
+  refusals: [{ filter: 'load', is: 1, wants: 1 }],
+} as unknown as NonNullable<NonNullable<TaskView['check']>['verdict']>;
+
+test('a claim that the governor is asked about is told as one when it is permitted', (t) => {
+  const checking = { reply: { accepted: true, checking: true, token: 0 } } as const;
+  const states = { before: 'available', after: 'available' };
+  const permit = (permitted: boolean) => ({
+    type: 'task.permit',
+    permitted,
+    verdict: permitted ? { ...REFUSED, refusals: [] } : REFUSED,
+  });
+  t.deepEqual(
+    textsOf([
+      entry({ type: 'task.claim' }, 'session/ann', checking),
+      entry(permit(true), 'session/ann', states),
+      entry(permit(false), 'worker/ann', states),
+      entry({ type: 'task.claim' }, 'session/bob', checking),
+      entry(permit(true), 'worker/bob', { ...states, after: 'claimed' }),
+      entry(permit(true), 'worker/bob', { before: 'claimed', after: 'claimed' }),
+      entry({ type: 'xstate.timer.check' }, undefined, states),
+      entry({ type: 'task.claim' }, 'session/eve', {
+        op: 'dead',
+        error: { code: 'policy_denied', message: 'the policy denies it', retryable: false },
+      }),
+    ]),
+    [
+      'session/ann asked for it; the governor is asked',
+      'session/ann wanted to claim it and was refused: the governor refuses it: load 1, wanted 1',
+      'session/bob asked for it; the governor is asked',
+      'session/bob claimed it: the governor permits it',
+      'the governor did not answer, and the claim was refused',
+      'session/eve wanted to claim it and was refused: the policy denies it',
+    ],
+  );
+});
+
+test('why names who asked for a task and was refused, or waits for a word, and does not say that they left it', (t) => {
+  const there = [session('ann'), session('bob')];
+  const check = (permitted: boolean | null) => ({
+    governed: true,
+    check: { worker: 'session/ann', permitted, verdict: permitted === false ? REFUSED : null },
+  });
+  const free = (more: Partial<TaskView>, sessions: readonly SessionView[] | undefined = there) =>
+    reasonsOf(taskView('A', more), [], sessions);
+  const refusal = 'session/ann asked for it and was refused: the governor refuses it: load 1, wanted 1.';
+  t.deepEqual(free({}), ['It is free; session/ann, session/bob could do it and did not claim it.']);
+  t.deepEqual(free({ governed: true }), ['It is free, and the governor decides who may have it.']);
+  t.deepEqual(free(check(null)), ['session/ann asked for it, and the governor has not answered yet.']);
+  t.deepEqual(free(check(false)), ['It is free, and the governor decides who may have it.', refusal]);
+  t.deepEqual(free(check(true)), ['It is free, and the governor decides who may have it.']);
+  t.deepEqual(reasonsOf(taskView('A', check(false)), [], undefined), ['It is free.', refusal]);
+  const held = { held: [{ worker: 'session/ann', approval: 'approval/held-1' }] };
+  t.is(free(held)[0], 'It is free; session/bob could do it and did not claim it.');
+  t.is(free(held, there.slice(0, 1))[0], 'It is free, and no other session that is there could do it.');
 });
