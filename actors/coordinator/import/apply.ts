@@ -2,6 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { FabricError } from '#schemas/fabric-error';
 import type { TaskReply } from '#schemas/task';
+import { checkedOf } from '../checked.ts';
 import type { Desk } from '../desk.ts';
 import { coordinatorErrors } from '../errors.ts';
 import type { ImportPlan, Step } from './plan.ts';
@@ -39,8 +40,18 @@ export async function applyPlan(plan: ImportPlan, desk: Desk): Promise<readonly 
 async function refusalOf(step: Step, desk: Desk): Promise<string | undefined> {
   for (const deadline = Date.now() + MAIL_TIMEOUT_MS; ; ) {
     const reply = await said(step, desk);
-    if (reply.accepted !== false) return undefined;
+    if (reply.accepted !== false) return reply.checking === true ? await checked(step, desk) : undefined;
     if (!IN_THE_MAIL.has(reply.code) || Date.now() > deadline) return reply.reason;
+    await pause(LOOK_EVERY_MS);
+  }
+}
+
+/** What the governor has against a claim. The steps behind it rest on the word, which the task gives up to wait for in time. */
+async function checked({ address, as }: Step, desk: Desk): Promise<string | undefined> {
+  const id = address.slice(address.indexOf('/') + 1);
+  for (;;) {
+    const outcome = checkedOf(await desk.task(id), as ?? desk.as);
+    if (outcome !== undefined) return outcome.accepted ? undefined : outcome.reason;
     await pause(LOOK_EVERY_MS);
   }
 }

@@ -1,7 +1,7 @@
 import test from 'ava';
 import type { SessionView } from '#schemas/session';
 import type { TaskView } from '#schemas/task-view';
-import type { Saying } from '../../../actors/coordinator/desk.ts';
+import type { Desk, Saying } from '../../../actors/coordinator/desk.ts';
 import { applyPlan } from '../../../actors/coordinator/import/apply.ts';
 import { type ImportPlan, planImport } from '../../../actors/coordinator/import/plan.ts';
 import { readFiles } from '../../../actors/coordinator/import/read.ts';
@@ -111,6 +111,18 @@ test('states without a session are done by nobody in particular, cancelled ones 
   );
 });
 
+const DESK: Omit<Desk, 'say'> = {
+  as: 'operator/me',
+  tasks: async () => [],
+  task: async () => undefined,
+  sessions: async () => [],
+  session: async () => undefined,
+  addTasks: async () => ({ accepted: true, added: [], known: [], missing: [] }),
+  clientOf: () => {
+    throw new Error('not used');
+  },
+};
+
 test('applying waits for what is in the mail, and a refusal stops the steps of its task alone', async (t) => {
   const said: string[] = [];
   const answers = new Map([
@@ -126,15 +138,7 @@ test('applying waits for what is in the mail, and a refusal stops the steps of i
   const refusals = await applyPlan(
     plan('tasks: [{ id: A }, { id: B }]\n---\nsession: s\ncompleted: A\n---\nsession: s\ncompleted: B'),
     {
-      as: 'operator/me',
-      tasks: async () => [],
-      task: async () => undefined,
-      sessions: async () => [],
-      session: async () => undefined,
-      addTasks: async () => ({ accepted: true, added: [], known: [], missing: [] }),
-      clientOf: () => {
-        throw new Error('not used');
-      },
+      ...DESK,
       say: async (address: string, event: Saying) => {
         said.push(`${address} ${event.type}`);
         return answer(`${address} ${event.type}`);
@@ -148,4 +152,38 @@ test('applying waits for what is in the mail, and a refusal stops the steps of i
   t.is(said.filter((one) => one === 'task/A task.claim').length, 3);
   t.true(said.includes('task/A task.complete'));
   t.false(said.includes('task/B task.complete'));
+});
+
+test('a claim that the governor is asked about is done when it permits it, and refused when it does not', async (t) => {
+  const said: string[] = [];
+  const looks = new Map<string, number>();
+  const refusals = await applyPlan(
+    plan(
+      'tasks: [{ id: A }, { id: B }]\n---\nsession: s\ncurrent_task: A\nmilestone: 40%\n---\nsession: r\ncompleted: B',
+    ),
+    {
+      ...DESK,
+      // The governor answers between the first look and the second: yes to s, no to r.
+      task: async (id) => {
+        const look = (looks.get(id) ?? 0) + 1;
+        looks.set(id, look);
+        const [worker, isGood] = id === 'A' ? ['session/s', true] : ['session/r', false];
+        const check = { worker, permitted: look === 1 ? null : isGood, verdict: null };
+        return taskView(id, { check, ...(look > 1 && isGood && { status: 'claimed', worker }) });
+      },
+      say: async (address: string, { type }: Saying) => {
+        said.push(`${address} ${type} after ${looks.get(address.slice('task/'.length)) ?? 0}`);
+        const claimed = { accepted: true, status: 'available', milestone: 0, token: 0 } as const;
+        return type === 'task.claim' ? { ...claimed, checking: true } : claimed;
+      },
+    },
+  );
+  t.deepEqual(
+    refusals.map(({ step, reason }) => [step.address, step.event.type, reason]),
+    [['task/B', 'task.claim', 'the governor did not answer']],
+  );
+  t.deepEqual(
+    said.filter((one) => one.startsWith('task/')),
+    ['task/A task.claim after 0', 'task/A task.progress after 2', 'task/B task.claim after 0'],
+  );
 });
