@@ -6,7 +6,7 @@ import { BUGS } from './bugs/list.ts';
 
 /** Bugs at a time, each in a process of its own. */
 const AT_A_TIME = 2;
-const SCHEDULES_MAX = 200;
+const SCHEDULES_MAX = 600;
 
 const turns = new Turns(AT_A_TIME);
 
