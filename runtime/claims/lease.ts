@@ -58,7 +58,8 @@ export async function adoptLease(
   nonce: string = options.random.id(),
 ): Promise<Lease | undefined> {
   const { store, key, holder, ttlMs, clock } = options;
-  const value = JSON.stringify({ holder, nonce });
+  const { given = '' } = readClaim(row);
+  const value = JSON.stringify({ holder, nonce, ...(given !== '' && { taken: given }) });
   const askedAt = clock.now();
   let revision: number | undefined;
   try {
@@ -81,11 +82,19 @@ export interface Claim {
   readonly given?: string;
   /** With `given`: who gave it. */
   readonly giver?: string;
+  /** What its giver had to say, where the holder began with a transfer. */
+  readonly taken?: string;
 }
 
 export function readClaim({ value }: Pick<LeaseRow, 'value'>): Claim {
-  const { holder, nonce, given, giver } = JSON.parse(value) as Claim;
-  return { holder, nonce, ...(given !== undefined && { given }), ...(giver !== undefined && { giver }) };
+  const { holder, nonce, given, giver, taken } = JSON.parse(value) as Claim;
+  return {
+    holder,
+    nonce,
+    ...(given !== undefined && { given }),
+    ...(giver !== undefined && { giver }),
+    ...(taken !== undefined && { taken }),
+  };
 }
 
 /** Who holds a lease, by its stored value. */

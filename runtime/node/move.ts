@@ -57,18 +57,21 @@ export async function moveShard(move: Move, deps: MoveDeps): Promise<void> {
   }
   await yielded.close();
   const held = yielded.held.size;
-  // Both may have heard an ask where this node was taken for gone and the new owner has left the group (S3), or where that one
-  // ended and another took the lease, whose group is its own. Asked once the door is closed: nothing is heard after.
-  const isTheirs = isOpen && (await isHeldBy(next.id, lease.key, deps));
+  // Both may have heard an ask where this node was taken for gone and the new owner has left the group (S3), or where the
+  // lease ended and another, or the same node later, took it anew with a group of its own. Asked once the door is closed:
+  // nothing is heard after.
+  const isTheirs = isOpen && (await isTakenBy(next.id, move, deps));
   if (isOpen) yielded.held.handOn(() => isTheirs && deps.roster.steadyAt <= startedAt);
   else yielded.held.refuse();
   logger.info({ shard, to: next.name, isOpen, held, ms: clock.now() - startedAt }, 'shard_moved');
 }
 
-/** False also where nobody can say. */
-async function isHeldBy(nodeId: string, key: string, { leases }: MoveDeps): Promise<boolean> {
-  const row = await leases.get(key).catch(() => undefined);
-  return row !== undefined && readClaim(row).holder === nodeId;
+/** The lease is with that node, which began with what it was given. False also where nobody can say. */
+async function isTakenBy(nodeId: string, { lease, group }: Move, { leases }: MoveDeps): Promise<boolean> {
+  const row = await leases.get(lease.key).catch(() => undefined);
+  if (row === undefined) return false;
+  const { holder, taken } = readClaim(row);
+  return holder === nodeId && taken === group;
 }
 
 /** True once the next owner runs the shard with its door open; false where it does not come to that. */
