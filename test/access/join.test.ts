@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { CliFolder, type Ended } from '../rig/cli.ts';
+import { until } from '../rig/load.ts';
 
 /** Of the project that was written, with shards for two. */
 const REALM = `
@@ -41,7 +42,8 @@ test('a node elsewhere joins a secure realm with a registered key, takes shards,
     await run('keys', 'new', 'node/n2', '--public', nkey);
     await run('up', '--detach', ...second);
     try {
-      t.regex(await run('shards', '--json'), /"ownerName":"node-2"/);
+      // Moves take their time.
+      await until(async () => (await run('shards', '--json')).includes('"ownerName":"node-2"'), 'node-2 owns');
       for (let n = 0; n < 8; n += 1) t.regex(await run('ask', `counter/k${n}`, 'inc'), /"n":1/);
       t.deepEqual(
         readdirSync(at('second', 'keys')).filter((name) => name === 'realm.seed'),
