@@ -43,7 +43,10 @@ test('a node elsewhere joins a secure realm with a registered key, takes shards,
     await run('up', '--detach', ...second);
     try {
       // Moves take their time.
-      await until(async () => (await run('shards', '--json')).includes('"ownerName":"node-2"'), 'node-2 owns');
+      await until(
+        async () => (await run('shards', '--json')).includes('"ownerName":"node-2"'),
+        'node-2 owns',
+      );
       for (let n = 0; n < 8; n += 1) t.regex(await run('ask', `counter/k${n}`, 'inc'), /"n":1/);
       t.deepEqual(
         readdirSync(at('second', 'keys')).filter((name) => name === 'realm.seed'),
