@@ -7,7 +7,7 @@ import type { RunFile } from '#runtime/node/api';
 import { FabricError } from '#schemas/fabric-error';
 import { cliErrors } from './errors.ts';
 import type { Io } from './io.ts';
-import { readRun } from './locate.ts';
+import { NODE_LOG, readRun } from './locate.ts';
 
 /** Recovery of a big log takes seconds; a node that takes longer is watched in its log instead. */
 const START_TIMEOUT_MS = 60_000;
@@ -27,7 +27,7 @@ export interface Detached {
 export async function startDetached(dataDir: string, io: Io): Promise<Detached> {
   const startedAt = Date.now();
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const log = join(dataDir, 'node.log');
+  const log = join(dataDir, NODE_LOG);
   const logFd = openSync(log, 'a', 0o600);
   const logFrom = fstatSync(logFd).size;
   const [program = process.execPath, ...args] = io.self;

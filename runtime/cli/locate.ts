@@ -18,6 +18,8 @@ const require = createRequire(import.meta.url);
 
 export const CONFIG_NAMES = ['realm.yaml', 'infrafabric.yaml'] as const;
 export const DATA_ROOT = '.infrafabric';
+/** What a node in the background says, in its data folder. */
+export const NODE_LOG = 'node.log';
 const PREFIX_DEFAULT = 'if';
 
 export interface Surroundings {
@@ -230,6 +232,7 @@ function notRunning(
   around: Surroundings,
   { config, isFromShell = false }: Origin = {},
 ): FabricError {
+  const log = join(details.dataDir, NODE_LOG);
   const inFolder = config === undefined || config === findConfig(around.cwd);
   const start = `${programOf(around)} up${inFolder ? '' : ` ${relative(around.cwd, config)}`}`;
   const beside = runningUnder(dirname(details.dataDir)).map(
@@ -237,6 +240,7 @@ function notRunning(
   );
   const help = [
     `Start it with \`${start}\`, or name another data folder with --data.`,
+    ...(existsSync(log) ? [`What it said last stands in ${relative(around.cwd, log)}.`] : []),
     ...beside,
     ...(isFromShell
       ? [

@@ -131,6 +131,9 @@ export class Node {
       });
     });
     const parts = await this.#openShards(nc, subjects, registry, drivers, own);
+    const { openKeepers } = await import('./keepers.ts');
+    this.#witness = await openKeepers(parts, this.#resources);
+    // Last of all: whoever waits for it is told that the node is up.
     this.#writeRunFile({
       url,
       ...(token !== undefined && { token }),
@@ -138,8 +141,6 @@ export class Node {
       ...(!this.#ownsServer() && { joined: true }),
       ...(config.nats.secure && { secure: { ...(caFile !== undefined && { ca: caFile }) } }),
     });
-    const { openKeepers } = await import('./keepers.ts');
-    this.#witness = await openKeepers(parts, this.#resources);
   }
 
   status(): NodeStatus {

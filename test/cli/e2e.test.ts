@@ -64,6 +64,18 @@ test('up in the foreground: a second one names the pid, Ctrl-C keeps the state, 
   ok(t, await forced);
 });
 
+test('up in the background fails with what kept the node from starting, also where that comes last', async (t) => {
+  await using folder = new CliFolder();
+  const webhook = '{ name: main, url: "http://127.0.0.1:9/", secretFile: missing, events: ["*.*"] }';
+  write(folder, 'realm.yaml', `${COUNTERS}webhooks: [${webhook}]\n`);
+  const { code, err } = await folder.run(['up', '--detach']);
+  t.is(code, 1);
+  t.regex(err, /error\[start_failed\][\s\S]*error\[webhook_secret_missing\]/);
+  const ps = await folder.run(['ps']);
+  t.is(ps.code, 3);
+  t.regex(ps.err, /\.infrafabric\/counter\/node\.log/);
+});
+
 test.skipIf(isEveryday)(
   'a second Ctrl-C ends the node at once, and what was acknowledged is there afterwards',
   async (t) => {

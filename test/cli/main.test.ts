@@ -156,7 +156,11 @@ test('a run file of a process that has ended means not running, and names it', a
   const { code, err } = await run(['ps', '--data', dataDir], { cwd });
   t.is(code, 3);
   t.regex(err, new RegExp(`process ${DEAD_PID}, which had it, has ended`));
+  t.notRegex(err, /node\.log/, 'it ran in the foreground');
   t.is((await run(['env'], { cwd })).code, 3, 'a stale one does not count among those that run');
+  writeFileSync(join(dataDir, 'node.log'), 'error[server_failed]: …\n');
+  const { err: told } = await run(['ps', '--data', dataDir], { cwd });
+  t.regex(told, /What it said last stands in \.infrafabric\/old\/node\.log\./);
 });
 
 test('a run file of an earlier process with the same pid means not running, and nobody is ended for it', async (t) => {
