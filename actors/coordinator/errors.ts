@@ -21,6 +21,10 @@ export const coordinatorErrors = errorKinds({
     retryable: false,
     help: 'Name a branch of the mirror’s own with --branch, or a bare repository: a checked-out branch must not move by itself.',
   },
+  mirror_bad_branch: {
+    retryable: false,
+    help: 'Give --branch a name that git takes: `git check-ref-format --branch NAME` tells.',
+  },
   mirror_diverged: {
     retryable: false,
     help: 'Push or drop what others committed to the local branch, or name another one with --branch.',

@@ -157,6 +157,18 @@ test('a branch somebody works on is left alone', async (t) => {
   t.true(repository.git('show', '--format=', '--name-only', commit ?? '').includes('docs/board/BOARD.md'));
 });
 
+test('a branch that git cannot write is not told as one that others write to', async (t) => {
+  const repository = new Repository(t);
+  for (const branch of ['bad..name', '-x', '@{-1}', '']) {
+    const error = await t.throwsAsync<FabricError>(mirror(repository, BUSY, { branch }));
+    t.is(error?.code, 'mirror_bad_branch', branch);
+  }
+  await mirror(repository, BUSY);
+  const error = await t.throwsAsync<FabricError>(mirror(repository, BUSY, { branch: `${BRANCH}/below` }));
+  t.is(error?.code, 'git_failed');
+  t.regex(error?.message ?? '', /'refs\/heads\/board' exists; cannot create 'refs\/heads\/board\/below'/);
+});
+
 test('from a subfolder of a worktree the same is seen as from its root', async (t) => {
   const repository = new Repository(t, []);
   repository.git('commit', '-q', '--allow-empty', '-m', 'Begin');

@@ -106,6 +106,12 @@ export class Git {
     return (await this.#run(['merge-base', '--is-ancestor', commit, of])).code === 0;
   }
 
+  /** False also for what git would put another branch in the place of, such as `@{-1}`. */
+  async isBranchName(branch: string): Promise<boolean> {
+    const { code, out } = await this.#run(['check-ref-format', '--branch', branch]);
+    return code === 0 && out.trimEnd() === branch;
+  }
+
   /** True where a worktree has the branch checked out. */
   async isCheckedOut(branch: string): Promise<boolean> {
     const { out } = await this.#must(['worktree', 'list', '--porcelain', '-z']);
@@ -136,18 +142,17 @@ export class Git {
     return (await this.#must(args, lines.join('\n'))).out.trim();
   }
 
-  /** Moves a branch, unless somebody else moved it meanwhile: false. */
+  /** Moves a branch, unless somebody else moved it meanwhile: false. Throws `git_failed` where it cannot be written. */
   async move(branch: string, to: string, from: string | undefined): Promise<boolean> {
+    const ref = `refs/heads/${branch}`;
     const before = from ?? '0'.repeat(to.length);
-    const { code } = await this.#run([
-      'update-ref',
-      '-m',
-      'infrafabric mirror',
-      `refs/heads/${branch}`,
-      to,
-      before,
-    ]);
-    return code === 0 || (await this.commitOf(`refs/heads/${branch}`)) === to;
+    const args = ['update-ref', '-m', 'infrafabric mirror', ref, to, before];
+    const { code, err } = await this.#run(args);
+    if (code === 0) return true;
+    const now = await this.commitOf(ref);
+    // Nobody moved it: then something else keeps it from being written, and trying again would not help.
+    if (now === from) throw this.#failed(args, err);
+    return now === to;
   }
 
   /** The tip of a remote's branch, its commits here; undefined where there is none. */

@@ -43,12 +43,18 @@ const listSchema = z.object({ realm: z.string(), files: z.record(z.string(), z.s
 /** Others write to the branch at the same moment: then all is looked at again. */
 const TRIES_MAX = 5;
 
-/** Brings the branch to these files. Throws `mirror_branch_in_use`, `mirror_diverged`, `mirror_no_folder`, `git_failed`. */
+/**
+ * Brings the branch to these files.
+ *
+ * Throws `mirror_bad_branch`, `mirror_branch_in_use`, `mirror_diverged`, `mirror_no_folder`, `git_failed`.
+ */
 export async function mirrorOnce(
   files: ReadonlyMap<string, string>,
   options: MirrorOptions,
 ): Promise<Mirrored> {
   const { git, branch, push } = options;
+  if (!(await git.isBranchName(branch)))
+    throw new FabricError(coordinatorErrors.mirror_bad_branch, `"${branch}" is no name of a branch`);
   if (await git.isCheckedOut(branch))
     throw new FabricError(coordinatorErrors.mirror_branch_in_use, `The branch ${branch} is checked out`);
   for (let tries = 1; ; tries += 1) {
