@@ -63,6 +63,16 @@ test('a board by status says at each task what one should know, and below what s
   t.regex(text, /2 tasks without an estimate/);
 });
 
+test('a board of some tasks only has the figures of all: what is not shown is not missing', (t) => {
+  const chosen = BUSY.filter(({ status }) => status === 'waiting');
+  const lines = boardLines({ tasks: BUSY, chosen, sessions: [], by: 'status', now }, place);
+  const whole = boardLines({ tasks: BUSY, sessions: [], by: 'status', now }, place);
+  t.is(lines[0], `${whole[0]} (1 shown)`);
+  t.is(lines.length, 2 + 2 + 5);
+  t.regex(lines.slice(2, 4).join('\n'), /^waiting \(1\)\n +· +A10 .*after A2$/);
+  t.deepEqual(lines.slice(-5), whole.slice(-5));
+});
+
 test('a board by worker, with the time that the sessions at work need', (t) => {
   const sessions = [session('bus'), session('cli'), session('sip'), session('off', { status: 'gone' })];
   const lines = boardLines({ tasks: BUSY, sessions, by: 'worker', now }, place);

@@ -177,6 +177,10 @@ test('a task from its adding to its end, with every refusal said in words', asyn
       { id: 'Z9', blocks: ['A3'] },
     ],
   });
+  // What is not chosen is not missing: the figures are the same.
+  const waiting = await json(t, 'board', '--status', 'waiting');
+  t.deepEqual([waiting.length, waiting[0]?.['id'], waiting.at(-1)], [2, 'A3', rows.at(-1)]);
+  t.regex(await ok(t, 'board', '--graph', 'text', '--status', 'waiting'), /^· A3 .*also after Z9\n$/);
   t.regex(await ok(t, 'board', '--graph', 'text'), /✓ A1 Event bus[\s\S]*└─ – A2 Claims/);
   t.regex(await ok(t, 'board', '--graph', 'mermaid'), /^flowchart LR\n/);
   t.regex(await ok(t, 'board', '--graph', 'svg'), /^<svg [\s\S]*<\/svg>\n$/);

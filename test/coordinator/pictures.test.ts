@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { parse } from 'yaml';
 import { palette } from '#runtime/cli/render/palette';
-import { taskGraph } from '../../actors/coordinator/graph/graph.ts';
+import { partOf, taskGraph } from '../../actors/coordinator/graph/graph.ts';
 import { graphLines } from '../../actors/coordinator/pictures/graph-text.ts';
 import { mermaid } from '../../actors/coordinator/pictures/mermaid.ts';
 import { GRAPH_TASKS_MAX, svg } from '../../actors/coordinator/pictures/svg.ts';
@@ -51,6 +51,19 @@ test('the graph as lines has each task once, below what it waits for', (t) => {
     '└─ · c Task c',
     '○ e Task e',
   ]);
+});
+
+test('of some tasks the graph has what stands between them, and takes no other for missing', (t) => {
+  const tasks = [
+    task('a', [], { status: 'completed' }),
+    task('b', ['a']),
+    task('c', ['a', 'b', 'gone']),
+    task('d', ['z']),
+  ];
+  const part = partOf(taskGraph(tasks), tasks.slice(1, 3));
+  t.deepEqual(part.missing, ['gone']);
+  t.deepEqual(graphLines(part, place), ['○ b Task b', '└─ ○ c Task c  also after gone']);
+  t.is([...mermaid(part).matchAll(/(?:-->|==>)/g)].length, 2);
 });
 
 test('a circle ends the drawing, not the program', (t) => {

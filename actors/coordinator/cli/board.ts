@@ -4,10 +4,9 @@ import { type Command, Option } from 'commander';
 import { createLogUpdate } from 'log-update';
 import { declare, handle, type Run, type Shell } from '#runtime/cli/command';
 import { EXIT, type ExitCode } from '#runtime/cli/exit-codes';
-import type { TaskView } from '#schemas/task-view';
 import { blockers } from '../graph/blocking.ts';
 import { criticalPath } from '../graph/critical-path.ts';
-import { taskGraph } from '../graph/graph.ts';
+import { partOf, taskGraph } from '../graph/graph.ts';
 import { boardEta, boardLines } from '../pictures/board.ts';
 import { graphLines } from '../pictures/graph-text.ts';
 import { mermaid } from '../pictures/mermaid.ts';
@@ -32,7 +31,7 @@ export function boardCommand(shell: Shell): Command {
     name: 'board',
     summary: 'all tasks at a glance: by status or worker, or as a graph of what waits for what',
     description:
-      'Shows the board with the longest chain of work, the time left, and what most tasks wait for. In a terminal it follows what happens until Ctrl-C; elsewhere it is printed once. The graph is drawn as lines, as Mermaid, or as an SVG file; without --graph, --json gives every task, then one line of figures.',
+      'Shows the board with the longest chain of work, the time left, and what most tasks wait for. In a terminal it follows what happens until Ctrl-C; elsewhere it is printed once. The graph is drawn as lines, as Mermaid, or as an SVG file; without --graph, --json gives every task, then one line of figures. --status and --worker choose what is shown or drawn; the figures stay those of all tasks.',
     group: 'Work',
     examples: [
       ['infrafabric board', 'live, by status'],
@@ -64,7 +63,7 @@ async function look(desk: OpenDesk, { options, out }: Run<Options>, height?: num
   const [tasks, sessions] = await Promise.all([desk.tasks(), desk.sessions()]);
   const shown = chosen(tasks, options);
   if (shown.length === 0) return tasks.length === 0 ? emptyLines() : ['No tasks match.'];
-  const picture = { tasks: shown, sessions, by: options.by, now: desk.realm.now() };
+  const picture = { tasks, chosen: shown, sessions, by: options.by, now: desk.realm.now() };
   return boardLines(picture, { ...out, ...(height !== undefined && { height }) });
 }
 
@@ -91,15 +90,15 @@ async function follow(desk: OpenDesk, run: Run<Options>): Promise<ExitCode> {
   return EXIT.interrupted;
 }
 
+/** Those chosen, then the figures of all: what a task waits for is there, chosen or not. */
 async function data(desk: OpenDesk, { options, out }: Run<Options>): Promise<void> {
   const [tasks, sessions] = await Promise.all([desk.tasks(), desk.sessions()]);
-  const shown = chosen(tasks, options);
-  for (const task of shown) out.data(task);
-  const graph = taskGraph(shown.filter(({ filler }) => !filler));
+  for (const task of chosen(tasks, options)) out.data(task);
+  const graph = taskGraph(tasks.filter(({ filler }) => !filler));
   const { hours, never, workers } = boardEta(graph, sessions);
-  const byStatus = Map.groupBy(shown, ({ status }) => status);
+  const byStatus = Map.groupBy(tasks, ({ status }) => status);
   out.data({
-    tasks: shown.length,
+    tasks: tasks.length,
     byStatus: Object.fromEntries([...byStatus].map(([status, list]) => [status, list.length])),
     criticalPath: criticalPath(graph),
     eta: { hours, workers, never },
@@ -113,14 +112,22 @@ async function drawGraph(
   form: NonNullable<Options['graph']>,
   { options, out }: Run<Options>,
 ): Promise<ExitCode> {
-  const tasks: readonly TaskView[] = chosen(await desk.tasks(), options);
-  const graph = taskGraph(tasks);
+  const tasks = await desk.tasks();
+  const whole = taskGraph(tasks);
+  const path = criticalPath(whole).ids;
+  const shown = chosen(tasks, options);
+  const graph = partOf(whole, shown);
   const text =
     form === 'svg'
-      ? svg(graph, `Tasks of ${desk.realm.target.realm ?? desk.realm.target.prefix}`)
+      ? svg(graph, `Tasks of ${desk.realm.target.realm ?? desk.realm.target.prefix}`, path)
       : form === 'mermaid'
-        ? mermaid(graph)
-        : (tasks.length === 0 ? emptyLines() : graphLines(graph, out)).join('\n');
+        ? mermaid(graph, path)
+        : (tasks.length === 0
+            ? emptyLines()
+            : shown.length === 0
+              ? ['No tasks match.']
+              : graphLines(graph, out, path)
+          ).join('\n');
   out.data({ graph: form, text });
   out.lines([text.trimEnd()]);
   return EXIT.ok;

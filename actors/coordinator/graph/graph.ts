@@ -91,6 +91,32 @@ export function taskGraph<T extends GraphTask>(
   return { nodes, cycle, inCircle, missing: [...missing] };
 }
 
+/**
+ * Some of its tasks as a picture of their own. What they wait for beside these is left out, for it is no missing one (G2);
+ * the circles stay those of all tasks.
+ */
+export function partOf<T extends GraphTask>(
+  graph: TaskGraph<T>,
+  chosen: Iterable<Pick<GraphTask, 'id'>>,
+): TaskGraph<T> {
+  const ids = new Set(Array.from(chosen, ({ id }) => id));
+  const missing = new Set(graph.missing);
+  const nodes = new Map(
+    [...graph.nodes]
+      .filter(([id]) => ids.has(id))
+      .map(([id, node]) => [
+        id,
+        {
+          ...node,
+          deps: node.deps.filter((dep) => ids.has(dep) || missing.has(dep)),
+          dependents: node.dependents.filter((dependent) => ids.has(dependent)),
+        },
+      ]),
+  );
+  const named = new Set([...nodes.values()].flatMap(({ deps }) => deps));
+  return { ...graph, nodes, missing: graph.missing.filter((id) => named.has(id)) };
+}
+
 /** G3. A task cannot wait for itself twice, however often it is named. */
 function waitsOn({ deps, blockedOn }: GraphTask): readonly string[] {
   const on = blockedOn?.kind === 'task' ? [blockedOn.on.replace(/^task\//, '')] : [];

@@ -21,7 +21,10 @@ export interface BoardPlace {
 }
 
 export interface BoardPicture {
+  /** All there are: the figures are theirs. */
   readonly tasks: readonly TaskView[];
+  /** Those that get a row; absent: all. */
+  readonly chosen?: readonly TaskView[];
   readonly sessions: readonly SessionView[];
   readonly by: 'status' | 'worker';
   readonly now: number;
@@ -40,11 +43,14 @@ const PATH_SHOWN = 6;
 const HOUR_MS = 3_600_000;
 
 export function boardLines(picture: BoardPicture, place: BoardPlace): string[] {
-  const { tasks, by } = picture;
+  const { tasks, chosen = tasks, by } = picture;
   const { palette } = place;
-  const head = [counts(tasks, palette), ''];
+  const head = [
+    `${counts(tasks, palette)}${chosen.length < tasks.length ? ` (${chosen.length} shown)` : ''}`,
+    '',
+  ];
   const tail = ['', ...summary(picture, place)];
-  const shown = groups(tasks, by).flatMap(({ title, list }) => list.map((task) => ({ title, task })));
+  const shown = groups(chosen, by).flatMap(({ title, list }) => list.map((task) => ({ title, task })));
   const rows = shown.map(({ task }) => rowOf(task, picture, palette));
   const aligned = table(COLUMNS, rows, place).slice(1);
   const room = (place.height ?? Number.POSITIVE_INFINITY) - head.length - tail.length - 1;

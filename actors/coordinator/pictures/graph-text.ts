@@ -10,9 +10,14 @@ interface Place {
   readonly width: number;
 }
 
-export function graphLines(graph: TaskGraph<PictureTask>, place: Place): string[] {
+/** `path` is the chain to be stressed: that of all tasks, where only some are drawn. */
+export function graphLines(
+  graph: TaskGraph<PictureTask>,
+  place: Place,
+  path: readonly string[] = criticalPath(graph).ids,
+): string[] {
   const { palette } = place;
-  const critical = new Set(criticalPath(graph).ids);
+  const critical = new Set(path);
   const parents = new Map<string, string | undefined>();
   const children = new Map<string | undefined, string[]>();
   for (const [id, node] of graph.nodes) {

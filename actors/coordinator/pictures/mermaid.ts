@@ -14,10 +14,12 @@ const CLASSES: Readonly<Record<string, string>> = {
 };
 const CLASS_DEFAULT = 'fill:#8c959f11,stroke:#8c959f,stroke-dasharray:4';
 
-/** A `flowchart`; what most work waits behind is drawn with thick lines. */
-export function mermaid(graph: TaskGraph<PictureTask>): string {
+/** A `flowchart`; what most work waits behind, the `path`, is drawn with thick lines. */
+export function mermaid(
+  graph: TaskGraph<PictureTask>,
+  path: readonly string[] = criticalPath(graph).ids,
+): string {
   const names = new Map([...graph.nodes.keys(), ...graph.missing].map((id, n) => [id, `t${n}`]));
-  const path = criticalPath(graph).ids;
   const critical = new Set(path.slice(1).map((id, n) => `${path[n]}\n${id}`));
   const lines = ['flowchart LR'];
   for (const { task } of graph.nodes.values()) {

@@ -37,7 +37,11 @@ text { font: 12px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; fill
 .head { fill: var(--line); }
 `;
 
-export function svg(graph: TaskGraph<PictureTask>, title = 'Dependencies'): string {
+export function svg(
+  graph: TaskGraph<PictureTask>,
+  title = 'Dependencies',
+  path: readonly string[] = criticalPath(graph).ids,
+): string {
   const size = graph.nodes.size + graph.missing.length;
   if (size > GRAPH_TASKS_MAX) {
     throw new FabricError(
@@ -49,7 +53,6 @@ export function svg(graph: TaskGraph<PictureTask>, title = 'Dependencies'): stri
   const { width = 0, height = 0 } = drawn.graph();
   const w = Math.ceil(Math.max(width, BOX.width + 2 * MARGIN));
   const h = Math.ceil(Math.max(height, BOX.height + 2 * MARGIN));
-  const path = criticalPath(graph).ids;
   const critical = new Set(path.slice(1).map((id, n) => `${path[n]}\n${id}`));
   const edges = drawn.edges().map(({ v, w: to }) => {
     const strong = critical.has(`${v}\n${to}`) ? ' critical' : '';
