@@ -43,7 +43,9 @@ function sentence({ entry }: LogItem): string | undefined {
   const from = actedBy(entry);
   // Mail counts only from whom the task takes it (T5); anybody may write the same.
   if (type === 'task.add')
-    return from.startsWith('board/') ? `added by ${String(event['addedBy'] ?? from)}` : undefined;
+    return from.startsWith('board/') && isNew(entry)
+      ? `added by ${String(event['addedBy'] ?? from)}`
+      : undefined;
   if (type === 'xstate.done.actor.lease' && entry.after === 'available')
     return 'its lease ended: available again';
   if (type === 'task.dep_completed') return from.startsWith('task/') ? `${from} was completed` : undefined;
@@ -63,6 +65,11 @@ function sentence({ entry }: LogItem): string | undefined {
   const token =
     action === 'claim' && reply['token'] !== undefined ? ` under token ${String(reply['token'])}` : '';
   return `${from} ${deed}${on}${token}${reason}`;
+}
+
+/** What is there already keeps what it has: adding it again changed nothing. A task that others wait for is known before. */
+function isNew({ op, before = 'absent' }: Entry): boolean {
+  return op !== 'dead' && before === 'absent';
 }
 
 /** The word of a worker's entry in the registry; a permit that came too late made nobody's claim. */

@@ -242,6 +242,21 @@ test('the story of a task is who got it, who did not, and why', (t) => {
   t.is(told[0]?.place, '1.7');
 });
 
+test('the story tells that a task was added once, however often it was asked for', (t) => {
+  const add = (by: string, more: Partial<Entry>) =>
+    entry({ type: 'task.add', addedBy: `operator/${by}` }, 'board/main', more);
+  const error = { code: 'bad', message: 'no', retryable: false };
+  t.deepEqual(
+    textsOf([
+      add('eve', { op: 'dead', error, before: 'absent' }),
+      add('ann', { before: 'absent', after: 'waiting' }),
+      add('bob', { before: 'waiting', after: 'waiting' }),
+      add('bob', { before: 'completed', after: 'completed' }),
+    ]),
+    ['added by operator/ann'],
+  );
+});
+
 test('the story names who acted, whatever an event or an unsigned message says of itself', (t) => {
   const reply = { accepted: true, token: 3 };
   const message = { from: 'if://session/bob', content: { action: 'claim' } };

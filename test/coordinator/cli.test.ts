@@ -148,7 +148,10 @@ test('a task from its adding to its end, with every refusal said in words', asyn
   t.is(await ok(t, 'task', 'fail', 'A2', '--reason', 'no access', '--as', 'bus'), 'task/A2 failed\n');
   t.is(await ok(t, 'task', 'retry', 'A2'), 'task/A2 available\n');
   t.is(await ok(t, 'task', 'cancel', 'A2', '--reason', 'not now'), 'task/A2 cancelled\n');
-  t.regex(await ok(t, 'why', 'A2'), /It was cancelled\.[\s\S]*not now/);
+  const cancelled = await ok(t, 'why', 'A2');
+  t.regex(cancelled, /It was cancelled\.[\s\S]*not now/);
+  // Asked for three times, added once.
+  t.is(cancelled.match(/added by/g)?.length, 1);
 
   t.is(await ok(t, 'round', 'list'), 'No round was opened yet.\n');
   t.is((await run(t, 'round', 'show', 'r1')).code, 4);
