@@ -145,10 +145,13 @@ function checkNames(
   const ids = [...tasks.keys(), ...known.keys()];
   const has = (id: string): boolean => tasks.has(id) || known.has(id);
   for (const { id, deps = [], place } of tasks.values()) {
-    for (const dep of deps.filter((one) => !has(one)))
+    // What it waits for on the board already may be added later, as it might when it was added.
+    const waits = known.get(id) ?? [];
+    const others = ids.filter((one) => one !== id);
+    for (const dep of deps.filter((one) => !has(one) && !waits.includes(one)))
       problems.add(
         place,
-        `${id} waits for ${dep}, which is no task of these files or of the board${suggest(dep, ids)}`,
+        `${id} waits for ${dep}, which is no task of these files or of the board${suggest(dep, others)}`,
       );
   }
   for (const { task, place } of states) {

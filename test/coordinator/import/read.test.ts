@@ -199,6 +199,19 @@ test('everything wrong is told at once, at its line and column', (t) => {
     );
 });
 
+test('what a task of the board waits for already may be missing; nobody is asked whether it meant itself', (t) => {
+  const text = '| Task | Dependencies |\n|---|---|\n| loop1: L | loop2 |\n';
+  const known = new Map([['loop1', ['loop2']]]);
+  t.deepEqual(readFiles([{ file: 'a.md', text }], known).tasks[0]?.deps, ['loop2']);
+  const typo = text.replace('loop2', 'loop3');
+  t.throws(() => readFiles([{ file: 'a.md', text: typo }], known), {
+    message: /^a\.md:3:3: loop1 waits for loop3/,
+  });
+  t.deepEqual(refused(t, { 'a.md': text }), [
+    'a.md:3:3: loop1 waits for loop2, which is no task of these files or of the board',
+  ]);
+});
+
 test('files that contradict each other are refused with both places', (t) => {
   const [line = ''] = refused(t, {
     'a.yaml': 'tasks:\n  - { id: A1, title: One }\n',
