@@ -6,7 +6,7 @@ import type { Clock } from '#runtime/shard/ports';
 
 const EVERY_MS = 15_000;
 /** Of the time, that looking may take: one in so many parts. */
-const SHARE = 50;
+const SHARE = 1_000;
 
 export interface RelookDeps {
   readonly clock: Clock;
