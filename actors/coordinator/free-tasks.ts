@@ -1,6 +1,6 @@
 /**
  * Tasks that can be claimed. Those that ask for the same lie together: whether a worker can do them is found once for all of
- * them, and the first is its best. A board of thousands is then looked through in microseconds.
+ * them, and the first is its best. What a look costs grows with the kinds of tasks, not with their number; governed ones apart.
  */
 import type { TaskView } from '#schemas/task-view';
 import { candidates, type Governor, orderFor, type Worker } from './matching.ts';
