@@ -154,6 +154,11 @@ export class Lease {
     return !this.#ended;
   }
 
+  /** What the store says now: nobody else has it, and it has not expired. Rejects when the store cannot say. */
+  async isHeld(): Promise<boolean> {
+    return !this.#ended && (await this.#options.store.get(this.key))?.value === this.#value;
+  }
+
   /**
    * Makes `holder` the one who holds the lease, with a word for it (L4). False where the lease was lost before, or
    * where it is not clear that the transfer is stored: whoever holds it then, it is not this one.

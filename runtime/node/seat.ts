@@ -12,7 +12,7 @@
  *     the next owner would be told a group that this one is leaving, where each ask is heard twice, or would share it with
  *     one that hangs, of whom it has never heard.
  * S4  A shard that moved stays for a while, unless its owner has to go: moves cost those who ask a wait.
- * S5  A lease may be with an owner that another has fenced meanwhile: an idle one looks at the log once in a lease's
+ * S5  A lease may be with an owner that another has fenced meanwhile: an idle one looks at the log within a lease's
  *     time, so that timers, effects and mail of the other do not wait for the next message.
  */
 import { acquireLease, adoptLease, type Claim, type Lease } from '#runtime/claims/lease';
@@ -20,6 +20,7 @@ import type { LeaseRow } from '#runtime/claims/lease-store';
 import { memberErrors } from '#runtime/members/errors';
 import { staysWith } from '#runtime/members/placement';
 import { until, type Wake } from '#runtime/members/wake';
+import { shardErrors } from '#runtime/shard/errors';
 import { Shard } from '#runtime/shard/shard';
 import { FabricError, toWireError, type WireError } from '#schemas/fabric-error';
 import type { Member } from '#schemas/member';
@@ -236,6 +237,9 @@ export class Seat {
     this.#group = group;
     const running = new Shard({
       ...this.#options.depsOf(this.shard, group),
+      checkLease: async () => {
+        if (!(await lease.isHeld())) throw this.#lost();
+      },
       onNeeds: (versions) => this.#tellNeeds(versions, running.status().epoch),
     });
     this.#starting = running;
@@ -268,10 +272,7 @@ export class Seat {
       }
       const reason = await running.left;
       if (reason !== undefined || this.#isEnding || this.#isMoving) return reason;
-      return new FabricError(
-        { code: 'lease_lost', retryable: true, help: '' },
-        `The lease of shard ${this.shard} was lost`,
-      );
+      return this.#lost();
     } catch (thrown) {
       await running.stop();
       throw thrown;
@@ -286,6 +287,10 @@ export class Seat {
     }
   }
 
+  #lost(): FabricError {
+    return new FabricError(shardErrors.lease_lost, `The lease of shard ${this.shard} was lost`);
+  }
+
   /** Told in vain it is told again with the next change; until then placement knows too little, and a node may fail. */
   #tellNeeds(versions: readonly string[], epoch: number): void {
     const { roster, logger } = this.#options;
@@ -294,10 +299,10 @@ export class Seat {
     });
   }
 
-  /** S5. */
+  /** S5: whoever wrote something just after a look is looked after in time with two of them. */
   async #confirm(running: Shard, isLeft: () => boolean): Promise<void> {
     for (let seq = running.status().seq; !isLeft() && !this.#isEnding; seq = running.status().seq) {
-      await this.#pause(this.#options.leaseTtlMs);
+      await this.#pause(this.#options.leaseTtlMs / 2);
       // What it wrote meanwhile proves as much.
       if (running.status().seq === seq) await running.confirm();
     }

@@ -10,10 +10,11 @@ import type { ShardState } from './state.ts';
 
 /**
  * Appends an epoch record, whoever else tries the same at this moment. Returns its sequence and the new epoch.
- * Throws `log_refused` where the log takes nothing, and `shards_changed`.
+ * Throws `log_refused` where the log takes nothing, `shards_changed`, and `lease_lost` where another went on with the
+ * log and the lease is nobody's or another's by now.
  */
 export async function writeEpoch(
-  deps: Pick<ShardDeps, 'shard' | 'node' | 'log' | 'clock' | 'shards' | 'checkShards'>,
+  deps: Pick<ShardDeps, 'shard' | 'node' | 'log' | 'clock' | 'shards' | 'checkShards' | 'checkLease'>,
   appender: Appender,
   emptyState: () => ShardState,
 ): Promise<{ seq: number; epoch: number }> {
@@ -50,6 +51,9 @@ export async function writeEpoch(
       case 'appended':
         return { seq: result.seq, epoch };
       case 'fenced':
+        // An append may wait for its answer longer than the lease lasts, and the next owner has begun: whoever fences
+        // that one without a lease leaves the shard to an owner that does not know it until it looks.
+        await deps.checkLease?.();
         continue;
       case 'refused':
         throw new FabricError(

@@ -54,6 +54,10 @@ export const shardErrors = errorKinds({
     help: 'Something in the same commit could not be stored; retry with the same message id, each step is now checked.',
   },
   body_too_big: { retryable: false, help: 'Send a smaller body or raise limits.bodyBytesMax.' },
+  lease_lost: {
+    retryable: true,
+    help: 'The node could not renew its lease in time, and another may take the shard; who asks again finds that one.',
+  },
   log_refused: {
     retryable: true,
     help: 'Free disk space or raise the limits of the log stream; nothing of this message was stored.',

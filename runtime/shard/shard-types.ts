@@ -57,6 +57,8 @@ export interface ShardDeps {
   readonly shards?: number;
   /** Throws where the realm has another number of shards by now. */
   readonly checkShards?: () => Promise<void>;
+  /** Throws where the lease of the shard is not this owner's any more. Absent where it has none. */
+  readonly checkLease?: () => Promise<void>;
   /** The actor a subject names by its last two tokens. Throws `bad_subject`. */
   readonly addressOf: (subject: string) => Address;
   /** The bundle, where an inbox message is cross-shard mail. */

@@ -259,8 +259,11 @@ test('L3: a holder whose lease another took is told at its next renewal', async 
   const { clock, store, options } = world();
   const lease = await take(options('a'));
   const lost = loss(lease);
+  t.true(await lease.isHeld());
   await store.remove('shard.0', (await store.get('shard.0'))?.revision ?? 0);
+  t.false(await lease.isHeld());
   await take(options('b'));
+  t.false(await lease.isHeld());
   await clock.advance(TTL_MS / 2);
   t.regex(lost.reason ?? '', /another/);
   t.is(clock.pending > 0, true, 'only b renews on');

@@ -39,7 +39,8 @@ test.serial('schedules that once broke a promise keep it', async (t) => {
   // A node that had just come began a shard that was given to it only at its second attempt, with a door of its own.
   // A node that paused in a move handed on what it had held, after the next owner had ended and another had heard it, too;
   // or after the next owner had missed what it was given, and taken the lease anew when that had ended.
-  for (const seed of [901_026, 4_029_680, 7_024_117]) {
+  // A node whose epoch record had no answer until its lease had ended fenced the owner that had begun meanwhile.
+  for (const seed of [901_026, 4_029_680, 7_024_117, 7_400_729]) {
     const { violations } = await runSchedule(seed);
     t.deepEqual(violations, [], `npm run sim -- --seed ${seed}`);
   }
