@@ -32,7 +32,7 @@ import { watch } from './watching.ts';
 
 /**
  * Throws `no_address_of_own` where the client was opened without the address of who acts. Closing it leaves the client
- * open, and leases to expire.
+ * open, and leases to expire; a client that is closed closes it.
  *
  * @example
  * await using client = await connect({ runFile, from: 'session/ndi' });
@@ -66,6 +66,8 @@ class Coordinator implements CoordinatorClient {
     this.#claims = new Claims(client, this.#asking, own, options);
     this.#presence = new Presence(this.as, this.#asking, this.#claims.leases, this.#claims.leaseMs);
     this.#sight = new Sight(client, this.#asking, own, () => this.#claims.tasks);
+    // Leases that nothing renews any more would keep the process from its end.
+    void client.connection.closed().then(() => this[Symbol.asyncDispose]());
   }
 
   async addTasks(tasks: readonly TaskSpecInput[]): Promise<BoardReply> {
