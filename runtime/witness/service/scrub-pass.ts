@@ -10,6 +10,7 @@ import { merkle } from '../node-crypto.ts';
 import { decodeBundle, hashesOf, TILE_WIDTH, type TileLevel, tilePath } from '../tiles.ts';
 import { ofShard } from '../verify/break.ts';
 import { Chain } from '../verify/chain.ts';
+import type { Pace } from './pace.ts';
 import { RightEdge } from './right-edge.ts';
 
 /** The signed tree as it is stored, not as it is remembered. */
@@ -39,6 +40,7 @@ export function foundIn({ shard, bytes, storedAt }: LogMessage): Found {
 export class ScrubPass {
   readonly #tree: StoredTree;
   readonly #tell: (found: LogBreak) => void;
+  readonly #pace: Pick<Pace, 'step'>;
   #archivedThrough = 0;
   #chain = new Chain(true);
   /** Grows by what was signed, as far as that is known: what the tiles above must be. */
@@ -47,9 +49,10 @@ export class ScrubPass {
   /** The commit before was altered or missing: a run of them, as after a shift, is told of once. */
   #inRun = false;
 
-  constructor(tree: StoredTree, tell: (found: LogBreak) => void) {
+  constructor(tree: StoredTree, tell: (found: LogBreak) => void, pace: Pick<Pace, 'step'>) {
     this.#tree = tree;
     this.#tell = tell;
+    this.#pace = pace;
   }
 
   /**
@@ -75,6 +78,7 @@ export class ScrubPass {
       isBundleSound &&= judged.isBundleSound;
       this.#checkCommit(seq, judged.entry, found.get(seq));
       await this.#grow(judged.hash);
+      await this.#pace.step();
     }
     if (!isTileSound) this.#tellTile(0, n);
     if (!isBundleSound) this.#tellTile('entries', n);

@@ -5,15 +5,17 @@
  * S1  A pass covers the whole tree that was signed when it began; the next begins a pause after it ended.
  * S2  Commits are judged by the entries and tiles, those by the signed root: what was altered in the log, in a bundle
  *     or in a tile is told apart, and one alteration is one break.
- * S3  It takes no more commits and bytes a second than it may.
+ * S3  It takes no more commits and bytes a second than it may, in slices: a bundle at once would keep everybody who asks
+ *     this node for something waiting for tens of milliseconds, twice a second.
  */
 import type { LogBreak } from '#schemas/log-break';
 import type { LogReader } from '../log-reader.ts';
 import { TILE_WIDTH } from '../tiles.ts';
+import { Pace } from './pace.ts';
 import { pause } from './pause.ts';
 import { type Found, foundIn, ScrubPass, type StoredTree } from './scrub-pass.ts';
 
-/** Bytes of commits a second: decoding and hashing that much takes a hundredth of a core. */
+/** Bytes of commits a second: of large commits, decoding and hashing that much takes a hundredth of a core. */
 const BYTES_PER_SECOND = 1024 * 1024;
 
 /** Until a first checkpoint is signed. */
@@ -62,15 +64,16 @@ export class Scrubber {
     const { tree: current, reader, tell, commitsPerSecond } = this.#options;
     const tree = current();
     if (tree === undefined || tree.size === 0) return false;
-    const pass = new ScrubPass(tree, tell);
+    const pace = new Pace({ commitsPerSecond, bytesPerSecond: BYTES_PER_SECOND }, signal);
+    const pass = new ScrubPass(tree, tell, pace);
     for (let from = 0; from < tree.size && !signal.aborted; from += TILE_WIDTH) {
       const width = Math.min(TILE_WIDTH, tree.size - from);
       const found = new Map<number, Found>();
-      let bytes = 0;
       for await (const batch of reader.read(from + 1, from + width, signal)) {
         for (const message of batch) {
           found.set(message.seq, foundIn(message));
-          bytes += message.bytes.byteLength;
+          pace.count(message.bytes.byteLength);
+          await pace.step();
         }
       }
       if (signal.aborted) return true;
@@ -78,8 +81,7 @@ export class Scrubber {
       const archived = found.size < width ? await this.#options.archivedThrough?.() : 0;
       await pass.check(from, width, found, archived);
       this.#seq = from + width;
-      // S3
-      await pause(Math.max(width / commitsPerSecond, bytes / BYTES_PER_SECOND) * 1_000, signal);
+      await pace.rest();
     }
     if (signal.aborted) return true;
     pass.end();

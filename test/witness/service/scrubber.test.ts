@@ -4,6 +4,7 @@ import test from 'ava';
 import { natsLogReader } from '#runtime/bus/nats-log-reader';
 import { encodeLeaf } from '#runtime/witness/leaf';
 import type { Builder } from '#runtime/witness/service/builder';
+import { Pace } from '#runtime/witness/service/pace';
 import { RightEdge } from '#runtime/witness/service/right-edge';
 import { type Found, foundIn, ScrubPass } from '#runtime/witness/service/scrub-pass';
 import { Scrubber } from '#runtime/witness/service/scrubber';
@@ -135,13 +136,18 @@ test.skipIf(isEveryday)(
         read: async (level: TileLevel, n: number, width: number) =>
           tiles.get(tilePath({ level, n, width: 256 })) ?? edge.partial(level, width),
       };
-      const pass = new ScrubPass(tree, ({ id }) => void told.push(id));
+      let steps = 0;
+      const step = async (): Promise<void> => {
+        steps += 1;
+      };
+      const pass = new ScrubPass(tree, ({ id }) => void told.push(id), { step });
       for (let from = 0; from < size; from += 256) {
         const width = Math.min(256, size - from);
         const part = found.slice(from, from + width);
         await pass.check(from, width, new Map(part.map((one, i) => [from + i + 1, one])));
       }
       pass.end();
+      t.is(steps, size, 'S3: it may rest after every leaf');
       return told;
     };
     t.deepEqual(await scrubbed(), []);
@@ -153,6 +159,28 @@ test.skipIf(isEveryday)(
     }
   },
 );
+
+test('S3: work in the background rests once its slice is used up, as long as its rates say', async (t) => {
+  const pace = new Pace({ commitsPerSecond: 100, bytesPerSecond: 1_000_000 }, new AbortController().signal);
+  let turns = 0;
+  const turned = setInterval(() => {
+    turns += 1;
+  }, 1);
+  t.teardown(() => clearInterval(turned));
+  pace.count(10);
+  await pace.step();
+  t.is(turns, 0, 'it has just begun');
+  for (const until = performance.now() + 2; performance.now() < until; );
+  pace.count(10);
+  const began = performance.now();
+  await pace.step();
+  // A timer may be a millisecond early.
+  t.true(performance.now() - began >= 19, 'two commits at a hundred a second');
+  t.true(turns > 0, 'others had their turn');
+  const ended = new AbortController();
+  ended.abort();
+  await new Pace({ commitsPerSecond: 1e-9, bytesPerSecond: 1 }, ended.signal).rest();
+});
 
 test('one alteration in the log beside one in its bundle are two breaks', async (t) => {
   await using rig = await WitnessRig.start();
