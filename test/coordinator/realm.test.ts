@@ -14,6 +14,7 @@ import { until } from '../rig/load.ts';
 import { TestRealm } from '../rig/realm.ts';
 
 const WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url));
+const LEAVING = fileURLToPath(new URL('./leaving-worker.ts', import.meta.url));
 const LEASE_MS = 2_000;
 const OPEN = { door: 'open', spawnOnMessage: true };
 const KINDS = Object.fromEntries(
@@ -147,6 +148,21 @@ test.serial(
     await taker[Symbol.asyncDispose]();
   },
 );
+
+test.serial('a process that closes its client ends, whatever it has claimed', async (t) => {
+  await operator.addTasks([{ id: 'left', title: 'left' }]);
+  const child = spawn(process.execPath, [LEAVING, realm.url, realm.token, 'left'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    timeout: 60_000,
+  });
+  let said = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  t.is(code, 0);
+  t.is(said, 'true');
+});
 
 test.serial('a claim whose end was not answered is renewed for nobody', async (t) => {
   await operator.addTasks([{ id: 'given' }, { id: 'unsaid' }, { id: 'ended' }]);
