@@ -126,8 +126,9 @@ function secretsOf(input: RunnerInput, granted: readonly string[], dataDir: stri
 }
 
 function told(output: ProcessOutput, secrets: Secrets): ProcessOutput {
-  const stdout = hidden(output.stdout, secrets, OUTPUT_BYTES_MAX);
-  const stderr = hidden(output.stderr, secrets, OUTPUT_BYTES_MAX);
+  const isUnread = output.truncated === true;
+  const stdout = hidden(output.stdout, secrets, OUTPUT_BYTES_MAX, isUnread);
+  const stderr = hidden(output.stderr, secrets, OUTPUT_BYTES_MAX, isUnread);
   const isCut = [output.stdout, output.stderr].some((text) => Buffer.byteLength(text) > OUTPUT_BYTES_MAX);
   return { ...output, stdout, stderr, ...(isCut && { truncated: true }) };
 }

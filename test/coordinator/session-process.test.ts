@@ -131,6 +131,16 @@ test('a secret is found as it is, in a URL and in JSON, the longest first; short
     ['C', 'no'],
   ]);
   const text = `ab"cd/ef no ${encodeURIComponent('ab"cd/efgh')} ${JSON.stringify({ ab: 'ab"cd/ef' })}`;
-  t.is(hidden(text, secrets, 1_000), 'A no B {"ab":"A"}');
-  t.is(hidden('ab"cd/efé', secrets, 2), 'A', 'no character is cut in two');
+  t.is(hidden(text, secrets, 1_000, false), 'A no B {"ab":"A"}');
+  t.is(hidden('ab"cd/efé', secrets, 2, false), 'A', 'no character is cut in two');
+});
+
+test('where the output ended in a secret because no more was read, its beginning is left out', (t) => {
+  const secrets = new Map([['K', 'é0123456789']]);
+  // Shown by a short name, what was printed before lets the cut one come within what is kept.
+  const printed = 'é0123456789 '.repeat(9);
+  t.is(hidden(`${printed}é01234`, secrets, 100, true), 'K '.repeat(9));
+  t.is(hidden(`${printed}\uFFFD`, secrets, 100, true), 'K '.repeat(9));
+  t.is(hidden(`${printed}é01234`, secrets, 100, false), `${'K '.repeat(9)}é01234`, 'it printed just that');
+  t.is(hidden('all of it\n', secrets, 100, true), 'all of it\n');
 });
