@@ -15,6 +15,7 @@ test('a hash that is given is held against the file, where it lies here', async 
   const found = { kind, path: 'a.md', sha256, bytes: 4 };
   t.deepEqual(await hashed(root, [{ kind, path: 'a.md', sha256 }]), [found]);
   t.deepEqual(await hashed(root, [{ kind, path: 'a.md' }]), [found]);
+  t.like(await hashed('/', [{ kind, path: join(root, 'a.md') }]), [{ sha256 }]);
   await t.throwsAsync(hashed(root, [{ kind, path: 'a.md', sha256: other }]), { code: 'mcp_other_hash' });
   const elsewhere = { kind, path: 'b.md', sha256: other } as const;
   t.deepEqual(await hashed(root, [elsewhere]), [elsewhere]);

@@ -30,7 +30,7 @@ async function hashOne(root: string, { kind, path, sha256 }: GivenArtifact): Pro
   if (kind === 'branch') return { kind, path, sha256: createHash('sha256').update(path).digest('hex') };
   const home = await realpath(root);
   const file = await fileAt(resolve(home, path), path);
-  if (file !== home && !file.startsWith(home + sep)) {
+  if (file !== home && !file.startsWith(home.endsWith(sep) ? home : home + sep)) {
     throw new FabricError(mcpErrors.mcp_outside_root, `${path} is not below ${home}`, { details: { path } });
   }
   const { size } = await stat(file);
