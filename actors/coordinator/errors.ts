@@ -33,6 +33,10 @@ export const coordinatorErrors = errorKinds({
     retryable: false,
     help: 'Name a folder with --folder, one that is there or none yet: what stands in its place on the branch is kept.',
   },
+  mirror_other_realm: {
+    retryable: false,
+    help: 'Two realms do not share a folder: name another one with --folder, or another branch with --branch.',
+  },
   git_failed: {
     retryable: true,
     help: 'Run the same git command in that repository; its own message stands above.',

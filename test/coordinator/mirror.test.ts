@@ -61,6 +61,7 @@ async function mirror(
     readonly branch?: string;
     readonly folder?: string;
     readonly now?: () => number;
+    readonly realm?: string;
   } = {},
 ): Promise<Mirrored> {
   const options = { realm: 'demo', branch: BRANCH, folder: '', author: AUTHOR, now: Date.now, ...more };
@@ -144,6 +145,17 @@ test("what others wrote stays theirs: their files, their changes to ours, and th
   // Who takes the file away gives the place back.
   repository.edit('STATUS-BUS.yaml', undefined);
   t.true((await mirror(repository, BUSY)).changed.includes('STATUS-BUS.yaml'));
+});
+
+test('the mirror of another realm in the same folder is left as it is', async (t) => {
+  const repository = new Repository(t);
+  await mirror(repository, BUSY);
+  await t.throwsAsync(mirror(repository, BUSY, { realm: 'other' }), {
+    code: 'mirror_other_realm',
+    message: /"demo"/,
+  });
+  t.deepEqual((await mirror(repository, BUSY)).changed, []);
+  t.not((await mirror(repository, BUSY, { realm: 'other', folder: 'b' })).commit, undefined);
 });
 
 test('a branch somebody works on is left alone', async (t) => {

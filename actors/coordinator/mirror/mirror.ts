@@ -46,7 +46,8 @@ const TRIES_MAX = 5;
 /**
  * Brings the branch to these files.
  *
- * Throws `mirror_bad_branch`, `mirror_branch_in_use`, `mirror_diverged`, `mirror_no_folder`, `git_failed`.
+ * Throws `mirror_bad_branch`, `mirror_branch_in_use`, `mirror_diverged`, `mirror_no_folder`, `mirror_other_realm`,
+ * `git_failed`.
  */
 export async function mirrorOnce(
   files: ReadonlyMap<string, string>,
@@ -125,7 +126,7 @@ async function changesOf(
   return { changes, left };
 }
 
-/** What this realm's mirror left, by name and hash; nothing where the list is another's, or none. */
+/** What this realm's mirror left, by name and hash; nothing where there is no list. Throws `mirror_other_realm`. */
 function listOf(text: string | undefined, realm: string): Readonly<Record<string, string>> {
   let data: unknown;
   try {
@@ -135,7 +136,12 @@ function listOf(text: string | undefined, realm: string): Readonly<Record<string
     return {};
   }
   const parsed = listSchema.safeParse(data);
-  return parsed.success && parsed.data.realm === realm ? parsed.data.files : {};
+  if (!parsed.success) return {};
+  if (parsed.data.realm !== realm) {
+    const what = `The mirror of realm "${parsed.data.realm}" is in this folder`;
+    throw new FabricError(coordinatorErrors.mirror_other_realm, what);
+  }
+  return parsed.data.files;
 }
 
 function message(
