@@ -52,7 +52,10 @@ export interface TaskContext extends TaskSpec {
   readonly waitingFor: readonly string[];
   /** Tasks that wait for this one. */
   readonly dependents: readonly string[];
+  /** Claims of it, whatever became of them. */
   readonly attempts: number;
+  /** Times it failed since it was last ordered: only these use up `retries`. */
+  readonly failures: number;
   /** The conversation so far: messages in all, refused ones, and by performative. */
   readonly heard: {
     readonly messages: number;
@@ -112,6 +115,7 @@ export function initialTask(input: unknown, self: string): TaskContext {
     waitingFor: [],
     dependents: [],
     attempts: 0,
+    failures: 0,
     heard: { messages: 0, refused: 0, by: {} },
     conversation: [],
     dissent: {},

@@ -172,14 +172,28 @@ export function fail(context: TaskContext, action: Of<'fail'>, who: Who): Verdic
   if (refused !== undefined) return refused;
   const reason = action.reason ?? null;
   const mail = [...toWorker(context.worker, 'task.failed', context), ...toHelpers(context)];
-  if (context.attempts <= context.retries) {
+  const failures = context.failures + 1;
+  if (failures <= context.retries) {
     const change = freed(context, who.at, 'task.released', reason);
-    return { ...change, mail, tell: ['task.failed', 'task.retried', 'task.available'] };
+    return {
+      ...change,
+      patch: { ...change.patch, failures },
+      mail,
+      tell: ['task.failed', 'task.retried', 'task.available'],
+    };
   }
   return {
     ...UNCLAIMED,
     cancelled: [...UNCLAIMED.cancelled, DEADLINE],
-    patch: { status: 'failed', reason, blockedOn: null, helpWanted: null, staleAt: null, changedAt: who.at },
+    patch: {
+      status: 'failed',
+      failures,
+      reason,
+      blockedOn: null,
+      helpWanted: null,
+      staleAt: null,
+      changedAt: who.at,
+    },
     mail,
     tell: ['task.failed'],
   };
@@ -221,6 +235,7 @@ export function retry(context: TaskContext, action: Of<'retry'>, who: Who): Verd
     patch: {
       ...FREE,
       status: isReady ? 'available' : 'waiting',
+      failures: 0,
       reason: action.reason ?? null,
       changedAt: who.at,
     },

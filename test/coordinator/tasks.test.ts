@@ -232,6 +232,22 @@ test('a failed task is offered again as often as it says; cancelled and amended 
   t.like(await world.say('operator/o', 'two', 'claim'), { code: 'not_permitted' });
 });
 
+test('claims that did not fail use up no retries, and who orders it anew gives it all of them again', async (t) => {
+  await using world = await World.open();
+  await world.add({ id: 'one', retries: 1 });
+  await world.claim(A, 'one', 3);
+  world.ends.hear('task/one', undefined);
+  await world.realm.idle();
+  await world.say(A, 'one', 'claim');
+  await world.say(A, 'one', 'release');
+  for (const status of ['available', 'failed', 'available', 'failed'] as const) {
+    await world.say(A, 'one', 'claim');
+    t.like(await world.say(A, 'one', 'fail'), { status });
+    if (status === 'failed') await world.say('operator/o', 'one', 'retry');
+  }
+  t.is((await world.view('one')).attempts, 6);
+});
+
 test('who is blocked gets help from the first three who match; where there is none a person has to look', async (t) => {
   await using world = await World.open();
   await world.add({ id: 'slow', requires: ['code:c'] }, { id: 'fast' });
