@@ -17,6 +17,8 @@ import type { Claim, ClaimResult, CoordinatorOptions } from './types.ts';
 import { watch } from './watching.ts';
 
 interface Held extends Claim {
+  /** Nonce of its lease. */
+  readonly nonce: string;
   readonly end: (why: string) => void;
 }
 
@@ -84,7 +86,7 @@ export class Claims implements AsyncDisposable {
         await this.#asking.task(id, { action: 'release', token }).catch(() => undefined);
         return `its key could not be written: ${toWireError(thrown).message}`;
       });
-    return { won: true, claim: this.#hold(id, token, lost) };
+    return { won: true, claim: this.#hold(id, token, nonce, lost) };
   }
 
   async renew(id: string): Promise<boolean> {
@@ -105,9 +107,9 @@ export class Claims implements AsyncDisposable {
       return { won: false, code: 'not_yours', reason: 'the key of the claim is not ours' };
     const view = await this.#asking.taskView(id);
     if (view?.worker === this.#client.from && isHeldStatus(view.status)) {
-      return { won: true, claim: this.#hold(id, view.token, lease.lost) };
+      return { won: true, claim: this.#hold(id, view.token, lease.nonce, lease.lost) };
     }
-    await this.leases.release(taskAddress(id));
+    await this.leases.release(taskAddress(id), lease.nonce);
     return { won: false, code: 'not_yours', reason: `${view?.worker ?? 'nobody'} has it` };
   }
 
@@ -122,9 +124,11 @@ export class Claims implements AsyncDisposable {
 
   /** A write that gives the task back, or ends it. */
   async end(id: string, action: TaskActionInput): Promise<TaskReply> {
+    const held = this.#held.get(id);
     const reply = await this.#part(id, action);
-    if (!reply.accepted || !this.#held.delete(id)) return reply;
-    await this.leases.release(taskAddress(id)).catch(() => undefined);
+    if (!reply.accepted || held === undefined) return reply;
+    if (this.#held.get(id)?.token === held.token) this.#held.delete(id);
+    await this.leases.release(taskAddress(id), held.nonce).catch(() => undefined);
     return reply;
   }
 
@@ -183,24 +187,24 @@ export class Claims implements AsyncDisposable {
     });
   }
 
-  #hold(id: string, token: number, lost: Promise<string>): Claim {
+  #hold(id: string, token: number, nonce: string, lost: Promise<string>): Claim {
     const ended = Promise.withResolvers<string>();
     void lost.then((why) => {
       if (this.#held.get(id)?.token === token) this.#held.delete(id);
       ended.resolve(why);
     });
-    const held: Held = { task: id, token, lost: ended.promise, end: ended.resolve };
+    const held: Held = { task: id, token, nonce, lost: ended.promise, end: ended.resolve };
     this.#held.set(id, held);
     return held;
   }
 
   #drop(held: Held, why: string): void {
-    const { task: id } = held;
+    const { task: id, nonce } = held;
     if (this.#held.get(id) !== held) return;
     held.end(why);
     this.#held.delete(id);
     // It expires by itself where this does not reach the bucket.
-    void this.leases.release(taskAddress(id)).catch(() => undefined);
+    void this.leases.release(taskAddress(id), nonce).catch(() => undefined);
   }
 
   async #isOurs(id: string, token: number | undefined): Promise<boolean> {

@@ -89,10 +89,12 @@ export class Leases implements AsyncDisposable {
     return this.#keep(actor, options, await adoptLease(options, row, nonce));
   }
 
-  async release(actor: string): Promise<void> {
+  /** Lets go of the lease under `nonce`, and of none taken since: who claimed again goes on while the key before is written. */
+  async release(actor: string, nonce: string): Promise<void> {
     const lease = await this.held(actor);
+    if (lease?.nonce !== nonce) return;
     this.#held.delete(actor);
-    await lease?.release();
+    await lease.release();
   }
 
   async transfer(actor: string, to: string): Promise<boolean> {

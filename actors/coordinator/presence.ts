@@ -47,7 +47,7 @@ export class Presence {
       action: 'leave',
       ...(this.#lease !== undefined && { lease: this.#lease }),
     });
-    await this.#leases.release(this.#as);
+    if (this.#lease !== undefined) await this.#leases.release(this.#as, this.#lease);
   }
 
   /** P1: asked where the key has gone. */

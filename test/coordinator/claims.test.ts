@@ -5,6 +5,7 @@ import { checkedOf } from '#actors/coordinator/checked';
 import { Claims } from '#actors/coordinator/claims';
 import { Leases } from '#actors/coordinator/leases';
 import { outcomeOf } from '#actors/coordinator/outcome';
+import type { LeaseRequest } from '#runtime/claims/lease-door';
 import type { LeaseKeys } from '#runtime/claims/lease-store';
 import type { Client } from '#runtime/client/client';
 import { memoryLeases } from '#runtime/testing/memory-leases';
@@ -53,14 +54,14 @@ test('a lease that is held is not renewed where nobody stored it', async (t) => 
   const leases = new Leases({ store: unclear, keyOf: (actor) => actor, holder: A, leaseMs: 60_000 });
   t.teardown(() => leases[Symbol.asyncDispose]());
   t.false(await leases.renew(A), 'there is none');
-  t.truthy(await leases.take(A, async () => true));
+  const taken = await leases.take(A, async () => true);
   t.true(await leases.renew(A));
   isAway = true;
   t.false(await leases.renew(A));
   t.truthy(await leases.held(A), 'it holds on: the store may only be away');
   isAway = false;
   t.true(await leases.renew(A));
-  await leases.release(A);
+  await leases.release(A, taken?.nonce ?? '');
   t.false(await leases.renew(A));
 });
 
@@ -74,7 +75,7 @@ test('who claimed goes on before the key is written, and what is done with the l
   t.true(await leases.renew('task/x'), 'renewed once it is there');
   t.is((await begun)?.nonce, 'n1');
   const again = leases.begin('task/y', 'n2', async () => true);
-  await leases.release('task/y');
+  await leases.release('task/y', 'n2');
   t.is(await store.get('task/y'), undefined, 'released, not forgotten while it was written');
   t.truthy(await again);
 });
@@ -108,4 +109,47 @@ test('a late refusal of a write under a claim that is over does not end the clai
   // What is said of the claim it has now ends it.
   t.like(await claims.write('x', { action: 'progress', milestone: 20 }), { code: 'stale_token' });
   t.false(claims.has('x'));
+});
+
+test('a claim that ends while its key is being written leaves the key of the claim made since', async (t) => {
+  const store = memoryLeases(new VirtualClock());
+  const back = Promise.withResolvers<void>();
+  let creations = 0;
+  const answerOf = async (request: LeaseRequest): Promise<object> => {
+    if (request.op === 'get') return { row: await store.get('x') };
+    if (request.op === 'remove') return { gone: await store.remove('x', request.revision) };
+    if (request.op === 'update')
+      return { revision: await store.update('x', request.value, request.revision, request.ttlMs) };
+    creations += 1;
+    // The bucket is away for the first.
+    if (creations === 1) await back.promise;
+    return { revision: await store.create('x', request.value, request.ttlMs) };
+  };
+  const connection = {
+    subscribe: () => ({ unsubscribe: () => undefined }),
+    request: async (_: string, body: string) => {
+      const answer = await answerOf(JSON.parse(body) as LeaseRequest);
+      return { json: () => ({ ok: true, ...answer }) };
+    },
+  };
+  let token = 4;
+  const asking = {
+    task: async (_: string, { action }: { readonly action: string }) => {
+      if (action === 'claim') token += 1;
+      return { accepted: true, status: 'claimed', milestone: 0, token };
+    },
+    taskView: async () => taskView('x', { status: 'claimed', worker: A, token }),
+  } as unknown as Asking;
+  const client = { connection, from: A, prefix: 'if' } as unknown as Client;
+  const claims = new Claims(client, asking, 'a', { leases: 'node' });
+  t.teardown(() => claims[Symbol.asyncDispose]());
+  await claims.claim('x');
+  const ended = claims.end('x', { action: 'release' });
+  while (creations === 0) await new Promise((resolve) => setImmediate(resolve));
+  await claims.claim('x');
+  t.true(await claims.renew('x'), 'the second has its key');
+  back.resolve();
+  await ended;
+  t.truthy(await store.get('x'));
+  t.true(await claims.renew('x'));
 });
