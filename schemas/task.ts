@@ -132,7 +132,7 @@ const address = z
 export const taskActionSchema = z.discriminatedUnion('action', [
   z.object({ action: z.literal('claim'), ...lease }),
   z.object({ action: z.literal('release'), token, reason: text.optional() }),
-  /** The key of the claim is the taker's already. */
+  /** The key of the claim, whose `lease` is named here, becomes the taker's after it. */
   z.object({ action: z.literal('transfer'), token, to: address, ...lease }),
   z.object({
     action: z.literal('progress'),

@@ -16,6 +16,10 @@ import { outcomeOf } from './outcome.ts';
 import type { Claim, ClaimResult, CoordinatorOptions } from './types.ts';
 import { watch } from './watching.ts';
 
+/** Who is given a task looks this long, and this often, for its key. */
+const HANDED_ON_MS = 2_000;
+const LOOK_EVERY_MS = 50;
+
 interface Held extends Claim {
   /** Nonce of its lease. */
   readonly nonce: string;
@@ -102,11 +106,15 @@ export class Claims implements AsyncDisposable {
   }
 
   async adopt(id: string): Promise<ClaimResult> {
-    const lease = await this.leases.adopt(taskAddress(id), () => this.#isOurs(id, this.#held.get(id)?.token));
+    const lease = await this.leases.adopt(
+      taskAddress(id),
+      () => this.#isOurs(id, this.#held.get(id)?.token),
+      this.#isComing(id),
+    );
     if (lease === undefined)
       return { won: false, code: 'not_yours', reason: 'the key of the claim is not ours' };
     const view = await this.#asking.taskView(id);
-    if (view?.worker === this.#client.from && isHeldStatus(view.status)) {
+    if (view !== undefined && this.#isWorkerOf(view)) {
       return { won: true, claim: this.#hold(id, view.token, lease.nonce, lease.lost) };
     }
     await this.leases.release(taskAddress(id), lease.nonce);
@@ -207,13 +215,26 @@ export class Claims implements AsyncDisposable {
     void this.leases.release(taskAddress(id), nonce).catch(() => undefined);
   }
 
+  /** For a bounded time: whether a key that is another's is on its way to us, since the task is ours already. */
+  #isComing(id: string): () => Promise<boolean> {
+    const until = systemClock.now() + HANDED_ON_MS;
+    return async () => {
+      if (systemClock.now() >= until || !this.#isWorkerOf(await this.#asking.taskView(id))) return false;
+      await new Promise<void>((resolve) => void systemClock.setTimer(resolve, LOOK_EVERY_MS));
+      return true;
+    };
+  }
+
   async #isOurs(id: string, token: number | undefined): Promise<boolean> {
     return this.#isClaimOf(await this.#asking.taskView(id), token);
   }
 
   #isClaimOf(view: TaskView | undefined, token: number | undefined): boolean {
-    const isHeld = view !== undefined && isHeldStatus(view.status);
-    return isHeld && view.worker === this.#client.from && view.token === token;
+    return this.#isWorkerOf(view) && view?.token === token;
+  }
+
+  #isWorkerOf(view: TaskView | undefined): boolean {
+    return view !== undefined && isHeldStatus(view.status) && view.worker === this.#client.from;
   }
 
   #token(id: string): { readonly token?: number } {

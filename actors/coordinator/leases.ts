@@ -79,14 +79,24 @@ export class Leases implements AsyncDisposable {
     return begun;
   }
 
-  /** Goes on with a lease whose row names us; undefined where there is none. */
-  async adopt(actor: string, isStillOurs: () => Promise<boolean>): Promise<Lease | undefined> {
+  /**
+   * Goes on with a lease whose row names us; undefined where there is none. Where it names another, `isComing` says whether
+   * to look again: who hands a claim on writes its key after the task's word (C1). `isStillOurs` is C2.
+   */
+  async adopt(
+    actor: string,
+    isStillOurs: () => Promise<boolean>,
+    isComing: () => Promise<boolean>,
+  ): Promise<Lease | undefined> {
     const options = this.#lease(actor, isStillOurs);
-    const row = await options.store.get(options.key);
-    if (row === undefined) return undefined;
-    const { holder, nonce } = readClaim(row);
-    if (holder !== this.#options.holder) return undefined;
-    return this.#keep(actor, options, await adoptLease(options, row, nonce));
+    do {
+      const row = await options.store.get(options.key);
+      if (row === undefined) return undefined;
+      const { holder, nonce } = readClaim(row);
+      if (holder === this.#options.holder)
+        return this.#keep(actor, options, await adoptLease(options, row, nonce));
+    } while (await isComing());
+    return undefined;
   }
 
   /** Lets go of the lease under `nonce`, and of none taken since: who claimed again goes on while the key before is written. */

@@ -107,7 +107,7 @@ export interface CoordinatorClient extends AsyncDisposable {
   transfer(id: string, to: string): Promise<TaskReply>;
   /** Says no to an offer: it goes to the next, and does not come again before the session asks for work anew. */
   decline(id: string, reason?: string): Promise<void>;
-  /** Takes over the lease of a task that was transferred to us, or that we had before a crash. */
+  /** Takes over the lease of a task that was transferred to us, also as soon as that is told, or that we had before a crash. */
   adopt(id: string): Promise<ClaimResult>;
   progress(id: string, milestone: number, note?: string): Promise<TaskReply>;
   block(id: string, on: string, kind?: 'task' | 'person' | 'resource', reason?: string): Promise<TaskReply>;

@@ -14,6 +14,25 @@ import { taskView } from './views.ts';
 
 const A = 'session/a';
 
+/** Of A, for whom a node writes the key of `x`. */
+function clientOver(keys: LeaseKeys): Client {
+  const answerOf = async (request: LeaseRequest): Promise<object> => {
+    if (request.op === 'get') return { row: await keys.get('x') };
+    if (request.op === 'remove') return { removed: await keys.remove('x', request.revision) };
+    const { value, ttlMs } = request;
+    if (request.op === 'create') return { revision: await keys.create('x', value, ttlMs) };
+    return { revision: await keys.update('x', value, request.revision, ttlMs) };
+  };
+  const connection = {
+    subscribe: () => ({ unsubscribe: () => undefined }),
+    request: async (_: string, body: string) => {
+      const answer = await answerOf(JSON.parse(body) as LeaseRequest);
+      return { json: () => ({ ok: true, ...answer }) };
+    },
+  };
+  return { connection, from: A, prefix: 'if' } as unknown as Client;
+}
+
 test('a claim that the governor permitted is over where it is nobody’s any more', (t) => {
   const check = (permitted: boolean | null) => ({ worker: A, permitted, verdict: null });
   const free = { status: 'available', worker: null, token: 5 } as const;
@@ -115,21 +134,13 @@ test('a claim that ends while its key is being written leaves the key of the cla
   const store = memoryLeases(new VirtualClock());
   const back = Promise.withResolvers<void>();
   let creations = 0;
-  const answerOf = async (request: LeaseRequest): Promise<object> => {
-    if (request.op === 'get') return { row: await store.get('x') };
-    if (request.op === 'remove') return { gone: await store.remove('x', request.revision) };
-    if (request.op === 'update')
-      return { revision: await store.update('x', request.value, request.revision, request.ttlMs) };
-    creations += 1;
-    // The bucket is away for the first.
-    if (creations === 1) await back.promise;
-    return { revision: await store.create('x', request.value, request.ttlMs) };
-  };
-  const connection = {
-    subscribe: () => ({ unsubscribe: () => undefined }),
-    request: async (_: string, body: string) => {
-      const answer = await answerOf(JSON.parse(body) as LeaseRequest);
-      return { json: () => ({ ok: true, ...answer }) };
+  const slow: LeaseKeys = {
+    ...store,
+    create: async (...given) => {
+      creations += 1;
+      // The bucket is away for the first.
+      if (creations === 1) await back.promise;
+      return await store.create(...given);
     },
   };
   let token = 4;
@@ -140,8 +151,7 @@ test('a claim that ends while its key is being written leaves the key of the cla
     },
     taskView: async () => taskView('x', { status: 'claimed', worker: A, token }),
   } as unknown as Asking;
-  const client = { connection, from: A, prefix: 'if' } as unknown as Client;
-  const claims = new Claims(client, asking, 'a', { leases: 'node' });
+  const claims = new Claims(clientOver(slow), asking, 'a', { leases: 'node' });
   t.teardown(() => claims[Symbol.asyncDispose]());
   await claims.claim('x');
   const ended = claims.end('x', { action: 'release' });
@@ -151,5 +161,29 @@ test('a claim that ends while its key is being written leaves the key of the cla
   back.resolve();
   await ended;
   t.truthy(await store.get('x'));
+  t.true(await claims.renew('x'));
+});
+
+test('who is given a task takes its key as soon as the task names it, and waits for no key of another’s task', async (t) => {
+  const store = memoryLeases(new VirtualClock());
+  const giver = new Leases({ store, keyOf: () => 'x', holder: 'session/b', leaseMs: 60_000 });
+  t.teardown(() => giver[Symbol.asyncDispose]());
+  await giver.begin('task/x', 'n1', async () => true);
+  let worker = 'session/b';
+  let looks = 0;
+  const asking = {
+    taskView: async () => {
+      looks += 1;
+      // The giver hears the task's answer, and hands its key on, after the taker has heard of it.
+      if (worker === A && looks === 3) await giver.transfer('task/x', A);
+      return taskView('x', { status: 'claimed', worker, token: 6 });
+    },
+  } as unknown as Asking;
+  const claims = new Claims(clientOver(store), asking, 'a', { leases: 'node' });
+  t.teardown(() => claims[Symbol.asyncDispose]());
+  t.like(await claims.adopt('x'), { won: false, code: 'not_yours' });
+  t.is(looks, 1);
+  worker = A;
+  t.like(await claims.adopt('x'), { won: true, claim: { token: 6 } });
   t.true(await claims.renew('x'));
 });
