@@ -196,28 +196,38 @@ class Planner {
     if (!HELD.has(now.status)) step({ type: 'task.claim' }, `claimed by ${as}`);
     const { milestone = 0, note, blockedOn, status } = state;
     const isAhead = milestone > now.milestone;
-    if (isAhead || (status === 'in_progress' && now.status !== 'in_progress' && now.status !== 'blocked')) {
+    let isBlocked = now.status === 'blocked';
+    const unblock = (): void => {
+      if (isBlocked) step({ type: 'task.unblock' }, 'unblocked');
+      isBlocked = false;
+    };
+    if (isAhead || (status === 'in_progress' && now.status !== 'in_progress' && !isBlocked)) {
       const at = Math.max(milestone, now.milestone);
+      // A blocked task takes no progress; where the file has it blocked too, it is so again behind it.
+      unblock();
       step(
         { type: 'task.progress', milestone: at, ...(note !== undefined && { note }) },
         `${at} %${note === undefined ? '' : `, ${note}`}`,
       );
     }
-    if (blockedOn !== undefined && now.status !== 'blocked' && !this.#completed.has(blockedOn)) {
-      const isTask = this.#known.has(blockedOn) || this.#facts.has(blockedOn);
-      step(
-        { type: 'task.block', on: blockedOn, kind: isTask ? 'task' : 'resource', ...because(state) },
-        `blocked on ${blockedOn}`,
-      );
+    if (blockedOn !== undefined && !isBlocked && !this.#completed.has(blockedOn)) {
+      const kind = this.#kindOf(blockedOn, view);
+      step({ type: 'task.block', on: blockedOn, kind, ...because(state) }, `blocked on ${blockedOn}`);
     }
     if (state.helpWanted === true && view?.helpWanted == null)
       step({ type: 'task.help', ...because(state) }, 'help wanted');
     if (status === 'failed') step({ type: 'task.fail', ...because(state) }, 'failed');
     if (status === 'completed') {
-      if (now.status === 'blocked') step({ type: 'task.unblock' }, 'unblocked');
+      unblock();
       step({ type: 'task.complete', ...handedIn(state) }, 'completed');
     }
     if (said.length > 0) this.#changeOf('~', state, said.join('; '));
+  }
+
+  /** What a task is blocked on: files tell names alone, and the board may know more (P2). */
+  #kindOf(name: string, view: TaskView | undefined): 'task' | 'person' | 'resource' {
+    if (view?.blockedOn?.on === name) return view.blockedOn.kind;
+    return this.#known.has(name) || this.#facts.has(name) ? 'task' : 'resource';
   }
 
   #step(as: string | undefined, task: string, event: Step['event']): void {

@@ -74,6 +74,29 @@ test('a task meant for another is not claimed, one blocked on what is done is no
   t.deepEqual(about(blocked, 'A'), ['session/s task.claim', 'session/s task.block', 'session/s task.help']);
 });
 
+test('news about a blocked task unblock it while they are told, and a second import has nothing to do', (t) => {
+  const file = (more: string) =>
+    `tasks: [{ id: A }]\n---\nsession: s\ncurrent_task: A\nmilestone: 60%\n${more}`;
+  const boss = file('blocked_on: boss\nhelp_wanted: true');
+  const blockedOn = { on: 'boss', kind: 'person', since: 1 } as const;
+  const there = { worker: 'session/s', status: 'blocked', title: '', blockedOn } as const;
+  const still = plan(boss, [taskView('A', { ...there, milestone: 40 })]);
+  t.deepEqual(about(still, 'A'), [
+    'session/s task.unblock',
+    'session/s task.progress',
+    'session/s task.block',
+    'session/s task.help',
+  ]);
+  t.deepEqual(lines(still), ['~ task/A unblocked; 60 %; blocked on boss; help wanted']);
+  t.like(still.steps.find(({ event }) => event.type === 'task.block')?.event, { on: 'boss', kind: 'person' });
+  const helpWanted = { requires: [], reason: null };
+  t.deepEqual(about(plan(boss, [taskView('A', { ...there, milestone: 60, helpWanted })]), 'A'), []);
+  const goesOn = plan(file(''), [taskView('A', { ...there, milestone: 40 })]);
+  t.deepEqual(about(goesOn, 'A'), ['session/s task.unblock', 'session/s task.progress']);
+  const done = { worker: 'session/s', status: 'in_progress', title: '', milestone: 60 } as const;
+  t.deepEqual(about(plan(file(''), [taskView('A', done)]), 'A'), []);
+});
+
 test('titles and priorities follow the file, the graph of the board does not', (t) => {
   const there = [taskView('A', { title: 'Old', deps: ['B'], owner: 'x' }), taskView('B', { title: 'B' })];
   const changed = plan('tasks: [{ id: A, title: New, priority: 3, owner: y }, { id: B }]', there);
