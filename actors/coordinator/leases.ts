@@ -69,8 +69,8 @@ export class Leases implements AsyncDisposable {
    * stands; undefined where the claim is over by now. `isStillOurs` is C2.
    */
   begin(actor: string, nonce: string, isStillOurs: () => Promise<boolean>): Promise<Lease | undefined> {
-    const begun = this.#begin(actor, nonce, isStillOurs);
-    const settled = begun
+    const begun = this.#begin(actor, nonce, isStillOurs, () => this.#beginning.get(actor) === settled);
+    const settled: Promise<unknown> = begun
       .catch(() => undefined)
       .finally(() => {
         if (this.#beginning.get(actor) === settled) this.#beginning.delete(actor);
@@ -124,17 +124,23 @@ export class Leases implements AsyncDisposable {
     actor: string,
     nonce: string,
     isStillOurs: () => Promise<boolean>,
+    isNewest: () => boolean,
   ): Promise<Lease | undefined> {
     const options = this.#lease(actor, isStillOurs);
     // Who claimed hears of it first: there is a whole lease time for the key.
     await new Promise<void>((resolve) => void systemClock.setTimer(resolve, 0));
     for (;;) {
-      const lease = await acquireLease(options, nonce);
-      if (lease !== undefined) return this.#keep(actor, options, lease);
-      if (!(await isStillOurs())) return undefined;
-      const row = await options.store.get(options.key);
-      const adopted = row === undefined ? undefined : await adoptLease(options, row, nonce);
-      if (adopted !== undefined) return this.#keep(actor, options, adopted);
+      let lease = await acquireLease(options, nonce);
+      if (lease === undefined) {
+        if (!(await isStillOurs())) return undefined;
+        const row = await options.store.get(options.key);
+        lease = row === undefined ? undefined : await adoptLease(options, row, nonce);
+      }
+      if (lease === undefined) continue;
+      if (isNewest()) return this.#keep(actor, options, lease);
+      // The answer was so late that the claim made since has the key by now, and renews it.
+      lease.leave();
+      return undefined;
     }
   }
 

@@ -99,6 +99,32 @@ test('who claimed goes on before the key is written, and what is done with the l
   t.truthy(await again);
 });
 
+test('a key whose writing is answered late is not kept instead of that of the claim made since', async (t) => {
+  const store = memoryLeases(new VirtualClock());
+  const [written, answered] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let isFirst = true;
+  const slow: LeaseKeys = {
+    ...store,
+    create: async (...given) => {
+      const isLate = isFirst;
+      isFirst = false;
+      const revision = await store.create(...given);
+      written.resolve();
+      if (isLate) await answered.promise;
+      return revision;
+    },
+  };
+  const leases = new Leases({ store: slow, keyOf: (actor) => actor, holder: A, leaseMs: 60_000 });
+  t.teardown(() => leases[Symbol.asyncDispose]());
+  const first = leases.begin('task/x', 'n1', async () => true);
+  await written.promise;
+  t.is((await leases.begin('task/x', 'n2', async () => true))?.nonce, 'n2');
+  answered.resolve();
+  t.is(await first, undefined);
+  t.is((await leases.held('task/x'))?.nonce, 'n2');
+  t.true(await leases.renew('task/x'));
+});
+
 test('a late refusal of a write under a claim that is over does not end the claim made since', async (t) => {
   const connection = {
     subscribe: () => ({ unsubscribe: () => undefined }),
