@@ -44,6 +44,8 @@ export const sessionActionSchema = z.discriminatedUnion('action', [
     leaseMs: z.int().min(LEASE_MS_MIN).max(LEASE_MS_MAX).default(LEASE_MS_DEFAULT),
     /** Only where the end of this lease is what sent it away; otherwise nothing happens. */
     back: z.boolean().optional(),
+    /** Says what it can do, and nothing of whether it is there: who was never registered is away from then. */
+    keep: z.boolean().optional(),
   }),
   z.object({ action: z.literal('presence'), status: z.enum(['here', 'away']) }),
   z.object({

@@ -14,7 +14,18 @@ import { BID_EVENT } from '#schemas/round';
 import { type SessionAction, sessionActionSchema } from '#schemas/session';
 import { busyness, isHere, type Question, type SessionContext, sessionView } from './context.ts';
 import { sessionErrors } from './errors.ts';
-import { heardTask, isLooking, lapsed, look, MATCH, OFFER, offered, settled, TASK_MAIL } from './tasks.ts';
+import {
+  heardTask,
+  isLooking,
+  lapsed,
+  look,
+  lookedAnew,
+  MATCH,
+  OFFER,
+  offered,
+  settled,
+  TASK_MAIL,
+} from './tasks.ts';
 import { firstWeight } from './weight.ts';
 
 /** Unanswered questions and hazards a session keeps: the newest; the log has all. */
@@ -97,6 +108,7 @@ function steered(
     case 'register':
       // S3.
       if (action.back === true && (context.status !== 'gone' || context.lapsed !== action.lease)) return {};
+      if (action.keep === true) return amended(context, action, at);
       return registered(context, action, at);
     case 'leave':
       // S2: the word of a process whose successor is present by now.
@@ -154,6 +166,22 @@ function registered(
         ? []
         : [{ to: `swarm/${swarm}`, event: { type: 'swarm.joined', session: context.id } }],
   };
+}
+
+/** S2: others may know what it can do, not whether it is there. Its lease and what it was offered stay. */
+function amended(
+  context: SessionContext,
+  action: Extract<SessionAction, { action: 'register' }>,
+  at: number,
+): Outcome<SessionContext> {
+  const profile = action.profile ?? context.profile;
+  const can = { profile, capabilities: action.capabilities ?? context.capabilities };
+  if (context.status === 'absent') {
+    const first = { ...can, status: 'away', weight: firstWeight(profile) } as const;
+    return settled(context, first, at, 'session.registered');
+  }
+  const change = settled(context, can, at);
+  return isLooking(context) ? { ...change, ...lookedAnew({ ...context, ...change.patch }) } : change;
 }
 
 function watched({ lease, leaseMs }: Pick<SessionContext, 'lease' | 'leaseMs'>) {

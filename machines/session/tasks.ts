@@ -170,6 +170,14 @@ function followed({ id: session, capabilities, status, declined }: SessionContex
   return { id: OFFER, driver: 'match', input };
 }
 
+/** With what it can do now, for what comes next: an offer that it has stays. */
+export function lookedAnew(context: SessionContext): Pick<Outcome<SessionContext>, 'ended' | 'effects'> {
+  const { offered } = context;
+  return offered === null
+    ? { ended: [MATCH], effects: [look(context)] }
+    : { ended: [MATCH, OFFER], effects: [followed(context, offered.task)] };
+}
+
 /** N1: what it was offered is gone, and what the driver has instead. */
 export function lapsed(context: SessionContext, output: unknown, at: number): Outcome<SessionContext> {
   const parsed = lapsedSchema.safeParse(output);

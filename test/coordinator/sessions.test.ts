@@ -218,6 +218,34 @@ test('who is gone comes back by its own word only, and no late word of a process
   t.is((await world.session('a')).status, 'working');
 });
 
+test('who is told what it can do stays where it is: its lease is watched, its offer stands, and nobody comes to life', async (t) => {
+  await using world = await World.open();
+  await world.add({ id: 'one' });
+  const can = async (...capabilities: string[]) => await world.register('a', { keep: true, capabilities });
+  await can('x');
+  t.like(await world.session('a'), { status: 'away', capabilities: ['x'] }, 'in one step');
+  t.deepEqual(world.sought, []);
+
+  world.ends.hear(A, 'S1');
+  await world.register('a', { lease: 'S1', leaseMs: 5_000 });
+  await can('y');
+  t.like(world.sought.at(-1), { want: 'task', session: 'a', capabilities: ['y'] });
+  world.matched = () => ({ task: 'one', match: 1, filler: false });
+  await world.ask(A, A, { type: 'session.next' });
+  await world.realm.idle();
+  await can('z');
+  t.like(await world.session('a'), { status: 'idle', capabilities: ['z'], offered: { task: 'one' } });
+  t.like(world.followed.at(-1), { task: 'one', next: { capabilities: ['z'] } });
+
+  const looks = world.sought.length;
+  world.ends.hear(A, undefined);
+  await world.realm.idle();
+  t.is((await world.session('a')).status, 'gone', 'its lease was watched on');
+  await can('x');
+  t.like(await world.session('a'), { status: 'gone', capabilities: ['x'], offered: null });
+  t.is(world.sought.length, looks);
+});
+
 test('a weight rises with results and falls with failures, never to zero; a late bloomer is told', async (t) => {
   const profile = profileSchema.parse({ baseWeight: 0.5, successBonus: 0.4, successThreshold: 75 });
   t.is(nextWeight(profile, 1.9, 0.75), 0.9);

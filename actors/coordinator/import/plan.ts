@@ -108,16 +108,21 @@ class Planner {
     const differs =
       capabilities !== undefined &&
       (capabilities.length !== has.size || capabilities.some((one) => !has.has(one)));
-    // What is not there must be told once; of one that works, only what it can do.
+    // What is not there must be told once.
     if (!isNew && !differs) return;
     const parsed =
       profile === undefined ? {} : { profile: sessionInputSchema.parse({ id, profile }).profile };
     this.steps.push({
       as: on,
       address: on,
-      event: { type: 'session.register', ...(capabilities !== undefined && { capabilities }), ...parsed },
+      // A file says what it can do; whether it is there, it says itself.
+      event: {
+        type: 'session.register',
+        keep: true,
+        ...(capabilities !== undefined && { capabilities }),
+        ...parsed,
+      },
     });
-    if (isNew) this.steps.push({ as: on, address: on, event: { type: 'session.presence', status: 'away' } });
     const can =
       capabilities === undefined || capabilities.length === 0 ? '' : ` can ${capabilities.join(', ')}`;
     this.changes.push({ sign: isNew ? '+' : '~', on, what: can.trim(), place });

@@ -134,6 +134,19 @@ test('states without a session are done by nobody in particular, cancelled ones 
   );
 });
 
+test('an import says what a session can do, and brings none to life', (t) => {
+  const file = 'sessions: [{ id: s, capabilities: [x] }]\ntasks: [{ id: A }]';
+  const register = { type: 'session.register', keep: true, capabilities: ['x'] };
+  const ofSession = (...sessions: SessionView[]) =>
+    plan(file, [], sessions)
+      .steps.filter(({ address }) => address === 'session/s')
+      .map(({ event }) => event);
+  t.deepEqual(ofSession(), [register]);
+  t.deepEqual(ofSession({ id: 's', status: 'gone', capabilities: ['y'] } as unknown as SessionView), [
+    register,
+  ]);
+});
+
 const DESK: Omit<Desk, 'say'> = {
   as: 'operator/me',
   tasks: async () => [],
