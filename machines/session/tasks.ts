@@ -58,9 +58,8 @@ export function heardTask(
   switch (event.type) {
     case 'task.claimed': {
       const tasks = [...others, { id: task, token, filler, blocked }].slice(-TASKS_MAX);
-      // What it won before it went stays its own; it alone brings it back (S2).
-      const status = context.status === 'gone' ? 'gone' : busyness(tasks);
-      return settled(context, { tasks, status }, at);
+      // What it won while it is not there is its own; it alone brings itself back (S2).
+      return settled(context, moved(context, tasks), at);
     }
     case 'task.completed': {
       const change = resulted(context, others, confidence ?? 1, at);

@@ -246,6 +246,24 @@ test('who is told what it can do stays where it is: its lease is watched, its of
   t.is(world.sought.length, looks);
 });
 
+test('a claim brings nobody to life: who was never registered, or is away, is offered nothing', async (t) => {
+  await using world = await World.open();
+  await world.add({ id: 'one' }, { id: 'two' }, { id: 'three' });
+  await world.say('session/ghost', 'one', 'claim');
+  await world.say('session/ghost', 'two', 'claim');
+  await world.say('session/ghost', 'one', 'complete');
+  await t.throwsAsync(world.session('ghost'), { code: 'unknown_session' });
+  await world.register('a', { keep: true });
+  await world.say(A, 'three', 'claim');
+  t.like(await world.session('a'), { status: 'away', tasks: [{ id: 'three' }] });
+  await world.say(A, 'three', 'transfer', { to: 'session/nobody' });
+  await t.throwsAsync(world.session('nobody'), { code: 'unknown_session' });
+  t.like(await world.session('a'), { status: 'away', tasks: [] });
+  t.deepEqual(world.sought, []);
+  await world.register('ghost');
+  t.like(await world.session('ghost'), { status: 'working', tasks: [{ id: 'two' }] });
+});
+
 test('a weight rises with results and falls with failures, never to zero; a late bloomer is told', async (t) => {
   const profile = profileSchema.parse({ baseWeight: 0.5, successBonus: 0.4, successThreshold: 75 });
   t.is(nextWeight(profile, 1.9, 0.75), 0.9);
