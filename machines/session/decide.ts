@@ -161,10 +161,12 @@ function registered(
     ended: [...(change.ended ?? []), LEASE],
     cancelled: [REWATCH],
     effects: [...(change.effects ?? []), ...watched({ lease: lease ?? null, leaseMs })],
-    mail:
-      swarm === undefined
+    mail: [
+      ...(context.swarm === swarm ? [] : leftSwarm(context, 'it joined another')),
+      ...(swarm === undefined
         ? []
-        : [{ to: `swarm/${swarm}`, event: { type: 'swarm.joined', session: context.id } }],
+        : [{ to: `swarm/${swarm}`, event: { type: 'swarm.joined', session: context.id } }]),
+    ],
   };
 }
 
@@ -207,16 +209,18 @@ function gone(
 ): Outcome<SessionContext> {
   if (context.status === 'gone' || context.status === 'absent') return { ended: [LEASE, MATCH, OFFER] };
   const change = settled(context, { status: 'gone', lease: null, lapsed, offered: null }, at, 'session.gone');
-  const { swarm, id } = context;
   return {
     ...change,
     ended: [LEASE, MATCH, OFFER],
     cancelled: [REWATCH],
-    mail:
-      swarm === undefined
-        ? []
-        : [{ to: `swarm/${swarm}`, event: { type: 'swarm.left', session: id, reason } }],
+    mail: leftSwarm(context, reason),
   };
+}
+
+function leftSwarm({ swarm, id }: SessionContext, reason: string) {
+  return swarm === undefined
+    ? []
+    : [{ to: `swarm/${swarm}`, event: { type: 'swarm.left', session: id, reason } }];
 }
 
 function declined(context: SessionContext, task: string, at: number): Outcome<SessionContext> {

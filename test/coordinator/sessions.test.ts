@@ -264,6 +264,20 @@ test('a claim brings nobody to life: who was never registered, or is away, is of
   t.like(await world.session('ghost'), { status: 'working', tasks: [{ id: 'two' }] });
 });
 
+test('who registers into another swarm leaves the one before', async (t) => {
+  await using world = await World.open();
+  for (const id of ['s', 'r'])
+    await world.ask('operator/o', `swarm/${id}`, { type: 'swarm.form', template: { id } });
+  const sessionsOf = async (id: string) =>
+    await world.ask('operator/o', `swarm/${id}`, { type: 'swarm.get' });
+  await world.register('a', { swarm: 's' });
+  await world.register('a');
+  t.like(await sessionsOf('s'), { swarm: { sessions: ['a'] } }, 'it stays where it says nothing of a swarm');
+  await world.register('a', { swarm: 'r' });
+  t.like(await sessionsOf('s'), { swarm: { sessions: [] } });
+  t.like(await sessionsOf('r'), { swarm: { sessions: ['a'] } });
+});
+
 test('a weight rises with results and falls with failures, never to zero; a late bloomer is told', async (t) => {
   const profile = profileSchema.parse({ baseWeight: 0.5, successBonus: 0.4, successThreshold: 75 });
   t.is(nextWeight(profile, 1.9, 0.75), 0.9);
