@@ -24,6 +24,8 @@ export interface Question {
 export interface SessionContext extends SessionInput {
   readonly profile: Profile;
   readonly status: SessionStatus;
+  /** It claimed, or was given, a task without having registered: it is there for as long as it has one, and seeks nothing. */
+  readonly isGuest: boolean;
   /** Name of the lease under which it is present. */
   readonly lease: string | null;
   readonly leaseMs: number;
@@ -56,6 +58,7 @@ export function initialSession(input: unknown, self: string): SessionContext {
   return {
     ...parsed,
     status: input === undefined ? 'absent' : 'idle',
+    isGuest: false,
     lease: null,
     leaseMs: 0,
     lapsed: null,

@@ -3,7 +3,8 @@
  *
  * S1  Only it (or who steers) registers it, sends it away, or lets it look for work.
  * S2  It is present for as long as its lease, which the driver `lease` watches; its claims have leases of their own, so a
- *     crash of its process leaves them to it for a lease time, and then to others.
+ *     crash of its process leaves them to it for a lease time, and then to others. Who never registered is a guest: there
+ *     while it has a task, and offered none.
  * S3  A process that slept comes back where nothing else has happened meanwhile: not over a successor, nor where it was
  *     sent away.
  */
@@ -145,6 +146,7 @@ function registered(
     { ...context, status: 'gone' },
     {
       status: busyness(context.tasks),
+      isGuest: false,
       capabilities: action.capabilities ?? context.capabilities,
       profile,
       ...(swarm !== undefined && { swarm }),
@@ -208,7 +210,12 @@ function gone(
   lapsed: string | null = null,
 ): Outcome<SessionContext> {
   if (context.status === 'gone' || context.status === 'absent') return { ended: [LEASE, MATCH, OFFER] };
-  const change = settled(context, { status: 'gone', lease: null, lapsed, offered: null }, at, 'session.gone');
+  const change = settled(
+    context,
+    { status: 'gone', isGuest: false, lease: null, lapsed, offered: null },
+    at,
+    'session.gone',
+  );
   return {
     ...change,
     ended: [LEASE, MATCH, OFFER],
@@ -238,7 +245,7 @@ function declined(context: SessionContext, task: string, at: number): Outcome<Se
 function present(context: SessionContext, status: 'here' | 'away', at: number): Outcome<SessionContext> {
   if (status === 'here') {
     if (context.status !== 'away') return {};
-    return settled(context, { status: busyness(context.tasks) }, at);
+    return settled(context, { status: busyness(context.tasks), isGuest: false }, at);
   }
   return isHere(context) ? settled(context, { status: 'away', offered: null }, at) : {};
 }

@@ -58,8 +58,8 @@ export function heardTask(
   switch (event.type) {
     case 'task.claimed': {
       const tasks = [...others, { id: task, token, filler, blocked }].slice(-TASKS_MAX);
-      // What it won while it is not there is its own; it alone brings itself back (S2).
-      return settled(context, moved(context, tasks), at);
+      const isGuest = context.isGuest || context.status === 'absent';
+      return settled(context, { isGuest, ...moved({ ...context, isGuest }, tasks) }, at);
     }
     case 'task.completed': {
       const change = resulted(context, others, confidence ?? 1, at);
@@ -106,8 +106,9 @@ function claimEnded(
   return { ...change, tell: [...(change.tell ?? []), ended] };
 }
 
-/** What a change of tasks makes of it. */
+/** What a change of tasks makes of it. What it won while it is not there is its own; it alone brings itself back (S2). */
 function moved(context: SessionContext, tasks: readonly HeldTask[]): Partial<SessionContext> {
+  if (context.isGuest) return { tasks, status: tasks.length === 0 ? 'away' : busyness(tasks) };
   return { tasks, ...(isHere(context) && { status: busyness(tasks) }) };
 }
 
@@ -142,8 +143,8 @@ export function look({ id, capabilities, status, declined }: SessionContext) {
   return { id: MATCH, driver: 'match', input };
 }
 
-export function isLooking({ status }: Pick<SessionContext, 'status'>): boolean {
-  return status === 'idle' || status === 'blocked';
+export function isLooking({ status, isGuest }: Pick<SessionContext, 'status' | 'isGuest'>): boolean {
+  return !isGuest && (status === 'idle' || status === 'blocked');
 }
 
 /** What the driver found. */

@@ -246,22 +246,34 @@ test('who is told what it can do stays where it is: its lease is watched, its of
   t.is(world.sought.length, looks);
 });
 
-test('a claim brings nobody to life: who was never registered, or is away, is offered nothing', async (t) => {
+test('who never registered is there while it has a task, and is offered none; a claim brings back nobody who is away', async (t) => {
   await using world = await World.open();
   await world.add({ id: 'one' }, { id: 'two' }, { id: 'three' });
-  await world.say('session/ghost', 'one', 'claim');
-  await world.say('session/ghost', 'two', 'claim');
-  await world.say('session/ghost', 'one', 'complete');
-  await t.throwsAsync(world.session('ghost'), { code: 'unknown_session' });
+  await world.say('session/guest', 'one', 'claim');
+  await world.say('session/guest', 'two', 'claim');
+  await world.say('session/guest', 'one', 'complete');
+  t.like(await world.session('guest'), { status: 'working', completed: 1 });
+  await world.say('session/guest', 'two', 'block', { on: 'ann', kind: 'person' });
+  t.like(await world.session('guest'), { status: 'blocked' });
+  await world.say('session/guest', 'two', 'release');
+  t.like(await world.session('guest'), { status: 'away', tasks: [] });
+  await world.say('session/guest', 'two', 'claim');
+  t.like(await world.session('guest'), { status: 'working' });
+
   await world.register('a', { keep: true });
   await world.say(A, 'three', 'claim');
   t.like(await world.session('a'), { status: 'away', tasks: [{ id: 'three' }] });
-  await world.say(A, 'three', 'transfer', { to: 'session/nobody' });
-  await t.throwsAsync(world.session('nobody'), { code: 'unknown_session' });
+  await world.say(A, 'three', 'transfer', { to: 'session/typo' });
+  t.like(await world.session('typo'), { status: 'working' });
   t.like(await world.session('a'), { status: 'away', tasks: [] });
+  await world.say('session/typo', 'three', 'release');
+  t.like(await world.session('typo'), { status: 'away' });
   t.deepEqual(world.sought, []);
-  await world.register('ghost');
-  t.like(await world.session('ghost'), { status: 'working', tasks: [{ id: 'two' }] });
+
+  await world.register('guest');
+  await world.say('session/guest', 'two', 'release');
+  t.like(await world.session('guest'), { status: 'idle' });
+  t.like(world.sought.at(-1), { want: 'task', session: 'guest' });
 });
 
 test('who registers into another swarm leaves the one before', async (t) => {
