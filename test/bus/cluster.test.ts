@@ -185,9 +185,11 @@ test.skipIf(isEveryday)(
     t.is(total, answered, 'each acknowledged ask counts once');
 
     while (!(await readCopies(nc, new Subjects('if', 1))).streams.every((s) => s.leader !== undefined));
-    const seen = await doctor(realm);
-    t.is(seen['copies']?.state, 'warn');
-    t.regex(seen['copies']?.seen ?? '', new RegExp(`${leader} (behind or )?away: nothing is lost`));
+    let seen = await doctor(realm);
+    // On a slow machine another stream's leader goes meanwhile, and doctor hears nothing of copies: then it says that.
+    while (seen['copies'] === undefined) seen = await doctor(realm);
+    t.is(seen['copies'].state, 'warn');
+    t.regex(seen['copies'].seen, new RegExp(`${leader} (behind or )?away: nothing is lost`));
     await cluster.restart(victim);
     await cluster.healthy(nc);
     t.is((await doctor(realm))['copies']?.state, 'ok');

@@ -218,9 +218,9 @@ test.serial(
     const [address = ''] = idsByShard('ledger', SHARDS, 'timer');
     const all = ['past', 'soon', 'far', 'raw1', 'raw2', 'past+', 'soon+'].toSorted();
     await client.ask(address, { type: 'later', label: 'past', ms: 50 });
+    const askedAt = Date.now();
     await client.ask(address, { type: 'later', label: 'soon', ms: 1_500 });
     await client.ask(address, { type: 'later', label: 'far', ms: 3_600_000 });
-    const askedAt = Date.now();
     // Without ids: only the position in the log says that they are done.
     for (const label of ['raw1', 'raw2']) {
       const body = JSON.stringify({ type: 'put', label });
