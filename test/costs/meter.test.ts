@@ -4,6 +4,7 @@ import Anthropic from '@anthropic-ai/sdk';
 import anyTest, { type TestFn } from 'ava';
 import OpenAI from 'openai';
 import { amountMicros } from '#machines/costs/amount';
+import { until } from '../rig/load.ts';
 import { Metered, PROVIDER_KEY, TOKEN, TOKEN_OF_A } from './metered.ts';
 import { type Manner, USUAL } from './stand-in-provider.ts';
 
@@ -330,6 +331,8 @@ test.serial(
     const [record] = await metered.charged('early', 1);
     t.like(record, { outcome: 'aborted', counted: 'estimated', tokens: { output: 300 } });
     t.true((record?.tokens.input ?? 0) > 10);
+    // The provider hears of it a moment later, which must not be in the next test.
+    await until(async () => metered.provider.broken === 1);
   },
 );
 
